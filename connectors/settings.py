@@ -1,0 +1,107 @@
+"""Settings of the connectors. `streams.settings` composes them into the one settings model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class TlsServer(Section):
+    """TLS of a port that Tocsin opens. Off when `certificate` is empty."""
+
+    certificate: Path | None = Field(None, description="PEM file with the server's certificate chain")
+    key: Path | None = Field(None, description="PEM file with the private key")
+    client_ca: Path | None = Field(
+        None, description="PEM file; when set, clients must present a certificate it signed"
+    )
+
+
+class KafkaSettings(Section):
+    """The broker. With `bootstrap` empty, `tocsin up` starts one on this machine."""
+
+    bootstrap: str = Field("", description="host:port[,host:port…]; empty: start one locally")
+    security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")
+    sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
+    sasl_username: str = ""
+    sasl_password: SecretStr = SecretStr("")
+    ssl_ca: Path | None = Field(None, description="PEM file with the broker's CA")
+    partitions: int = Field(8, ge=1, le=512, description="partitions of topics keyed by patient")
+    replication: int = Field(1, ge=1, description="replicas of each topic; 3 in production")
+
+    def client(self) -> dict[str, str | int]:
+        """Connection settings in librdkafka's names."""
+        config: dict[str, str | int] = {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": self.security_protocol,
+        }
+        if self.sasl_mechanism:
+            config |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.sasl_username,
+                "sasl.password": self.sasl_password.get_secret_value(),
+            }
+        if self.ssl_ca:
+            config["ssl.ca.location"] = str(self.ssl_ca)
+        return config
+
+
+class RedisSettings(Section):
+    """The state store. With `url` empty, `tocsin up` starts one on this machine."""
+
+    url: SecretStr = Field(
+        SecretStr(""), description="redis://… or rediss://user:password@host:port/0; empty: start one"
+    )
+
+
+class MllpSettings(Section):
+    """The HL7 v2 socket."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    tls: TlsServer = TlsServer()
+    max_message_bytes: int = Field(1_000_000, ge=1_000, description="a longer frame gets a NACK")
+    max_unacknowledged: int = Field(
+        1_000,
+        ge=1,
+        description="messages of one connection that may wait for the broker before reading stops",
+    )
+    max_unacknowledged_bytes: int = Field(
+        64_000_000, ge=1_000_000, description="bytes of all connections that may wait for the broker"
+    )
+    max_connections: int = Field(1_000, ge=1)
+    source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
+
+
+class SequencerSettings(Section):
+    """wire.* → facts."""
+
+    batch_messages: int = Field(
+        500, ge=1, le=10_000, description="most messages taken from the log at once"
+    )
+    linger_ms: int = Field(2, ge=0, le=1_000, description="how long a batch waits to fill")
+    record_messages: int = Field(50, ge=1, le=1_000, description="most messages in a facts record")
+    tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
+    time_zone: str = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
+    charset: str = Field("", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8")
+    max_future_s: float = Field(
+        600.0, ge=0, description="a time further ahead of the clock than this is refused"
+    )
+
+
+class IdentitySettings(Section):
+    """Pseudonyms and the identity vault."""
+
+    key: SecretStr = Field(
+        SecretStr(""),
+        description="32 bytes in hex; empty: a key file is made in the working folder",
+    )
+    preferred_types: tuple[str, ...] = Field(
+        ("MR", "PI", "PT", "AN"), description="PID-3 identifier types (table 0203), best first"
+    )

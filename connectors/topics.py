@@ -1,0 +1,45 @@
+"""The Kafka topics, and which partition a patient belongs to."""
+
+from __future__ import annotations
+
+import zlib
+
+PREFIX = "tocsin."
+
+WIRE_HL7 = PREFIX + "wire.hl7"
+WIRE_IMAGING = PREFIX + "wire.imaging"
+WIRE_GENOMICS = PREFIX + "wire.genomics"
+CONFIG = PREFIX + "config"
+FEEDBACK = PREFIX + "feedback"
+FACTS = PREFIX + "facts"
+SCORES = PREFIX + "scores"
+ALERTS = PREFIX + "alerts"
+QUARANTINE = PREFIX + "quarantine"
+AUDIT = PREFIX + "audit"
+
+ALL = (
+    WIRE_HL7,
+    WIRE_IMAGING,
+    WIRE_GENOMICS,
+    CONFIG,
+    FEEDBACK,
+    FACTS,
+    SCORES,
+    ALERTS,
+    QUARANTINE,
+    AUDIT,
+)
+COMPACTED = frozenset({CONFIG})
+# Topics whose partition is chosen by `partition_of`, so that a patient's input and output line up.
+BY_PATIENT = frozenset({FACTS, SCORES, ALERTS})
+
+# Headers of wire.* records. An integration engine may publish with none of them.
+HEADER_SOURCE = "source"
+HEADER_RECEIVED_AT = "received-at"  # epoch seconds, decimal text
+HEADER_CONTENT_TYPE = "content-type"
+HEADER_TRACEPARENT = "traceparent"
+
+
+def partition_of(patient: str, partitions: int) -> int:
+    """The partition of `facts`, `scores` and `alerts` that holds a patient (stable over releases)."""
+    return zlib.crc32(patient.encode()) % partitions

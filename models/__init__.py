@@ -1,0 +1,1 @@
+"""Numbers → evidence: patient record, features, encoders, fusion, calibration, bundles. torch only here."""

@@ -1,0 +1,80 @@
+"""What every risk gives, whatever stands behind it: additive evidence with its reasons.
+
+One interface for learned models, fusions of several, and rules. The streaming worker and the
+offline evaluation call the same `assess`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connectors.contract import Evidence, Missing
+from models.record import PatientRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A risk's answer for one patient at one time.
+
+    `baseline + Σ evidence.llr = log_odds` to the printed six decimals. When `abstained` names a
+    reason, `log_odds`, `probability` and `interval` are None.
+    """
+
+    as_of: float
+    baseline: float
+    evidence: tuple[Evidence, ...]
+    log_odds: float | None
+    probability: float | None
+    interval: tuple[float, float] | None
+    abstained: str | None
+    missing: Missing
+    caused_by: tuple[str, ...]  # identities of the facts at the newest time that the score rests on
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """Threshold with hysteresis, on the probability: fires at `fire`, clears below `clear`."""
+
+    fire: float
+    clear: float
+    critical: float  # at or above: severity critical
+    version: str
+
+
+class RiskModel(Protocol):
+    """A loaded bundle."""
+
+    @property
+    def risk(self) -> str:
+        """Its name, e.g. `deterioration`."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that influences its answers."""
+        ...
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Codes of observations that it reads."""
+        ...
+
+    @property
+    def rule(self) -> AlertRule:
+        """The thresholds that it ships with."""
+        ...
+
+    @property
+    def expires_s(self) -> float:
+        """Seconds after its newest datum from which on it abstains."""
+        ...
+
+    def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
+        """One answer for each (record, as_of), in order, from one batch through the network."""
+        ...
+
+    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
+        """As `assess`, without explanations: None where it abstains."""
+        ...

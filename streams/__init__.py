@@ -1,0 +1,1 @@
+"""The running system: worker, store, alert lifecycle, console, command line, settings, telemetry."""

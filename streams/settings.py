@@ -1,0 +1,139 @@
+"""The one settings model: a TOML file and the environment, typed, documented, strict.
+
+`tocsin.toml` in the current folder (or the file that `TOCSIN_SETTINGS` names), overridden by
+environment variables such as `TOCSIN_KAFKA__BOOTSTRAP=broker:9092`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from connectors.settings import (
+    IdentitySettings,
+    KafkaSettings,
+    MllpSettings,
+    RedisSettings,
+    Section,
+    SequencerSettings,
+    TlsServer,
+)
+
+ENVIRONMENT_PREFIX = "TOCSIN_"
+FILE_VARIABLE = "TOCSIN_SETTINGS"
+DEFAULT_FILE = Path("tocsin.toml")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; the message says which, and what to do."""
+
+
+class WorkerSettings(Section):
+    """The Faust worker."""
+
+    group: str = Field("tocsin-worker", description="consumer group")
+    session_timeout_s: float = Field(
+        10.0, ge=6.0, description="a worker silent for this long loses its partitions"
+    )
+    cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
+    bundles: Path | None = Field(None, description="folder of model bundles; empty: those shipped")
+    risks: tuple[str, ...] = Field(("deterioration",), description="bundles to score with")
+
+
+class ConsoleSettings(Section):
+    """The web console."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    tls: TlsServer = TlsServer()
+
+
+class TelemetrySettings(Section):
+    """Logs, metrics, traces."""
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus and readiness; 0: any free")
+    trace_ratio: float = Field(
+        0.01, ge=0, le=1, description="share of messages traced; alerts always are"
+    )
+    otlp_endpoint: str = Field("", description="OpenTelemetry collector; empty: traces go to a file")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        validate_default=True,
+    )
+
+    home: Path = Field(Path(".tocsin"), description="working folder: servers, keys, logs, state")
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    mllp: MllpSettings = MllpSettings()
+    sequencer: SequencerSettings = SequencerSettings()
+    identity: IdentitySettings = IdentitySettings()
+    worker: WorkerSettings = WorkerSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file."""
+        file = settings_file()
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return (init_settings, env_settings, toml)
+
+
+def settings_file() -> Path:
+    """The file that settings are read from (it need not exist)."""
+    return Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from file and environment. Raises `SettingsError` with one sentence per problem."""
+    file = os.environ.get(FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{FILE_VARIABLE} names {file}, which does not exist.")
+    unknown = _unknown_variables()
+    if unknown:
+        raise SettingsError(
+            f"Unknown setting in the environment: {', '.join(unknown)}. "
+            "`tocsin doctor --settings` lists those that exist."
+        )
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"Settings cannot be used: {problems}.") from None
+    except ValueError as error:  # TOML that does not parse
+        raise SettingsError(f"{settings_file()} cannot be read: {error}.") from None
+
+
+def _unknown_variables() -> list[str]:
+    """TOCSIN_* variables that name no setting (pydantic ignores unknown top-level ones)."""
+    known = {name.upper() for name in Settings.model_fields}
+    names = (n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX) and n != FILE_VARIABLE)
+    return sorted(n for n in names if n.removeprefix(ENVIRONMENT_PREFIX).split("__")[0] not in known)
