@@ -1,4 +1,4 @@
-"""What Tocsin tells the world: the records of `tocsin.scores`, `tocsin.alerts`, `tocsin.quarantine`.
+"""What Tocsin tells the world: records of `tocsin.scores`, `tocsin.alerts`, `tocsin.quarantine`.
 
 Times are ISO 8601 UTC text. Log-odds and log-likelihood ratios are natural logarithms, rounded to
 six decimals, so that `baseline + Σ llr = log_odds` holds on the printed figures.
@@ -39,8 +39,6 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     next_datum: str | None  # the datum that would move the score most
     expected_change: float | None = None  # in log-odds, expected absolute change
     features: list[str] = []  # variables of present modalities never seen in this stay
-
-
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +102,7 @@ class Severity(StrEnum):
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """The probability at which an alert fires, and the version of the configuration that says so."""
+    """The probability at which an alert fires, and the configuration that says so."""
 
     value: float
     version: str

@@ -1,4 +1,4 @@
-"""Facts: what a message says about a patient, in one canonical form. The contract of `tocsin.facts`.
+"""Facts: what a message says about a patient, canonically. The contract of `tocsin.facts`.
 
 A fact is immutable. It has an *identity* (`id`: what it is about) and a *rank* (which of several
 versions of it counts). The patient's state is a fold that keeps the highest rank of each identity
@@ -112,7 +112,7 @@ _fact_decoder: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact)
 
 
 def encode(record: FactRecord | AnyFact) -> bytes:
-    """A record, or a single fact, as JSON bytes (field order is fixed, so equal means equal bytes)."""
+    """A record, or a single fact, as JSON bytes: equal values give equal bytes."""
     return _encoder.encode(record)
 
 

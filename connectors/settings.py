@@ -16,7 +16,9 @@ class Section(BaseModel):
 class TlsServer(Section):
     """TLS of a port that Tocsin opens. Off when `certificate` is empty."""
 
-    certificate: Path | None = Field(None, description="PEM file with the server's certificate chain")
+    certificate: Path | None = Field(
+        None, description="PEM file with the server's certificate chain"
+    )
     key: Path | None = Field(None, description="PEM file with the private key")
     client_ca: Path | None = Field(
         None, description="PEM file; when set, clients must present a certificate it signed"
@@ -27,7 +29,9 @@ class KafkaSettings(Section):
     """The broker. With `bootstrap` empty, `tocsin up` starts one on this machine."""
 
     bootstrap: str = Field("", description="host:port[,host:port…]; empty: start one locally")
-    security_protocol: str = Field("PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")
+    security_protocol: str = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"
+    )
     sasl_mechanism: str = Field("", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
@@ -56,7 +60,8 @@ class RedisSettings(Section):
     """The state store. With `url` empty, `tocsin up` starts one on this machine."""
 
     url: SecretStr = Field(
-        SecretStr(""), description="redis://… or rediss://user:password@host:port/0; empty: start one"
+        SecretStr(""),
+        description="redis://… or rediss://user:password@host:port/0; empty: start one",
     )
 
 
@@ -73,7 +78,9 @@ class MllpSettings(Section):
         description="messages of one connection that may wait for the broker before reading stops",
     )
     max_unacknowledged_bytes: int = Field(
-        64_000_000, ge=1_000_000, description="bytes of all connections that may wait for the broker"
+        64_000_000,
+        ge=1_000_000,
+        description="bytes of all connections that may wait for the broker",
     )
     max_connections: int = Field(1_000, ge=1)
     source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
@@ -89,7 +96,9 @@ class SequencerSettings(Section):
     record_messages: int = Field(50, ge=1, le=1_000, description="most messages in a facts record")
     tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
     time_zone: str = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
-    charset: str = Field("", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8")
+    charset: str = Field(
+        "", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8"
+    )
     max_future_s: float = Field(
         600.0, ge=0, description="a time further ahead of the clock than this is refused"
     )

@@ -41,5 +41,5 @@ HEADER_TRACEPARENT = "traceparent"
 
 
 def partition_of(patient: str, partitions: int) -> int:
-    """The partition of `facts`, `scores` and `alerts` that holds a patient (stable over releases)."""
+    """The partition of `facts`, `scores` and `alerts` that holds a patient (never changes)."""
     return zlib.crc32(patient.encode()) % partitions

@@ -1,1 +1,1 @@
-"""Numbers → evidence: patient record, features, encoders, fusion, calibration, bundles. torch only here."""
+"""Numbers → evidence: patient record, features, networks, fusion, bundles. torch only here."""

@@ -115,12 +115,13 @@ class PatientRecord:
             before = old.time if isinstance(old, EncounterEvent) else new.time
             same = isinstance(old, EncounterEvent) and _same_event(old, new)
             return None if same else min(before, new.time)
-        same = isinstance(old, PersonDetail) and (old.value, old.removed) == (new.value, new.removed)
+        same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
+            new.value,
+            new.removed,
+        )
         return None if same else EVER
 
-    def _apply_observation(
-        self, slot: str, new: Observation, old: AnyFact | None
-    ) -> float | None:
+    def _apply_observation(self, slot: str, new: Observation, old: AnyFact | None) -> float | None:
         self._slots_of_code.setdefault(new.code, set()).add(slot)
         times = [new.time]
         if isinstance(old, Observation):
@@ -204,9 +205,7 @@ class PatientRecord:
         slots = [s for s in self._slots_of_code.get(code, ()) if not s.endswith("#U")]
         replaced = self._replaced_by_time_corrections(slots)
         counted = [
-            o
-            for s in slots
-            if s not in replaced and (o := self._observation(s)) and not o.removed
+            o for s in slots if s not in replaced and (o := self._observation(s)) and not o.removed
         ]
         counted = [o for o in counted if o.value is not None]
         counted.sort(key=lambda o: (o.time, o.id))
@@ -260,7 +259,8 @@ class PatientRecord:
         """The stay that `as_of` falls in, or the last one before it."""
         begun = [s for s in self.stays() if s.start <= as_of]
         still = [s for s in begun if s.end is None or s.end > as_of]
-        return (still or begun or [None])[-1]
+        candidates = still or begun
+        return candidates[-1] if candidates else None
 
     def presence(self, as_of: float) -> Presence:
         """Is the patient in the hospital at that time?"""

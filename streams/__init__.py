@@ -1,1 +1,1 @@
-"""The running system: worker, store, alert lifecycle, console, command line, settings, telemetry."""
+"""The running system: worker, store, alerts, console, command line, settings, telemetry."""

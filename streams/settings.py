@@ -62,11 +62,15 @@ class TelemetrySettings(Section):
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(0, ge=0, le=65535, description="Prometheus and readiness; 0: any free")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Prometheus and readiness; 0: any free"
+    )
     trace_ratio: float = Field(
         0.01, ge=0, le=1, description="share of messages traced; alerts always are"
     )
-    otlp_endpoint: str = Field("", description="OpenTelemetry collector; empty: traces go to a file")
+    otlp_endpoint: str = Field(
+        "", description="OpenTelemetry collector; empty: traces go to a file"
+    )
 
 
 class Settings(BaseSettings):
@@ -136,4 +140,6 @@ def _unknown_variables() -> list[str]:
     """TOCSIN_* variables that name no setting (pydantic ignores unknown top-level ones)."""
     known = {name.upper() for name in Settings.model_fields}
     names = (n for n in os.environ if n.startswith(ENVIRONMENT_PREFIX) and n != FILE_VARIABLE)
-    return sorted(n for n in names if n.removeprefix(ENVIRONMENT_PREFIX).split("__")[0] not in known)
+    return sorted(
+        n for n in names if n.removeprefix(ENVIRONMENT_PREFIX).split("__")[0] not in known
+    )

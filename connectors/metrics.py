@@ -1,0 +1,89 @@
+"""Every metric there is, in one list. `docs/metrics.md` is generated from it.
+
+Labels are of low cardinality and never hold patient data.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from opentelemetry import metrics
+from opentelemetry.metrics import Counter, Histogram, UpDownCounter
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
+
+
+class Metric(NamedTuple):
+    """One line of the catalogue."""
+
+    name: str
+    kind: str  # counter, gauge (up and down), histogram
+    unit: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+CATALOGUE = (
+    Metric("tocsin_mllp_connections", "gauge", "1", (), "open MLLP connections"),
+    Metric("tocsin_mllp_messages", "counter", "1", ("answer",), "frames by acknowledgement code"),
+    Metric("tocsin_mllp_bytes", "counter", "By", (), "bytes of frames received"),
+    Metric("tocsin_mllp_ack_seconds", "histogram", "s", (), "frame complete → answer written"),
+    Metric("tocsin_mllp_waiting", "gauge", "1", (), "messages that wait for the broker"),
+    Metric(
+        "tocsin_sequencer_messages", "counter", "1", ("outcome", "reason"), "messages by outcome"
+    ),
+    Metric("tocsin_sequencer_facts", "counter", "1", (), "facts written"),
+    Metric("tocsin_sequencer_records", "counter", "1", (), "records of facts written"),
+    Metric("tocsin_sequencer_batch_seconds", "histogram", "s", (), "one batch: read → confirmed"),
+    Metric("tocsin_quarantined", "counter", "1", ("reason",), "quarantine records written"),
+    Metric("tocsin_worker_records", "counter", "1", (), "records of facts applied"),
+    Metric("tocsin_worker_scores", "counter", "1", ("risk", "abstained"), "scores emitted"),
+    Metric("tocsin_worker_alerts", "counter", "1", ("risk", "state"), "alert changes emitted"),
+    Metric("tocsin_worker_record_seconds", "histogram", "s", (), "one record: read → state stored"),
+    Metric(
+        "tocsin_event_to_score_seconds", "histogram", "s", (), "message heard → score confirmed"
+    ),
+    Metric(
+        "tocsin_event_to_alert_seconds", "histogram", "s", (), "message heard → alert confirmed"
+    ),
+    Metric("tocsin_worker_rebuilds", "counter", "1", (), "partitions rebuilt from the log"),
+    Metric("tocsin_worker_fenced", "counter", "1", (), "writes refused: the partition moved on"),
+    Metric("tocsin_console_clients", "gauge", "1", (), "open console pages"),
+)
+_BY_NAME = {metric.name: metric for metric in CATALOGUE}
+
+
+def _unit_free(name: str) -> str:
+    # Prometheus adds the unit and `_total` itself.
+    return name.removesuffix("_seconds").removesuffix("_bytes")
+
+
+@cache
+def counter(name: str) -> Counter:
+    """The counter of that name in the catalogue. Raises `KeyError` for one that is not listed."""
+    metric = _BY_NAME[name]
+    return metrics.get_meter("tocsin").create_counter(
+        _unit_free(name), unit=metric.unit, description=metric.meaning
+    )
+
+
+@cache
+def gauge(name: str) -> UpDownCounter:
+    """The up-and-down counter of that name in the catalogue."""
+    metric = _BY_NAME[name]
+    return metrics.get_meter("tocsin").create_up_down_counter(
+        _unit_free(name), unit=metric.unit, description=metric.meaning
+    )
+
+
+@cache
+def histogram(name: str) -> Histogram:
+    """The histogram of that name in the catalogue, in seconds."""
+    metric = _BY_NAME[name]
+    return metrics.get_meter("tocsin").create_histogram(
+        _unit_free(name),
+        unit=metric.unit,
+        description=metric.meaning,
+        explicit_bucket_boundaries_advisory=_SECONDS,
+    )

@@ -1,0 +1,71 @@
+"""Why a message, or a part of one, could not be understood; and the record that says so."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from enum import StrEnum
+
+from connectors.clock import iso
+from connectors.contract import Quarantined
+
+
+class Reason(StrEnum):
+    """The catalogue. Each member's comment is its documentation."""
+
+    # The frame
+    EMPTY_FRAME = "empty_frame"  # a frame with nothing in it
+    OVERSIZED = "oversized"  # longer than `mllp.max_message_bytes`
+    NOT_HL7 = "not_hl7"  # does not begin with an MSH segment
+    TRUNCATED = "truncated"  # the connection ended within a frame
+    # The message
+    BAD_HEADER = "bad_header"  # MSH without usable delimiters, type or version
+    BAD_CHARSET = "bad_charset"  # bytes that are not text in the declared or configured charset
+    UNSUPPORTED_CHARSET = "unsupported_charset"  # MSH-18 names a charset that is not known
+    UNSUPPORTED_TYPE = "unsupported_type"  # a message type or event that is not mapped to facts
+    FOREIGN_LINE = "foreign_line"  # a line that is no segment
+    NO_PATIENT = "no_patient"  # no PID, or none of its identifiers can be used
+    NO_VISIT_EVENT = "no_visit_event"  # an ADT event without PV1 or without a usable time
+    # The observation
+    NO_CODE = "no_code"  # OBX-3 is empty
+    NO_TIME = "no_time"  # neither OBX-14 nor OBR-7 nor MSH-7 gives a time
+    BAD_TIME = "bad_time"  # a time that does not exist
+    TIME_IN_FUTURE = "time_in_future"  # later than the clock by more than `max_future_s`
+    NOT_A_NUMBER = "not_a_number"  # NM or SN whose value is none
+    BAD_VALUE = "bad_value"  # a value that its type (OBX-2) does not allow
+    UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
+    UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
+    # Further down
+    BAD_FACTS = "bad_facts"  # a record of `tocsin.facts` outside the contract
+
+
+def quarantined(
+    reason: Reason,
+    detail: str,
+    *,
+    raw: bytes,
+    received_at: float,
+    source: str,
+    wire: str = "",
+    location: str = "",
+    message_type: str = "",
+    control_id: str = "",
+    partial: bool = False,
+    trace: str = "",
+) -> Quarantined:
+    """A record for `tocsin.quarantine`; its id hashes what and why, so repeats are recognised."""
+    seal = hashlib.sha256(b"\0".join([raw, reason.encode(), location.encode()])).hexdigest()
+    return Quarantined(
+        id=seal[:32],
+        reason=reason,
+        detail=detail,
+        location=location,
+        source=source,
+        received_at=iso(received_at),
+        wire=wire,
+        message_type=message_type,
+        control_id=control_id,
+        partial=partial,
+        raw_base64="" if wire else base64.b64encode(raw).decode(),
+        trace=trace,
+    )
