@@ -33,6 +33,8 @@ class Reason(StrEnum):
     TIME_IN_FUTURE = "time_in_future"  # later than the clock by more than `max_future_s`
     NOT_A_NUMBER = "not_a_number"  # NM or SN whose value is none
     BAD_VALUE = "bad_value"  # a value that its type (OBX-2) does not allow
+    NO_VALUE = "no_value"  # OBX-5 is empty although the status says that there is a result
+    AMBIGUOUS = "ambiguous"  # two different values for one observation in one message
     UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
     # Further down

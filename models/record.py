@@ -26,7 +26,6 @@ from connectors.facts import (
 
 EVER = float("-inf")  # "everything that this patient's scores rest on may have changed"
 
-_CORRECTIONS = frozenset("CADW")  # HL7 table 0085: corrected, amended, deleted, wrong patient
 _STATUS_ONLY = "U"  # preliminary becomes final without resending the value
 
 
@@ -60,11 +59,24 @@ class Stay(NamedTuple):
 
 
 def slot_of(fact: AnyFact) -> str:
-    """The key under which a fact competes with its other versions."""
-    if isinstance(fact, Observation):
-        key = fact.id if fact.serial is None else f"{fact.id}@{fact.serial:.3f}"
-        return f"{key}#U" if fact.status == _STATUS_ONLY else key
-    return fact.id
+    """The key under which a fact competes with its other versions.
+
+    Preliminary versions of a result keep a slot each: which of them a later status-only update
+    made final depends on their times, and the update may arrive before them.
+    """
+    if not isinstance(fact, Observation):
+        return fact.id
+    base = base_of(fact)
+    if fact.status == _STATUS_ONLY:
+        return f"{base}#U"
+    return base if fact.rank[0] else f"{base}#P{fact.rank[1]:.3f}"
+
+
+def base_of(observation: Observation) -> str:
+    """The result that an observation is a version of."""
+    if observation.serial is None:
+        return observation.id
+    return f"{observation.id}@{observation.serial:.3f}"
 
 
 def _outranks(new: AnyFact, old: AnyFact) -> bool:
@@ -79,7 +91,9 @@ class PatientRecord:
     def __init__(self) -> None:
         self.clock: float = EVER  # the newest message time: "now" for this patient
         self.facts: dict[str, AnyFact] = {}
-        self._slots_of_code: dict[str, set[str]] = {}
+        self._bases_of_code: dict[str, set[str]] = {}
+        self._preliminary: dict[str, list[str]] = {}  # base → slots of preliminary versions
+        self._serial: dict[str, set[str]] = {}  # id → bases of its values at several times
         self._series: dict[str, list[Observation]] = {}
         self._stays: list[Stay] | None = None
 
@@ -99,17 +113,17 @@ class PatientRecord:
             old = self.facts.get(slot)
             if old is not None and not _outranks(fact, old):
                 continue
-            self.facts[slot] = fact
             slots.append(slot)
-            when = self._apply(slot, fact, old)
+            when = self._put(slot, fact, old)
             if when is not None and (since is None or when < since):
                 since = when
         return Change(slots, since)
 
-    def _apply(self, slot: str, new: AnyFact, old: AnyFact | None) -> float | None:
-        """Bring the views up to date; from when on do they differ?"""
+    def _put(self, slot: str, new: AnyFact, old: AnyFact | None) -> float | None:
+        """Keep a fact and bring the views up to date; from when on do they differ?"""
         if isinstance(new, Observation):
-            return self._apply_observation(slot, new, old)
+            return self._put_observation(slot, new)
+        self.facts[slot] = new
         if isinstance(new, EncounterEvent):
             self._stays = None
             before = old.time if isinstance(old, EncounterEvent) else new.time
@@ -121,35 +135,61 @@ class PatientRecord:
         )
         return None if same else EVER
 
-    def _apply_observation(self, slot: str, new: Observation, old: AnyFact | None) -> float | None:
-        self._slots_of_code.setdefault(new.code, set()).add(slot)
-        times = [new.time]
-        if isinstance(old, Observation):
-            if _same_observation(old, new):
-                self._replace_in_series(new, old)
-                return None
-            times.append(old.time)
-            if old.code != new.code:  # a correction may even name another code
-                self._slots_of_code[old.code].discard(slot)
-                self._series.pop(old.code, None)
-        series = self._series.get(new.code)
+    def _put_observation(self, slot: str, new: Observation) -> float | None:
+        base = base_of(new)
+        before = self._effective(base)
+        if "#P" in slot and slot not in self.facts:
+            self._preliminary.setdefault(base, []).append(slot)
+        if new.serial is not None:
+            self._serial.setdefault(new.id, set()).add(base)
+        self.facts[slot] = new
+        after = self._effective(base)
+        if after is None:
+            return None
+        if before is not None and _same_observation(before, after):
+            self._replace_in_series(after, before)
+            return None
+        return self._move_in_views(base, before, after)
+
+    def _move_in_views(self, base: str, before: Observation | None, after: Observation) -> float:
+        self._bases_of_code.setdefault(after.code, set()).add(base)
+        times = [after.time]
+        if before is not None:
+            times.append(before.time)
+            if before.code != after.code:  # a correction may even name another code
+                self._bases_of_code[before.code].discard(base)
+                self._series.pop(before.code, None)
+        siblings = self._serial.get(after.id, set()) if after.serial is not None else set()
+        corrected = len(siblings) > 1 and any(self._is_correction(b) for b in siblings)
+        if corrected:  # it may take the place of a sibling at another time (see `_view`)
+            times += [o.time for b in siblings if (o := self._effective(b))]
+        series = self._series.get(after.code)
         if series is not None:
-            plain = old is None and not new.removed and new.status not in _CORRECTIONS
-            if plain and new.status != _STATUS_ONLY and (not series or series[-1].time < new.time):
-                series.append(new)  # the usual case: a new value at the end
+            counts = before is None and not after.removed and after.value is not None
+            if counts and not corrected and (not series or series[-1].time < after.time):
+                series.append(after)  # the usual case: a new value at the end
             else:
-                del self._series[new.code]
-        if new.status == _STATUS_ONLY:
-            base = self.facts.get(slot.removesuffix("#U"))
-            times = [base.time] if isinstance(base, Observation) else []
-        elif new.status in _CORRECTIONS:
-            # It may take the place of a sibling at another time (see `_view`).
-            times += [o.time for s in self._siblings(new) if (o := self._observation(s))]
-        return min(times, default=None)
+                del self._series[after.code]
+        return min(times)
+
+    def _effective(self, base: str) -> Observation | None:
+        """The version of a result that counts: a final one, else what a status-only update made
+        final, else the newest preliminary one."""
+        final = self.facts.get(base)
+        if isinstance(final, Observation):
+            return final
+        slots = self._preliminary.get(base)
+        if not slots:
+            return None
+        versions = [o for s in slots if isinstance(o := self.facts[s], Observation)]
+        update = self.facts.get(f"{base}#U")
+        if update is not None:
+            versions = [o for o in versions if o.rank[1] <= update.rank[1]] or versions
+        return max(versions, key=lambda o: o.rank)
 
     def _replace_in_series(self, new: Observation, old: Observation) -> None:
         series = self._series.get(new.code)
-        if series is None:
+        if series is None or new is old:
             return
         at = bisect_left(series, old.time, key=_time)
         while at < len(series) and series[at].time == old.time:
@@ -163,7 +203,7 @@ class PatientRecord:
 
     def codes(self) -> Iterator[str]:
         """Codes that were ever observed."""
-        return iter(self._slots_of_code)
+        return iter(self._bases_of_code)
 
     def series(self, code: str) -> list[Observation]:
         """What counts today of one code, by time. Shared: do not change it."""
@@ -182,65 +222,55 @@ class PatientRecord:
         """Distinct times of observation of any of the codes, start <= time <= end, ascending."""
         found: set[float] = set()
         for code in codes:
-            if code in self._slots_of_code:
+            if code in self._bases_of_code:
                 found.update(o.time for o in self.between(code, start, end))
         return sorted(found)
 
-    def _observation(self, slot: str) -> Observation | None:
-        fact = self.facts.get(slot)
-        return fact if isinstance(fact, Observation) else None
-
-    def _siblings(self, fact: Observation) -> list[str]:
-        """Slots of the same order, code and sub-id at other times."""
-        if fact.serial is None:
-            return []
-        return [
-            slot
-            for slot in self._slots_of_code.get(fact.code, ())
-            if slot.partition("@")[0] == fact.id and not slot.endswith("#U")
-        ]
+    def newest(self, codes: Iterable[str], before: float) -> float:
+        """The newest time of observation of any of the codes, strictly before a time; or `EVER`."""
+        found = EVER
+        for code in codes:
+            if code in self._bases_of_code:
+                series = self.series(code)
+                at = bisect_left(series, before, key=_time)
+                if at:
+                    found = max(found, series[at - 1].time)
+        return found
 
     def _view(self, code: str) -> list[Observation]:
-        """Apply removals, time corrections and status-only updates to one code's facts."""
-        slots = [s for s in self._slots_of_code.get(code, ()) if not s.endswith("#U")]
-        replaced = self._replaced_by_time_corrections(slots)
-        counted = [
-            o for s in slots if s not in replaced and (o := self._observation(s)) and not o.removed
-        ]
-        counted = [o for o in counted if o.value is not None]
+        """One code's results without those removed, withdrawn or replaced."""
+        bases = self._bases_of_code.get(code, set())
+        replaced = self._replaced_by_time_corrections(bases)
+        found = (self._effective(base) for base in bases if base not in replaced)
+        counted = [o for o in found if o and not o.removed and o.value is not None]
         counted.sort(key=lambda o: (o.time, o.id))
         return counted
 
-    def _replaced_by_time_corrections(self, slots: list[str]) -> set[str]:
+    def _is_correction(self, base: str) -> bool:
+        final = self.facts.get(base)
+        return final is not None and bool(final.rank[2])
+
+    def _replaced_by_time_corrections(self, bases: Iterable[str]) -> set[str]:
         """A correction at a time at which nothing was reported corrects the time itself.
 
         It takes the place of its order's only value that no correction names; where several
         values could be meant, none is taken away.
         """
-        serial: dict[str, list[str]] = {}
-        for slot in slots:
-            if "@" in slot:
-                serial.setdefault(slot.partition("@")[0], []).append(slot)
         replaced: set[str] = set()
-        for group in serial.values():
-            if len(group) < 2:
-                continue
-            originals = [s for s in group if self.facts[s].rank[2] == 0]
-            corrections = len(group) - len(originals)
+        for name in {base.partition("@")[0] for base in bases if "@" in base}:
+            group = self._serial[name]
+            corrections = [self.facts[b].rank for b in group if self._is_correction(b)]
+            originals = [b for b in group if not self._is_correction(b)]
             if corrections and len(originals) == 1:
-                original, first = self.facts[originals[0]], originals[0]
-                later = [self.facts[s].rank for s in group if s != first]
-                if max(later) > original.rank:
-                    replaced.add(first)
+                original = self._effective(originals[0])
+                if original is not None and max(corrections) > original.rank:
+                    replaced.add(originals[0])
         return replaced
 
     def status(self, observation: Observation) -> str:
-        """Its status, with a later status-only update applied."""
-        key = slot_of(observation)
-        update = self.facts.get(f"{key}#U")
-        if update is not None and update.rank > observation.rank:
-            return "F"
-        return observation.status
+        """Its status, with a status-only update applied."""
+        made_final = not observation.rank[0] and f"{base_of(observation)}#U" in self.facts
+        return "F" if made_final else observation.status
 
     # ── the stay ────────────────────────────────────────────────────────────────────────────
 

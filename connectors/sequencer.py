@@ -1,0 +1,160 @@
+"""The sequencer: raw messages → the one log of facts.
+
+Reads `tocsin.wire.hl7`, maps each message to facts (`connectors.hl7`), gives the patient a keyed
+pseudonym, and writes micro-batched records to `tocsin.facts`: at low load one message a record,
+under load many. What cannot be understood goes to `tocsin.quarantine`. At least once is enough:
+the fold makes repetition harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+from connectors import contract, facts, topics
+from connectors.clock import Clock
+from connectors.facts import FactRecord, MessageFacts
+from connectors.hl7.interpret import Interpretation, Profile, interpret
+from connectors.identity import Identity, IdentityKey
+from connectors.quarantine import Reason, quarantined
+from connectors.trace import new_traceparent
+
+MOST_ISSUES = 100  # quarantine records of one message
+MOST_FACTS = 2_000  # facts of one message in one record: a larger message is written in parts
+
+
+class WireMessage(NamedTuple):
+    """A record of a `tocsin.wire.*` topic."""
+
+    raw: bytes
+    position: str  # topic/partition/offset
+    heard: float
+    source: str  # as the feed names itself; "" when the publisher set no header
+    trace: str
+
+
+@dataclass(slots=True)
+class Sequenced:
+    """What a batch of messages becomes."""
+
+    records: dict[int, list[FactRecord]] = field(default_factory=dict)  # by partition of facts
+    quarantine: list[tuple[str, bytes]] = field(default_factory=list)  # (key, record)
+    identities: dict[str, Identity] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)  # (outcome, reason)
+    reasons: dict[str, int] = field(default_factory=dict)  # of quarantine records
+    facts: int = 0
+
+
+class Sequencer:
+    """Turns batches of raw messages into records. No I/O."""
+
+    def __init__(
+        self,
+        key: IdentityKey,
+        profile: Profile,
+        partitions: int,
+        record_messages: int,
+        clock: Clock,
+    ) -> None:
+        self._key = key
+        self._profile = profile
+        self._partitions = partitions
+        self._record_messages = record_messages
+        self._clock = clock
+
+    def sequence(self, batch: Iterable[WireMessage]) -> Sequenced:
+        """Map a batch. Never raises for any bytes."""
+        out = Sequenced()
+        pending: dict[int, list[MessageFacts]] = {}
+        for message in batch:
+            read = interpret(message.raw, message.heard, self._key, self._profile)
+            outcome = (read.outcome, read.reason)
+            out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
+            self._set_aside(out, message, read)
+            if read.identity is not None and read.pseudonym:
+                out.identities[read.pseudonym] = read.identity
+            if read.facts:
+                out.facts += len(read.facts)
+                partition = topics.partition_of(read.pseudonym, self._partitions)
+                pending.setdefault(partition, []).extend(self._to_messages(message, read))
+        for partition, messages in pending.items():
+            out.records[partition] = list(self._to_records(messages))
+        return out
+
+    def tick(self) -> FactRecord:
+        """The clock, for every partition."""
+        return FactRecord(tick=facts.Tick(at=self._clock()))
+
+    def _to_messages(self, message: WireMessage, read: Interpretation) -> Iterator[MessageFacts]:
+        now = self._clock()
+        trace = message.trace or new_traceparent(0.0)
+        for start in range(0, len(read.facts), MOST_FACTS):
+            yield MessageFacts(
+                patient=read.pseudonym,
+                sent=read.sent,
+                heard=message.heard,
+                wire=message.position,
+                facts=read.facts[start : start + MOST_FACTS],
+                source=message.source or read.source,
+                message_type=read.message_type,
+                control_id=read.control_id,
+                trace=trace,
+                sequenced=now,
+            )
+
+    def _to_records(self, messages: list[MessageFacts]) -> Iterator[FactRecord]:
+        chunk: list[MessageFacts] = []
+        size = 0
+        for message in messages:
+            if chunk and (
+                len(chunk) >= self._record_messages or size + len(message.facts) > MOST_FACTS
+            ):
+                yield FactRecord(messages=chunk)
+                chunk, size = [], 0
+            chunk.append(message)
+            size += len(message.facts)
+        if chunk:
+            yield FactRecord(messages=chunk)
+
+    def _set_aside(self, out: Sequenced, message: WireMessage, read: Interpretation) -> None:
+        """One quarantine record for each thing that was not understood."""
+        for issue in read.issues[:MOST_ISSUES]:
+            record = quarantined(
+                issue.reason,
+                issue.detail,
+                raw=message.raw,
+                received_at=message.heard,
+                source=message.source or read.source,
+                wire=message.position,
+                location=issue.location,
+                message_type=read.message_type,
+                control_id=read.control_id,
+                partial=read.outcome != "quarantine",
+                trace=message.trace,
+            )
+            out.quarantine.append((record.id, contract.encode(record)))
+            out.reasons[record.reason] = out.reasons.get(record.reason, 0) + 1
+        if read.outcome == "quarantine" and not read.issues:
+            raise AssertionError(f"quarantine without an issue: {Reason(read.reason)}")
+
+
+def headers_of(pairs: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:
+    """Record headers as text; those that are none are left out."""
+    found: dict[str, str] = {}
+    for name, value in pairs or ():
+        try:
+            found[name] = (value or b"").decode()
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def to_heard(headers: dict[str, str], timestamp_s: float, now: float) -> float:
+    """When Tocsin heard a message: the header, else the record's timestamp, else now."""
+    try:
+        heard = float(headers[topics.HEADER_RECEIVED_AT])
+    except (KeyError, ValueError):
+        heard = timestamp_s
+    return heard if 0.0 < heard <= now + 60.0 else now

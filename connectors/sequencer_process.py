@@ -1,0 +1,235 @@
+"""The sequencer as a process: Kafka in, Kafka out, the vault beside, the clock on top."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import stamina
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from redis import Redis
+from redis import exceptions as redis_errors
+
+from connectors import facts, metrics, topics
+from connectors.clock import Clock
+from connectors.hl7.interpret import Profile, interpret
+from connectors.identity import Identity, IdentityKey
+from connectors.sequencer import Sequenced, Sequencer, WireMessage, headers_of, to_heard
+from connectors.settings import KafkaSettings, SequencerSettings
+from connectors.vault import VaultWriter
+
+log = logging.getLogger("tocsin.sequencer")
+
+GROUP = "tocsin-sequencer"
+MAX_RECORD_BYTES = 8_000_000  # facts of a large message are longer than the message
+_IDLE_S = 0.1
+_CLOCK_PARTITION = 0  # whoever reads this partition of wire.hl7 also writes the ticks
+
+
+class SequencerProcess:
+    """Runs until stopped. Fail-stop: what it does not expect ends the process, uncommitted."""
+
+    def __init__(
+        self,
+        settings: SequencerSettings,
+        kafka: KafkaSettings,
+        redis: Redis,
+        key: IdentityKey,
+        profile: Profile,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._kafka = kafka
+        self._clock = clock
+        self._key, self._profile = key, profile
+        self._vault = VaultWriter(redis, key)
+        self._rebuilding: threading.Thread | None = None
+        self._next_tick = 0.0
+        self._keeps_clock = False
+        self._failure: KafkaError | None = None
+        self._producer = Producer(
+            kafka.client()
+            | {
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "message.timeout.ms": 0,  # wait for the broker for ever: nothing is lost meanwhile
+                "compression.type": "lz4",
+            }
+        )
+        self._partitions = self._count_partitions()
+        self._sequencer = Sequencer(key, profile, self._partitions, settings.record_messages, clock)
+
+    def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
+        """Read, map, write, commit, until `stop`."""
+        consumer = Consumer(
+            self._kafka.client()
+            | {
+                "group.id": GROUP,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": 10_000,
+                "fetch.wait.max.ms": 100,
+                "fetch.message.max.bytes": MAX_RECORD_BYTES,
+            }
+        )
+        consumer.subscribe([topics.WIRE_HL7], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        ready = False
+        try:
+            while not stop.is_set():
+                batch = self._read(consumer)
+                if not ready and consumer.assignment():
+                    ready = True
+                    on_ready()
+                if batch:
+                    self._process(consumer, batch)
+                self._tick_when_due()
+        finally:
+            consumer.close()
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._keeps_clock |= any(p.partition == _CLOCK_PARTITION for p in partitions)
+        log.info("reading %d partitions", len(partitions))
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if any(p.partition == _CLOCK_PARTITION for p in partitions):
+            self._keeps_clock = False
+
+    def _read(self, consumer: Consumer) -> list[Message]:
+        """The first message as soon as it is there, and what else is there by then."""
+        first = consumer.poll(_IDLE_S)
+        if first is None:
+            return []
+        more = self._settings.batch_messages - 1
+        batch = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
+        for message in batch:
+            error = message.error()
+            if error is not None and (error.fatal() or not error.retriable()):
+                raise KafkaException(error)
+        return [message for message in batch if message.error() is None]
+
+    def _process(self, consumer: Consumer, batch: list[Message]) -> None:
+        started = time.perf_counter()
+        sequenced = self._sequencer.sequence(self._to_wire(message) for message in batch)
+        self._keep_identities(sequenced.identities)
+        for partition, records in sequenced.records.items():
+            for record in records:
+                self._produce(topics.FACTS, facts.encode(record), partition=partition)
+        for key, quarantined in sequenced.quarantine:
+            self._produce(topics.QUARANTINE, quarantined, key=key)
+        self._flush()
+        consumer.commit(asynchronous=True)
+        _count(sequenced)
+        metrics.histogram("tocsin_sequencer_batch_seconds").record(time.perf_counter() - started)
+
+    def _to_wire(self, message: Message) -> WireMessage:
+        headers = headers_of(message.headers())  # type: ignore[arg-type]
+        now = self._clock()
+        return WireMessage(
+            raw=message.value() or b"",
+            position=f"{message.topic()}/{message.partition()}/{message.offset()}",
+            heard=to_heard(headers, message.timestamp()[1] / 1000, now),
+            source=headers.get(topics.HEADER_SOURCE, ""),
+            trace=headers.get(topics.HEADER_TRACEPARENT, ""),
+        )
+
+    # ── Kafka ───────────────────────────────────────────────────────────────────────────────
+
+    def _count_partitions(self) -> int:
+        found = self._producer.list_topics(topics.FACTS, timeout=30).topics[topics.FACTS]
+        if found.error is not None or not found.partitions:
+            raise KafkaException(found.error)
+        return len(found.partitions)
+
+    def _produce(
+        self, topic: str, value: bytes, *, partition: int = -1, key: str | None = None
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    topic, value, key=key, partition=partition, on_delivery=self._on_delivery
+                )
+            except BufferError:  # the queue is full: wait for the broker
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _on_delivery(self, error: KafkaError | None, _: Message) -> None:
+        self._failure = self._failure or error
+
+    def _flush(self) -> None:
+        """Wait until the broker has confirmed everything. Raises what made it refuse."""
+        while self._producer.flush(1.0):
+            pass
+        if self._failure is not None:
+            raise KafkaException(self._failure)
+
+    def _tick_when_due(self) -> None:
+        now = self._clock()
+        if not self._keeps_clock or now < self._next_tick:
+            return
+        self._next_tick = now + self._settings.tick_s
+        tick = facts.encode(self._sequencer.tick())
+        for partition in range(self._partitions):
+            self._produce(topics.FACTS, tick, partition=partition)
+        self._flush()
+
+    # ── the vault ───────────────────────────────────────────────────────────────────────────
+
+    @stamina.retry(on=redis_errors.RedisError, attempts=None, timeout=None, wait_max=2.0)
+    def _keep_identities(self, identities: dict[str, Identity]) -> None:
+        complete = self._vault.put(identities)
+        if not complete and (self._rebuilding is None or not self._rebuilding.is_alive()):
+            self._vault.forget()
+            self._vault.put(identities)
+            self._rebuilding = threading.Thread(target=self._rebuild_vault, daemon=True)
+            self._rebuilding.start()
+
+    def _rebuild_vault(self) -> None:
+        """Everyone who was ever named, from the wire log."""
+        log.info("the identity vault is not complete: reading identities from the wire log")
+        identities: dict[str, Identity] = {}
+        for message in self._everything():
+            wire = self._to_wire(message)
+            read = interpret(wire.raw, wire.heard, self._key, self._profile)
+            if read.identity is not None and read.pseudonym:
+                identities[read.pseudonym] = read.identity
+        self._vault.put_missing(identities)
+        self._vault.mark_complete()
+        log.info("the identity vault is complete: %d patients", len(identities))
+
+    def _everything(self) -> Any:
+        """The wire log from its beginning to its end as of now."""
+        reader = Consumer(
+            self._kafka.client() | {"group.id": f"{GROUP}-vault", "enable.auto.commit": False}
+        )
+        try:
+            found = reader.list_topics(topics.WIRE_HL7, timeout=30).topics[topics.WIRE_HL7]
+            for number in found.partitions:
+                partition = TopicPartition(topics.WIRE_HL7, number)
+                low, high = reader.get_watermark_offsets(partition, timeout=30)
+                partition.offset = low
+                reader.assign([partition])
+                at = low
+                while at < high:
+                    message = reader.poll(1.0)
+                    if message is not None and message.error() is None:
+                        at = (message.offset() or 0) + 1
+                        yield message
+        finally:
+            reader.close()
+
+
+def _count(sequenced: Sequenced) -> None:
+    messages = metrics.counter("tocsin_sequencer_messages")
+    for (outcome, reason), count in sequenced.outcomes.items():
+        messages.add(count, {"outcome": outcome, "reason": reason})
+    metrics.counter("tocsin_sequencer_facts").add(sequenced.facts)
+    records = sum(len(r) for r in sequenced.records.values())
+    metrics.counter("tocsin_sequencer_records").add(records)
+    for reason, count in sequenced.reasons.items():
+        metrics.counter("tocsin_quarantined").add(count, {"reason": reason})

@@ -1,0 +1,31 @@
+"""All commands in one place. Each module holds a few that belong together."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from streams.cli import demo, local, offline, processes, send, tail, traffic, training
+from streams.cli.errors import UserError
+from streams.settings import SettingsError
+
+app = typer.Typer(
+    name="tocsin",
+    help="Streaming risk monitor for hospitals: HL7 in, explained alerts out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for part in (demo, local, processes, send, traffic, offline, tail, training):
+    app.registered_commands += part.app.registered_commands
+
+
+def main() -> None:
+    """Run a command; an error that the user can mend is one sentence, not a traceback."""
+    try:
+        app()
+    except (UserError, SettingsError) as error:
+        Console(stderr=True).print(f"[bold red]✗[/] {error}", highlight=False)
+        sys.exit(1)

@@ -1,0 +1,102 @@
+"""What Tocsin makes of messages in files, without any server: `tocsin parse`, `tocsin fold`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from connectors.clock import wall_clock
+from connectors.hl7.files import split_messages
+from connectors.hl7.interpret import Interpretation, Profile, interpret
+from connectors.identity import IdentityKey, load_key
+from models.record import PatientRecord
+from streams import settings as settings_module
+from streams.cli.errors import UserError
+
+app = typer.Typer()
+
+Files = Annotated[list[Path], typer.Argument(help="Files of HL7 v2 messages, one or many in each.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
+    settings = settings_module.load()
+    key: IdentityKey = load_key(settings.identity.key.get_secret_value(), settings.home)
+    profile = Profile(
+        time_zone=settings.sequencer.time_zone,
+        charset=settings.sequencer.charset,
+        max_future_s=settings.sequencer.max_future_s,
+        preferred_types=settings.identity.preferred_types,
+    )
+    now = wall_clock()
+    for file in files:
+        try:
+            raw = file.read_bytes()
+        except OSError as error:
+            raise UserError(f"{file} cannot be read: {error.strerror}.") from None
+        for message in split_messages(raw):
+            yield file, interpret(message, now, key, profile)
+
+
+def _to_json(file: Path, read: Interpretation) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "outcome": read.outcome,
+        "reason": read.reason or None,
+        "message_type": read.message_type,
+        "control_id": read.control_id,
+        "patient": read.pseudonym or None,
+        "facts": msgspec.to_builtins(read.facts),
+        "issues": [
+            {"reason": i.reason, "detail": i.detail, "location": i.location} for i in read.issues
+        ],
+    }
+
+
+@app.command()
+def parse(files: Files, as_json: AsJson = False) -> None:
+    """Show what Tocsin makes of each message, one line a message.
+
+    Example: tocsin parse messages/*.hl7 --json
+    """
+    for file, read in _interpret(files):
+        if as_json:
+            typer.echo(json.dumps(_to_json(file, read), ensure_ascii=False))
+            continue
+        what = f"{len(read.facts)} facts" if read.outcome == "facts" else read.reason
+        typer.echo(f"{read.outcome:10} {read.message_type or '?':12} {what:24} {file}")
+        for issue in read.issues:
+            typer.echo(f"{'':10} {issue.location:12} {issue.reason}: {issue.detail}")
+
+
+@app.command()
+def fold(files: Files, as_json: AsJson = False) -> None:
+    """Show the patients' state after all those messages, in whatever order they come.
+
+    Example: tocsin fold admission.hl7 labs.hl7 --json
+    """
+    records: dict[str, PatientRecord] = {}
+    for _, read in _interpret(files):
+        if not read.facts:
+            continue
+        record = records.setdefault(read.pseudonym, PatientRecord())
+        record.clock = max(record.clock, read.sent)
+        record.fold_facts(read.facts)
+    for pseudonym in sorted(records):
+        record = records[pseudonym]
+        if as_json:
+            state = json.loads(record.canonical())
+            line = {"patient": pseudonym, "digest": record.digest(), "state": state}
+            typer.echo(json.dumps(line, ensure_ascii=False))
+        else:
+            counted = sum(len(record.series(code)) for code in record.codes())
+            presence = record.presence(record.clock)
+            typer.echo(
+                f"{pseudonym}  {presence:10} {len(record.facts)} facts, {counted} observations "
+                f"count  {record.digest()[:16]}"
+            )

@@ -1,0 +1,182 @@
+"""One process each, for real deployments: `tocsin mllp | sequencer | worker | console`.
+
+Each runs in the foreground until SIGTERM or SIGINT, and serves `/ready` and `/metrics`.
+Heavy imports stay inside the commands, so that a connector loads no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import typer
+
+from connectors.clock import wall_clock
+from connectors.identity import IdentityKey, load_key
+from streams import settings as settings_module
+from streams import telemetry
+from streams.cli.errors import UserError
+from streams.settings import Settings
+from streams.telemetry import Telemetry
+
+app = typer.Typer()
+log = logging.getLogger("tocsin")
+
+
+def _start(process: str) -> tuple[Settings, Telemetry]:
+    settings = settings_module.load()
+    if not settings.kafka.bootstrap:
+        raise UserError(
+            "No Kafka is named (TOCSIN_KAFKA__BOOTSTRAP or [kafka] bootstrap in tocsin.toml). "
+            "`tocsin up` starts one and everything else on this machine."
+        )
+    try:
+        return settings, telemetry.start(process, settings.telemetry)
+    except OSError as error:
+        port = settings.telemetry.metrics_port
+        raise UserError(
+            f"Port {port} for metrics cannot be used ({error.strerror}); "
+            "set TOCSIN_TELEMETRY__METRICS_PORT to a free one, or 0 for any."
+        ) from None
+
+
+def _key(settings: Settings) -> IdentityKey:
+    try:
+        return load_key(settings.identity.key.get_secret_value(), settings.home)
+    except ValueError as error:
+        raise UserError(f"The identity key cannot be used: {error}.") from None
+
+
+def _redis_url(settings: Settings) -> str:
+    url = settings.redis.url.get_secret_value()
+    if not url:
+        raise UserError(
+            "No Redis is named (TOCSIN_REDIS__URL or [redis] url in tocsin.toml). "
+            "`tocsin up` starts one and everything else on this machine."
+        )
+    return url
+
+
+def _run_async(body: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run until the body ends or a signal asks it to."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await body(stop)
+
+    asyncio.run(run())
+
+
+@app.command()
+def mllp() -> None:
+    """Take in HL7 v2 over MLLP. Example: TOCSIN_MLLP__PORT=2575 tocsin mllp"""
+    from connectors.mllp.server import serve  # noqa: PLC0415  # loads what only it needs
+
+    settings, probe = _start("mllp")
+
+    def on_ready(address: str) -> None:
+        log.info("listening on %s", address)
+        probe.set_ready()
+
+    async def body(stop: asyncio.Event) -> None:
+        await serve(
+            settings.mllp,
+            settings.kafka,
+            clock=wall_clock,
+            trace_ratio=settings.telemetry.trace_ratio,
+            on_ready=on_ready,
+            stop=stop,
+        )
+
+    _run_async(body)
+
+
+@app.command()
+def sequencer() -> None:
+    """Turn raw messages into facts. Example: tocsin sequencer"""
+    from redis import Redis  # noqa: PLC0415
+
+    from connectors.hl7.interpret import Profile  # noqa: PLC0415
+    from connectors.sequencer_process import SequencerProcess  # noqa: PLC0415
+
+    settings, probe = _start("sequencer")
+    profile = Profile(
+        time_zone=settings.sequencer.time_zone,
+        charset=settings.sequencer.charset,
+        max_future_s=settings.sequencer.max_future_s,
+        preferred_types=settings.identity.preferred_types,
+    )
+    process = SequencerProcess(
+        settings.sequencer,
+        settings.kafka,
+        Redis.from_url(_redis_url(settings)),
+        _key(settings),
+        profile,
+        wall_clock,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    process.run(stop, probe.set_ready)
+
+
+@app.command()
+def worker() -> None:
+    """Keep patients' state, score, raise alerts. Example: tocsin worker"""
+    try:
+        from models.bundle import load_bundle  # noqa: PLC0415  # torch
+        from streams import worker as worker_module  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The worker needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
+        ) from None
+    settings, probe = _start("worker")
+    _redis_url(settings)
+    models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
+
+    async def body(stop: asyncio.Event) -> None:
+        await worker_module.run(settings, models, on_ready=probe.set_ready, stop=stop)
+
+    _run_async(body)
+
+
+@app.command()
+def console(
+    port: Annotated[int | None, typer.Option(help="Overrides [console] port.")] = None,
+) -> None:
+    """Show alerts and patients in a browser. Example: tocsin console --port 8080"""
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    from models.rule import shipped_rules  # noqa: PLC0415
+    from streams.console.app import serve  # noqa: PLC0415
+    from streams.reading import AuditedNames, KafkaFeed, RedisReader  # noqa: PLC0415
+
+    settings, probe = _start("console")
+    url = _redis_url(settings)
+    own = settings.console if port is None else settings.console.model_copy(update={"port": port})
+
+    def on_ready(address: str) -> None:
+        log.info("console on %s", address)
+        probe.set_ready()
+
+    async def body(stop: asyncio.Event) -> None:
+        redis = Redis.from_url(url)
+        thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
+        await serve(
+            own,
+            RedisReader(redis, settings.kafka.partitions, thresholds),
+            AuditedNames(url, _key(settings), settings.kafka),
+            KafkaFeed(settings.kafka),
+            on_ready=on_ready,
+            stop=stop,
+        )
+        await redis.aclose()
+
+    _run_async(body)

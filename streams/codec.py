@@ -1,0 +1,112 @@
+"""A patient's state ⇄ the fields of a Redis hash. Equal states give equal bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from connectors import contract, facts
+from connectors.contract import Score
+from models.record import EVER, PatientRecord
+from streams import keys
+from streams.engine import Effects, PatientState, Remembered, Touched
+from streams.store import Fields
+
+_remembered = msgspec.json.Decoder(Remembered)
+_trend = msgspec.json.Decoder(list[tuple[float, float]])
+_json = msgspec.json.Encoder()
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of patients shows."""
+
+    patient: str
+    ward: str
+    bed: str
+    as_of: str
+    presence: str
+    probabilities: dict[str, float | None]
+    open_alerts: list[str]
+
+
+def to_fields(touched: Touched, scores: list[Score]) -> Fields:
+    """The fields that one record changed."""
+    state = touched.state
+    remembered = Remembered(
+        clock=state.record.clock, heard=state.heard, trace=state.trace, risks=state.risks
+    )
+    fields: Fields = {keys.STATE_FIELD: _json.encode(remembered)}
+    for slot in touched.slots:
+        fields[keys.FACT_FIELD + slot.encode()] = facts.encode(state.record.facts[slot])
+    for score in scores:
+        fields[keys.SCORE_FIELD + score.risk.encode()] = contract.encode(score)
+    for risk in touched.trends:
+        fields[keys.TREND_FIELD + risk.encode()] = _json.encode(state.trends[risk])
+    return fields
+
+
+def to_state(fields: Fields) -> PatientState:
+    """The state that those fields hold; a new one when there are none."""
+    state = PatientState(record=to_record(fields))
+    raw = fields.get(keys.STATE_FIELD)
+    if raw is None:
+        return state
+    remembered = _remembered.decode(raw)
+    state.record.clock = remembered.clock
+    state.heard, state.trace = remembered.heard, remembered.trace
+    state.risks = remembered.risks
+    state.trends = to_trends(fields)
+    return state
+
+
+def to_record(fields: Fields) -> PatientRecord:
+    """The facts alone."""
+    record = PatientRecord()
+    start = len(keys.FACT_FIELD)
+    record.fold_facts(
+        facts.decode_fact(raw)
+        for name, raw in sorted(fields.items())
+        if name[:start] == keys.FACT_FIELD
+    )
+    return record
+
+
+def to_scores(fields: Fields) -> dict[str, Score]:
+    """The newest score of each risk."""
+    start = len(keys.SCORE_FIELD)
+    return {
+        name[start:].decode(): contract.decode_score(raw)
+        for name, raw in fields.items()
+        if name[:start] == keys.SCORE_FIELD
+    }
+
+
+def to_trends(fields: Fields) -> dict[str, list[tuple[float, float]]]:
+    """The trend of each risk: (as_of, log-odds)."""
+    start = len(keys.TREND_FIELD)
+    return {
+        name[start:].decode(): _trend.decode(raw)
+        for name, raw in fields.items()
+        if name[:start] == keys.TREND_FIELD
+    }
+
+
+def to_summary(patient: str, state: PatientState, effects: Effects) -> bytes:
+    """What a list shows of a patient after this record."""
+    scores = {s.risk: s for s in effects.scores if s.patient == patient}
+    as_of = state.record.clock
+    stay = state.record.stay(as_of) if as_of > EVER else None
+    summary = Summary(
+        patient=patient,
+        ward=stay.ward if stay else "",
+        bed=stay.bed if stay else "",
+        as_of=next(iter(scores.values())).as_of if scores else "",
+        presence=state.record.presence(as_of),
+        probabilities={risk: score.probability for risk, score in scores.items()},
+        open_alerts=[
+            told.alert_id
+            for risk in state.risks.values()
+            for told in risk.published
+            if told.state not in (contract.AlertState.RESOLVED, contract.AlertState.WITHDRAWN)
+        ],
+    )
+    return _json.encode(summary)

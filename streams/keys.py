@@ -1,0 +1,45 @@
+"""The names of everything in Redis.
+
+All keys of a partition share a hash tag (`{7}`), so that one script may touch them in a Redis
+Cluster. `streams.store` writes them, `streams.reading` reads them.
+"""
+
+from __future__ import annotations
+
+PREFIX = "tocsin"
+
+
+def position(partition: int) -> str:
+    """Hash: `fence` (who may write), `offset` (last applied record of facts)."""
+    return f"{PREFIX}:{{{partition}}}:position"
+
+
+def outbox(partition: int) -> str:
+    """Hash: offset → records not yet known to be in Kafka."""
+    return f"{PREFIX}:{{{partition}}}:outbox"
+
+
+def due(partition: int) -> str:
+    """Sorted set: patient by the tick at which something happens without a message."""
+    return f"{PREFIX}:{{{partition}}}:due"
+
+
+def alerts(partition: int) -> str:
+    """Hash: alert id → newest revision."""
+    return f"{PREFIX}:{{{partition}}}:alerts"
+
+
+def summaries(partition: int) -> str:
+    """Hash: patient → what a list shows."""
+    return f"{PREFIX}:{{{partition}}}:summaries"
+
+
+def patient(partition: int, pseudonym: str) -> str:
+    """Hash: `m` state, `f:<slot>` facts, `s:<risk>` newest score, `t:<risk>` trend."""
+    return f"{PREFIX}:{{{partition}}}:patient:{pseudonym}"
+
+
+STATE_FIELD = b"m"
+FACT_FIELD = b"f:"
+SCORE_FIELD = b"s:"
+TREND_FIELD = b"t:"

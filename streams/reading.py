@@ -1,0 +1,180 @@
+"""What the console reads: state from Redis, names from the vault, live records from Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from confluent_kafka import Consumer, Producer, TopicPartition
+from redis import Redis as SyncRedis
+from redis import exceptions
+from redis.asyncio import Redis
+
+from connectors import contract, topics
+from connectors.clock import from_iso
+from connectors.contract import Alert, AlertState, Score, Threshold
+from connectors.identity import Identity, IdentityKey
+from connectors.settings import KafkaSettings
+from connectors.vault import VaultReader
+from models.record import Presence
+from models.risk import RiskModel
+from streams import codec, keys
+from streams.codec import Summary
+from streams.console.ports import PatientSummary, PatientView, Unavailable
+
+_summary = msgspec.json.Decoder(Summary)
+_ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
+_SHOWN_AFTER_END_S = 86_400.0
+_PRESENT = frozenset({Presence.PRESENT, Presence.UNKNOWN})
+
+
+class RedisReader:
+    """`ports.Reader` on the worker's store."""
+
+    def __init__(self, redis: Redis, partitions: int, thresholds: dict[str, Threshold]) -> None:
+        self._redis = redis
+        self._partitions = partitions
+        self._thresholds = thresholds
+
+    async def alerts(self) -> list[Alert]:
+        """Open ones, and those that ended in the 24 hours before the newest change."""
+        found = [
+            contract.decode_alert(raw)
+            for stored in await self._hashes(keys.alerts)
+            for raw in stored.values()
+        ]
+        newest = max((from_iso(a.at) for a in found), default=0.0)
+        return [
+            a
+            for a in found
+            if a.state not in _ENDED or from_iso(a.at) > newest - _SHOWN_AFTER_END_S
+        ]
+
+    async def patients(self) -> list[PatientSummary]:
+        """Everybody in the hospital, or not known to have left it."""
+        found = [
+            _summary.decode(raw)
+            for stored in await self._hashes(keys.summaries)
+            for raw in stored.values()
+        ]
+        return [_to_patient_summary(s) for s in found if s.presence in _PRESENT]
+
+    async def patient(self, pseudonym: str) -> PatientView | None:
+        """One patient, with every alert that is kept of them."""
+        partition = topics.partition_of(pseudonym, self._partitions)
+        try:
+            fields: dict[bytes, bytes]
+            stored: dict[bytes, bytes]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hgetall(keys.patient(partition, pseudonym))
+                pipe.hgetall(keys.alerts(partition))
+                fields, stored = await pipe.execute()
+        except exceptions.RedisError as error:
+            raise Unavailable("the state store does not answer") from error
+        if not fields:
+            return None
+        state = codec.to_state(fields)
+        alerts = [contract.decode_alert(raw) for raw in stored.values()]
+        return PatientView(
+            record=state.record,
+            scores=codec.to_scores(fields),
+            history=state.trends,
+            alerts=[a for a in alerts if a.patient == pseudonym],
+            thresholds=self._thresholds,
+        )
+
+    async def _hashes(self, key_of: object) -> list[dict[bytes, bytes]]:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for partition in range(self._partitions):
+                    pipe.hgetall(key_of(partition))  # type: ignore[operator]
+                return list(await pipe.execute())
+        except exceptions.RedisError as error:
+            raise Unavailable("the state store does not answer") from error
+
+
+def _to_patient_summary(summary: Summary) -> PatientSummary:
+    return PatientSummary(
+        pseudonym=summary.patient,
+        ward=summary.ward,
+        bed=summary.bed,
+        probability=summary.probabilities,
+        as_of=from_iso(summary.as_of) if summary.as_of else None,
+        open_alerts=tuple(summary.open_alerts),
+    )
+
+
+class AuditedNames:
+    """`ports.Names` on the vault; the audit record is in Kafka before a name is shown."""
+
+    def __init__(self, url: str, key: IdentityKey, kafka: KafkaSettings) -> None:
+        self._producer = Producer(kafka.client() | {"acks": "all", "enable.idempotence": True})
+        self._vault = VaultReader(SyncRedis.from_url(url), key, self._audit, time.time)
+
+    async def names(self, pseudonyms: Sequence[str], *, who: str) -> dict[str, Identity]:
+        """Those that the vault knows. Raises `Unavailable` when the vault or the audit is away."""
+        try:
+            return await asyncio.to_thread(
+                self._vault.names, list(pseudonyms), who=who, purpose="console"
+            )
+        except exceptions.RedisError as error:
+            raise Unavailable("the identity vault does not answer") from error
+
+    def _audit(self, record: bytes) -> None:
+        self._producer.produce(topics.AUDIT, record)
+        if self._producer.flush(5.0):
+            raise Unavailable("the audit log does not answer")
+
+
+class KafkaFeed:
+    """`ports.Feed` on `tocsin.alerts` and `tocsin.scores`, with the ticks as a sign of life."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._config: dict[str, str | int | bool] = {
+            **kafka.client(),
+            "group.id": "tocsin-console",  # never joined: every console reads everything
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+        }
+        self._last = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since any record of facts, scores or alerts."""
+        return time.monotonic() - self._last
+
+    async def subscribe(self) -> AsyncIterator[Alert | Score]:
+        """Records from now on."""
+        consumer = Consumer(self._config)
+        try:
+            await asyncio.to_thread(_assign_ends, consumer)
+            while True:
+                batch = await asyncio.to_thread(consumer.consume, 500, 0.1)
+                for message in batch:
+                    if message.error() is not None:
+                        continue
+                    self._last = time.monotonic()
+                    value = message.value() or b""
+                    if message.topic() == topics.ALERTS:
+                        yield contract.decode_alert(value)
+                    elif message.topic() == topics.SCORES:
+                        yield contract.decode_score(value)
+        finally:
+            consumer.close()
+
+
+def _assign_ends(consumer: Consumer) -> None:
+    known = consumer.list_topics(timeout=30).topics
+    places = []
+    for topic in (topics.ALERTS, topics.SCORES, topics.FACTS):
+        for partition in known[topic].partitions:
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            places.append(TopicPartition(topic, partition, end))
+    consumer.assign(places)
+
+
+def thresholds_of(models: Sequence[RiskModel]) -> dict[str, Threshold]:
+    """The threshold in force, by risk."""
+    return {m.risk: Threshold(value=m.rule.fire, version=m.rule.version) for m in models}

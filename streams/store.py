@@ -1,0 +1,262 @@
+"""The patient store: what a worker needs to go on, written together and fenced.
+
+One record of facts costs one round trip. A commit carries the states that it changed, the log
+position that they stand for, and the outbox of records that Kafka has not confirmed. It is refused
+when another worker has taken the partition (`FencedError`), or when the store does not stand where
+the writer thinks it does (`MovedError`: it was emptied or set back; the log says what it lacks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+import stamina
+from redis import exceptions
+from redis.asyncio import Redis
+
+from streams import keys
+
+Fields = dict[bytes, bytes]
+NOTHING = -1  # the offset of a partition of which nothing was applied
+
+
+class FencedError(Exception):
+    """Another worker owns the partition: stop writing."""
+
+
+class MovedError(Exception):
+    """The store stands at another record than the writer's last one."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the store stands at offset {offset}")
+        self.offset = offset
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to write a partition, and where it stands."""
+
+    partition: int
+    fence: int
+    offset: int
+    outbox: dict[int, bytes]
+    due: dict[str, float]
+
+
+@dataclass(slots=True)
+class Write:
+    """Everything that one record changes."""
+
+    offset: int
+    outbox: bytes = b""
+    confirmed: list[int] = field(default_factory=list)  # offsets whose outbox Kafka has
+    patients: dict[str, Fields] = field(default_factory=dict)
+    due: dict[str, float | None] = field(default_factory=dict)
+    alerts: dict[str, bytes] = field(default_factory=dict)
+    summaries: dict[str, bytes] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """The port. `RedisStore` in production, `MemoryStore` beside it in tests."""
+
+    async def acquire(self, partition: int) -> Lease:
+        """Take the partition: every earlier lease is fenced from now on."""
+        ...
+
+    async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
+        """The fields of each patient, empty for one that is new."""
+        ...
+
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """All or nothing; advances `lease.offset`. Raises `FencedError` or `MovedError`."""
+        ...
+
+
+# KEYS: position, outbox, due, alerts, summaries, then one key per patient.
+# ARGV: fence, previous offset, msgpack of
+#       [offset, outbox, confirmed, patients, due, alerts, summaries]
+_COMMIT = """
+local fence = redis.call('HGET', KEYS[1], 'fence')
+if not fence then return {1, '-1'} end
+if fence ~= ARGV[1] then return {0, fence} end
+local at = redis.call('HGET', KEYS[1], 'offset') or '-1'
+if at ~= ARGV[2] then return {1, at} end
+local w = cmsgpack.unpack(ARGV[3])
+local function set(key, flat)
+  for i = 1, #flat, 1000 do
+    redis.call('HSET', key, unpack(flat, i, math.min(i + 999, #flat)))
+  end
+end
+for i = 1, #w[4] do set(KEYS[5 + i], w[4][i]) end
+if #w[3] > 0 then redis.call('HDEL', KEYS[2], unpack(w[3])) end
+if #w[2] > 0 then redis.call('HSET', KEYS[2], w[1], w[2]) end
+for i = 1, #w[5], 2 do
+  if w[5][i + 1] == '' then redis.call('ZREM', KEYS[3], w[5][i])
+  else redis.call('ZADD', KEYS[3], w[5][i + 1], w[5][i]) end
+end
+set(KEYS[4], w[6])
+set(KEYS[5], w[7])
+redis.call('HSET', KEYS[1], 'offset', w[1])
+return {2, w[1]}
+"""
+
+_FENCED, _MOVED = 0, 1  # otherwise 2: written
+
+# A fence is the server's time in microseconds, not a counter: a store that was emptied must not
+# hand out a number that an old worker still holds.
+_ACQUIRE = """
+local time = redis.call('TIME')
+local fence = string.format('%.0f', time[1] * 1000000 + time[2])
+local before = redis.call('HGET', KEYS[1], 'fence')
+if before and tonumber(before) >= tonumber(fence) then
+  fence = string.format('%.0f', tonumber(before) + 1)
+end
+redis.call('HSET', KEYS[1], 'fence', fence)
+return {fence, redis.call('HGET', KEYS[1], 'offset'), redis.call('HGETALL', KEYS[2]),
+        redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}
+"""
+
+
+def _flat(mapping: Mapping[Any, bytes]) -> list[Any]:
+    return [part for pair in mapping.items() for part in pair]
+
+
+# What passes: a server that restarts, loads, is full or read-only for a while. Every operation may
+# be repeated: a commit that stands already is recognised by its offset.
+PASSING = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    exceptions.TryAgainError,
+)
+_patiently = stamina.retry(on=PASSING, attempts=None, timeout=None, wait_max=2.0)
+
+
+class RedisStore:
+    """The store on Redis 7 or later. Waits out a server that is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._commit = redis.register_script(_COMMIT)
+        self._acquire = redis.register_script(_ACQUIRE)
+
+    @_patiently
+    async def acquire(self, partition: int) -> Lease:
+        """See `Store`."""
+        names = [keys.position(partition), keys.outbox(partition), keys.due(partition)]
+        fence, offset, outbox, due = await self._acquire(keys=names)
+        return Lease(
+            partition=partition,
+            fence=int(fence),
+            offset=NOTHING if offset is None else int(offset),
+            outbox={int(k): v for k, v in zip(outbox[::2], outbox[1::2], strict=True)},
+            due={k.decode(): float(v) for k, v in zip(due[::2], due[1::2], strict=True)},
+        )
+
+    @_patiently
+    async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
+        """See `Store`."""
+        names = list(patients)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(keys.patient(partition, name))
+            found = await pipe.execute()
+        return dict(zip(names, found, strict=True))
+
+    @_patiently
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """See `Store`."""
+        p = lease.partition
+        due = [x for k, v in write.due.items() for x in (k, "" if v is None else repr(v))]
+        body = [
+            str(write.offset),
+            write.outbox,
+            [str(offset) for offset in write.confirmed],
+            [_flat(fields) for fields in write.patients.values()],
+            due,
+            _flat(write.alerts),
+            _flat(write.summaries),
+        ]
+        names = [keys.position(p), keys.outbox(p), keys.due(p), keys.alerts(p), keys.summaries(p)]
+        names += [keys.patient(p, name) for name in write.patients]
+        code, value = await self._commit(
+            keys=names, args=[lease.fence, lease.offset, msgspec.msgpack.encode(body)]
+        )
+        if code == _FENCED:
+            raise FencedError(f"partition {p} was taken over")
+        # An answer that was lost on the way makes the same commit come twice: it stands already.
+        if code == _MOVED and int(value) != write.offset:
+            raise MovedError(int(value))
+        lease.offset = write.offset
+
+
+class MemoryStore:
+    """The store as plain dictionaries, under the same contract tests as `RedisStore`."""
+
+    def __init__(self) -> None:
+        self.clock = 0
+        self.fences: dict[int, int] = {}
+        self.offsets: dict[int, int] = {}
+        self.outboxes: dict[int, dict[int, bytes]] = {}
+        self.dues: dict[int, dict[str, float]] = {}
+        self.patients: dict[tuple[int, str], Fields] = {}
+        self.alerts: dict[tuple[int, str], bytes] = {}
+        self.summaries: dict[tuple[int, str], bytes] = {}
+
+    def empty(self) -> None:
+        """Lose everything."""
+        clock = self.clock
+        self.__init__()  # type: ignore[misc]
+        self.clock = clock
+
+    async def acquire(self, partition: int) -> Lease:
+        """See `Store`."""
+        self.clock += 1
+        fence = self.fences[partition] = self.clock
+        return Lease(
+            partition=partition,
+            fence=fence,
+            offset=self.offsets.get(partition, NOTHING),
+            outbox=dict(self.outboxes.get(partition, {})),
+            due=dict(self.dues.get(partition, {})),
+        )
+
+    async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
+        """See `Store`."""
+        return {name: dict(self.patients.get((partition, name), {})) for name in patients}
+
+    async def commit(self, lease: Lease, write: Write) -> None:
+        """See `Store`."""
+        p = lease.partition
+        if p not in self.fences:
+            raise MovedError(NOTHING)
+        if self.fences[p] != lease.fence:
+            raise FencedError(f"partition {p} was taken over")
+        at = self.offsets.get(p, NOTHING)
+        if at not in (lease.offset, write.offset):
+            raise MovedError(at)
+        if at != write.offset:
+            self._write(p, write)
+        lease.offset = write.offset
+
+    def _write(self, p: int, write: Write) -> None:
+        for name, fields in write.patients.items():
+            self.patients.setdefault((p, name), {}).update(fields)
+        outbox = self.outboxes.setdefault(p, {})
+        for offset in write.confirmed:
+            outbox.pop(offset, None)
+        if write.outbox:
+            outbox[write.offset] = write.outbox
+        due = self.dues.setdefault(p, {})
+        for name, at in write.due.items():
+            if at is None:
+                due.pop(name, None)
+            else:
+                due[name] = at
+        self.alerts.update({(p, k): v for k, v in write.alerts.items()})
+        self.summaries.update({(p, k): v for k, v in write.summaries.items()})
+        self.offsets[p] = write.offset

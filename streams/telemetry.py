@@ -1,0 +1,106 @@
+"""Logs, metrics and readiness of a process. No patient data in any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from connectors.clock import iso
+from streams.settings import TelemetrySettings
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line. Exceptions keep their type and place, not their message's values."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "at": iso(record.created),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Probe(BaseHTTPRequestHandler):
+    """`/metrics` for Prometheus, `/ready` for whoever starts the process."""
+
+    ready: threading.Event
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path == "/metrics":
+            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+        elif self.path == "/ready":
+            ready = self.ready.is_set()
+            self._answer(
+                200 if ready else 503, b"ready\n" if ready else b"starting\n", "text/plain"
+            )
+        else:
+            self._answer(404, b"see /metrics and /ready\n", "text/plain")
+
+    def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Probes are not worth a line."""
+
+
+class Telemetry:
+    """What `start` switched on."""
+
+    def __init__(self, ready: threading.Event, server: ThreadingHTTPServer) -> None:
+        self._ready = ready
+        self._server = server
+        self.address = f"{server.server_address[0]!s}:{server.server_port}"
+
+    def set_ready(self) -> None:
+        """The process has made its round trip."""
+        self._ready.set()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def log_to_stderr(process: str, level: str) -> None:
+    """Structured logs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(process))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def start(process: str, settings: TelemetrySettings) -> Telemetry:
+    """Switch on logs, metrics and the probe of this process. Raises `OSError` for a used port."""
+    log_to_stderr(process, settings.log_level)
+    resource = Resource.create({"service.name": f"tocsin-{process}"})
+    reader = PrometheusMetricReader()
+    metrics.set_meter_provider(MeterProvider(metric_readers=[reader], resource=resource))
+    ready = threading.Event()
+    handler = type("Probe", (_Probe,), {"ready": ready})
+    server = ThreadingHTTPServer((settings.metrics_host, settings.metrics_port), handler)
+    threading.Thread(target=server.serve_forever, daemon=True, name="probe").start()
+    return Telemetry(ready, server)

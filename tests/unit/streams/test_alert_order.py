@@ -1,0 +1,124 @@
+"""Every order of arrival, with repetitions and any batching, ends in the same score and alert."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.contract import AlertState, LogPosition
+from connectors.facts import FactRecord, MessageFacts
+from streams.engine import Engine, PatientState
+from tests.unit.streams.timeline import HeartRateRisk, admitted, discharged, heart_rate
+
+LOG = LogPosition(topic="tocsin.facts", partition=0, offset=0)
+
+
+def final(batches: list[list[MessageFacts]]) -> tuple[object, ...]:
+    """State, score and open alert after those records."""
+    engine = Engine([HeartRateRisk()])
+    states = {"p-1": PatientState()}
+    alerts: dict[str, object] = {}
+    score = None
+    for batch in batches:
+        effects = engine.apply(states, FactRecord(messages=batch), LOG)
+        score = effects.scores[-1]
+        for alert in effects.alerts:
+            before = alerts.get(alert.alert_id)
+            assert alert.revision == (before.revision + 1 if before else 1)
+            alerts[alert.alert_id] = alert
+    still = [
+        (a.alert_id, a.since, a.severity) for a in alerts.values() if a.state is AlertState.FIRING
+    ]
+    return states["p-1"].record.digest(), score.log_odds, score.abstained, tuple(still)
+
+
+SEQUENCES = {
+    "rises": [admitted(0), heart_rate(1, 90.0), heart_rate(10, 108.0), heart_rate(20, 99.0)],
+    "rises and falls": [heart_rate(1, 110.0), heart_rate(10, 90.0), heart_rate(20, 101.0)],
+    "corrected": [
+        heart_rate(1, 125.0, order="a"),
+        heart_rate(1, 85.0, order="a", status="C", sent=15),
+        heart_rate(10, 97.0, order="b"),
+        heart_rate(20, 98.0, order="c"),
+    ],
+    "deleted and issued again": [
+        heart_rate(1, 125.0, order="a"),
+        heart_rate(1, None, order="a", status="D", sent=5),
+        heart_rate(1, 126.0, order="a", sent=9),
+        heart_rate(12, 99.0, order="b"),
+    ],
+    "status only": [
+        heart_rate(1, 107.0, order="a", status="P"),
+        heart_rate(1, None, order="a", status="U", sent=4),
+        heart_rate(1, 50.0, order="a", status="P", sent=6),
+        heart_rate(9, 97.0, order="b"),
+    ],
+    "discharge cancelled": [
+        admitted(0),
+        heart_rate(5, 130.0),
+        discharged(10),
+        discharged(10, cancelled=True, sent=12),
+        heart_rate(20, 99.0),
+    ],
+    "admission cancelled": [admitted(0), heart_rate(5, 130.0), admitted(0, cancelled=True, sent=9)],
+    "expired in between": [heart_rate(1, 130.0), heart_rate(90, 99.0), heart_rate(95, 107.0)],
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_order_ends_alike(name: str) -> None:
+    messages = SEQUENCES[name]
+    expected = final([[m] for m in messages])
+    for order in itertools.permutations(messages):
+        repeated = [m for m in order for _ in range(2)]
+        assert final([[m] for m in order]) == expected
+        assert final([[m] for m in repeated]) == expected
+        assert final([list(order)]) == expected
+
+
+def test_what_the_sequences_end_in() -> None:
+    """The orders agree on the right thing, not just on something."""
+    still = {name: bool(final([[m] for m in messages])[-1]) for name, messages in SEQUENCES.items()}
+    assert still == {
+        "rises": True,  # 99 is within the hysteresis
+        "rises and falls": False,  # 101 does not fire again
+        "corrected": False,
+        "deleted and issued again": True,
+        "status only": True,  # the late preliminary does not override what became final
+        "discharge cancelled": True,
+        "admission cancelled": False,
+        "expired in between": True,  # a new episode, by 107
+    }
+
+
+messages = st.lists(
+    st.builds(
+        heart_rate,
+        st.integers(0, 120).map(float),
+        st.integers(80, 130).map(float),
+        order=st.sampled_from(["", "a", "b", "c"]),
+        status=st.sampled_from("PFFFCDW"),
+        sent=st.integers(0, 150).map(float),
+    )
+    | st.builds(discharged, st.integers(0, 120).map(float), cancelled=st.booleans())
+    | st.builds(admitted, st.integers(0, 60).map(float), cancelled=st.booleans()),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(messages, st.integers(0, 2**31), st.integers(1, 4))
+def test_any_sequence_any_order_any_batching(
+    sequence: list[MessageFacts], seed: int, size: int
+) -> None:
+    expected = final([[m] for m in sequence])
+    chance = random.Random(seed)
+    shuffled = sequence + chance.sample(sequence, len(sequence) // 2)
+    chance.shuffle(shuffled)
+    batches = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
+    assert final(batches) == expected

@@ -1,0 +1,190 @@
+"""What a worker promises for a partition: once, in order, told, rebuilt to the byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from connectors import contract, facts, topics
+from connectors.contract import AlertState
+from connectors.facts import FactRecord, Tick
+from streams.engine import Engine
+from streams.partition import Output, PartitionOwner
+from streams.store import FencedError, MemoryStore
+from tests.unit.streams.timeline import START, HeartRateRisk, admitted, heart_rate
+
+
+class ListLog:
+    """`tocsin.facts` as a list."""
+
+    def __init__(self, records: Sequence[FactRecord]) -> None:
+        self.raw = [facts.encode(record) for record in records]
+
+    async def read(self, partition: int, start: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
+        for offset in range(start, min(end, len(self.raw))):
+            yield offset, self.raw[offset]
+
+
+class Told:
+    """A publisher that keeps what it was given; confirms at once unless it is `away`."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.away = False
+
+    def publish(self, partition: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self.away:
+            self.outputs += outputs
+            future.set_result(None)
+        return future
+
+    def alerts(self) -> list[contract.Alert]:
+        """As a consumer sees them: each revision once, and never with two contents."""
+        seen: dict[tuple[str, int], bytes] = {}
+        for output in self.outputs:
+            if output.topic == topics.ALERTS:
+                alert = contract.decode_alert(output.value)
+                assert seen.setdefault((alert.alert_id, alert.revision), output.value) == output.value
+        return [contract.decode_alert(raw) for raw in seen.values()]
+
+
+RECORDS = [
+    FactRecord(messages=[admitted(0), heart_rate(1, 90.0)]),
+    FactRecord(messages=[heart_rate(5, 112.0)]),
+    FactRecord(messages=[heart_rate(6, 120.0, patient="p-2"), heart_rate(6, 125.0)]),
+    FactRecord(tick=Tick(at=START + 500.0)),
+    FactRecord(messages=[heart_rate(9, 85.0)]),
+    FactRecord(messages=[heart_rate(12, 105.0)]),
+]
+
+
+async def owner(store: MemoryStore, told: Told, log: ListLog, cached: int = 100) -> PartitionOwner:
+    lease = await store.acquire(0)
+    owner = PartitionOwner(lease, store, Engine([HeartRateRisk()]), log, told, cached)
+    await owner.publish_outbox()
+    return owner
+
+
+async def play(
+    store: MemoryStore, told: Told, log: ListLog, offsets: Sequence[int], cached: int = 100
+) -> None:
+    one = await owner(store, told, log, cached)
+    for offset in offsets:
+        await one.handle(offset, log.raw[offset])
+        await asyncio.sleep(0)
+
+
+def stored(store: MemoryStore) -> tuple[object, ...]:
+    return store.patients, store.alerts, store.summaries, store.offsets, store.dues
+
+
+async def undisturbed() -> tuple[MemoryStore, Told]:
+    store, told = MemoryStore(), Told()
+    await play(store, told, ListLog(RECORDS), range(len(RECORDS)))
+    return store, told
+
+
+async def test_the_story_it_tells() -> None:
+    """Fires, becomes critical, resolves; a new episode fires."""
+    _, told = await undisturbed()
+    story = [(a.patient, a.revision, a.state, a.reason, a.severity) for a in told.alerts()]
+    assert [s for s in story if s[0] == "p-1"] == [
+        ("p-1", 1, AlertState.FIRING, "above_threshold", "warning"),
+        ("p-1", 2, AlertState.FIRING, "score_changed", "critical"),
+        ("p-1", 3, AlertState.RESOLVED, "below_threshold", "critical"),
+        ("p-1", 1, AlertState.FIRING, "above_threshold", "warning"),
+    ]
+    first, *_, second = [a for a in told.alerts() if a.patient == "p-1"]
+    assert first.alert_id != second.alert_id
+
+
+@pytest.mark.parametrize("cut", range(1, len(RECORDS)))
+@pytest.mark.parametrize("cached", [1, 100])
+async def test_a_restart_changes_nothing(cut: int, cached: int) -> None:
+    """The second worker sees the last two records again and goes on."""
+    expected, told_once = await undisturbed()
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    await play(store, told, log, range(cut), cached)
+    await play(store, told, log, range(max(0, cut - 2), len(RECORDS)), cached)
+    assert stored(store) == stored(expected)
+    assert told.alerts() == told_once.alerts()
+
+
+@pytest.mark.parametrize("cut", range(1, len(RECORDS)))
+async def test_a_crash_between_store_and_broker_loses_no_alert(cut: int) -> None:
+    """What was stored and not confirmed is told by the successor, with the same bytes."""
+    _, told_once = await undisturbed()
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    one = await owner(store, told, log)
+    for offset in range(cut):
+        told.away = offset == cut - 1  # the last is applied and stored, never published
+        await one.handle(offset, log.raw[offset])
+        await asyncio.sleep(0)
+    told.away = False
+    await play(store, told, log, range(cut, len(RECORDS)))
+    assert told.alerts() == told_once.alerts()
+
+
+@pytest.mark.parametrize("cut", range(1, len(RECORDS)))
+async def test_an_emptied_store_is_rebuilt_to_the_same_bytes(cut: int) -> None:
+    """While the worker runs; and nothing is told twice."""
+    expected, told_once = await undisturbed()
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    one = await owner(store, told, log)
+    for offset, raw in enumerate(log.raw):
+        if offset == cut:
+            store.empty()
+        await one.handle(offset, raw)
+        await asyncio.sleep(0)
+    assert stored(store) == stored(expected)
+    assert told.outputs == told_once.outputs
+
+
+async def test_an_emptied_store_is_rebuilt_after_a_restart() -> None:
+    expected, told_once = await undisturbed()
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    await play(store, told, log, range(4))
+    store.empty()
+    await play(store, told, log, range(4, len(RECORDS)))
+    assert stored(store) == stored(expected)
+    assert told.outputs == told_once.outputs
+
+
+async def test_what_is_being_told_while_the_store_is_lost_stays_in_the_outbox() -> None:
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    one = await owner(store, told, log)
+    await one.handle(0, log.raw[0])
+    told.away = True
+    await one.handle(1, log.raw[1])  # on its way, not confirmed
+    store.empty()
+    await one.handle(2, log.raw[2])
+    told.away = False
+    await owner(store, told, log)  # the process died; its successor publishes the outbox
+    assert told.alerts()[0].reason == "above_threshold"
+
+
+async def test_a_zombie_cannot_write() -> None:
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    zombie = await owner(store, told, log)
+    await zombie.handle(0, log.raw[0])
+    successor = await owner(store, told, log)
+    await successor.handle(1, log.raw[1])
+    before = stored(store)
+    with pytest.raises(FencedError):
+        await zombie.handle(1, log.raw[1])
+    assert stored(store) == before
+
+
+async def test_expired_evidence_ends_an_alert_on_a_tick() -> None:
+    store, told = MemoryStore(), Told()
+    hours = [FactRecord(tick=Tick(at=START + 60.0 + 1.0 + m * 60.0)) for m in (30, 59, 61, 90)]
+    log = ListLog([FactRecord(messages=[heart_rate(1, 120.0)]), *hours])
+    await play(store, told, log, range(len(log.raw)))
+    assert [(a.state, a.reason) for a in told.alerts()] == [
+        (AlertState.FIRING, "above_threshold"),
+        (AlertState.RESOLVED, "data_expired"),
+    ]
+    assert store.dues[0] == {}

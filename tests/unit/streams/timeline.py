@@ -1,0 +1,124 @@
+"""A small risk and a few messages, for tests that read as timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from connectors.clock import iso
+from connectors.contract import Evidence, Missing
+from connectors.facts import EncounterEvent, MessageFacts, Observation
+from models.record import PatientRecord, Presence
+from models.risk import AlertRule, Assessment
+
+HEART_RATE = "8867-4"
+START = 1_700_000_000.0
+MINUTE = 60.0
+RULE = AlertRule(fire=0.6, clear=0.4, critical=0.9, version="test-1")
+
+
+class HeartRateRisk:
+    """log-odds = (heart rate - 100) / 10, from the newest value not older than an hour."""
+
+    risk = "test"
+    digest = "test-digest"
+    codes = frozenset({HEART_RATE})
+    rule = RULE
+    expires_s = 3_600.0
+
+    def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
+        return [self._one(record, as_of) for record, as_of in patients]
+
+    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
+        return [answer.log_odds for answer in self.assess(patients)]
+
+    def _one(self, record: PatientRecord, as_of: float) -> Assessment:
+        stay = record.stay(as_of)
+        start = max(stay.start if stay else 0.0, as_of - self.expires_s)
+        values = record.between(HEART_RATE, start, as_of)
+        presence = record.presence(as_of)
+        missing = Missing(modalities=[], next_datum=None)
+        reason = None
+        if presence not in (Presence.PRESENT, Presence.UNKNOWN):
+            reason = "not_present"
+        elif not values:
+            reason = "stale_data" if record.series(HEART_RATE) else "no_data"
+        if reason is not None:
+            return Assessment(as_of, 0.0, (), None, None, None, reason, missing, ())
+        value = values[-1].value
+        assert isinstance(value, float)
+        llr = round((value - 100.0) / 10.0, 6)
+        evidence = Evidence(
+            modality="ehr", llr=llr, as_of=iso(values[-1].time), staleness_s=0.0, top=[]
+        )
+        probability = 1.0 / (1.0 + 2.718281828459045**-llr)
+        return Assessment(as_of, 0.0, (evidence,), llr, probability, None, None, missing, ())
+
+
+def heart_rate(
+    minute: float,
+    value: float | None,
+    *,
+    order: str = "",
+    status: str = "F",
+    sent: float | None = None,
+    patient: str = "p-1",
+) -> MessageFacts:
+    """A heart rate at a minute of the timeline; the order names the result."""
+    at = START + minute * MINUTE
+    said = at if sent is None else START + sent * MINUTE
+    control = f"{order or minute}-{status}-{said}"
+    fact = Observation(
+        id=order or f"hr-{minute}",
+        rank=(0 if status == "P" else 1, said, int(status in "CA"), control),
+        removed=status in "DW",
+        code=HEART_RATE,
+        system="LN",
+        time=at,
+        status=status,
+        value=value,
+        unit="/min",
+    )
+    return _message(patient, said, [fact], control)
+
+
+def admitted(minute: float, *, cancelled: bool = False, sent: float | None = None) -> MessageFacts:
+    """A01, or A11."""
+    return _encounter(minute, EncounterEvent.ADMITTED, cancelled, sent)
+
+
+def discharged(
+    minute: float, *, cancelled: bool = False, sent: float | None = None
+) -> MessageFacts:
+    """A03, or A13."""
+    return _encounter(minute, EncounterEvent.DISCHARGED, cancelled, sent)
+
+
+def _encounter(minute: float, event: str, cancelled: bool, sent: float | None) -> MessageFacts:
+    at = START + minute * MINUTE
+    said = at if sent is None else START + sent * MINUTE
+    control = f"{event}-{said}"
+    fact = EncounterEvent(
+        id=f"visit-{event}",
+        rank=(1, said, int(cancelled), control),
+        removed=cancelled,
+        visit="visit",
+        event=event,
+        time=at,
+        patient_class="I",
+        ward="W1",
+        bed="3",
+    )
+    return _message("p-1", said, [fact], control)
+
+
+def _message(patient: str, sent: float, facts: list, control: str) -> MessageFacts:
+    return MessageFacts(
+        patient=patient,
+        sent=sent,
+        heard=sent + 1.0,
+        wire="tocsin.wire.hl7/0/0",
+        facts=facts,
+        control_id=control,
+        source="TEST",
+        message_type="ORU^R01",
+    )
