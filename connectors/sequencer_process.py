@@ -58,7 +58,7 @@ class SequencerProcess:
                 "linger.ms": 0,
                 "message.max.bytes": MAX_RECORD_BYTES,
                 "message.timeout.ms": 0,  # wait for the broker for ever: nothing is lost meanwhile
-                "compression.type": "lz4",
+                # No compression: Faust's transport reads lz4 and zstd only with further libraries.
             }
         )
         self._partitions = self._count_partitions()

@@ -44,6 +44,9 @@ class KafkaSettings(Section):
         config: dict[str, str | int] = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": self.security_protocol,
+            # Errors reach us as errors; librdkafka's own lines on stderr would flood a terminal.
+            "log_level": 2,
+            "reconnect.backoff.max.ms": 1_000,
         }
         if self.sasl_mechanism:
             config |= {

@@ -44,7 +44,6 @@ class KafkaPublisher:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 1,
-                "compression.type": "lz4",
                 "message.timeout.ms": 0,  # the outbox keeps what is not confirmed: wait for ever
             }
         )

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
 import stamina
 from redis import exceptions
 from redis.asyncio import Redis
@@ -76,31 +75,38 @@ class Store(Protocol):
 
 
 # KEYS: position, outbox, due, alerts, summaries, then one key per patient.
-# ARGV: fence, previous offset, msgpack of
-#       [offset, outbox, confirmed, patients, due, alerts, summaries]
+# ARGV: fence, previous offset, offset, outbox, then lists, each led by its length: confirmed
+#       offsets; due (patient, tick or ""); alerts; summaries; and for each patient its fields.
 _COMMIT = """
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if not fence then return {1, '-1'} end
 if fence ~= ARGV[1] then return {0, fence} end
 local at = redis.call('HGET', KEYS[1], 'offset') or '-1'
 if at ~= ARGV[2] then return {1, at} end
-local w = cmsgpack.unpack(ARGV[3])
-local function set(key, flat)
-  for i = 1, #flat, 1000 do
-    redis.call('HSET', key, unpack(flat, i, math.min(i + 999, #flat)))
+local i = 5
+local function each(step, call)
+  local last = i + tonumber(ARGV[i])
+  i = i + 1
+  while i <= last do
+    local stop = math.min(i + step - 1, last)
+    call(i, stop)
+    i = stop + 1
   end
 end
-for i = 1, #w[4] do set(KEYS[5 + i], w[4][i]) end
-if #w[3] > 0 then redis.call('HDEL', KEYS[2], unpack(w[3])) end
-if #w[2] > 0 then redis.call('HSET', KEYS[2], w[1], w[2]) end
-for i = 1, #w[5], 2 do
-  if w[5][i + 1] == '' then redis.call('ZREM', KEYS[3], w[5][i])
-  else redis.call('ZADD', KEYS[3], w[5][i + 1], w[5][i]) end
+local function set(key)
+  each(1000, function(from, to) redis.call('HSET', key, unpack(ARGV, from, to)) end)
 end
-set(KEYS[4], w[6])
-set(KEYS[5], w[7])
-redis.call('HSET', KEYS[1], 'offset', w[1])
-return {2, w[1]}
+each(1000, function(from, to) redis.call('HDEL', KEYS[2], unpack(ARGV, from, to)) end)
+if #ARGV[4] > 0 then redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) end
+each(2, function(from, to)
+  if ARGV[to] == '' then redis.call('ZREM', KEYS[3], ARGV[from])
+  else redis.call('ZADD', KEYS[3], ARGV[to], ARGV[from]) end
+end)
+set(KEYS[4])
+set(KEYS[5])
+for p = 6, #KEYS do set(KEYS[p]) end
+redis.call('HSET', KEYS[1], 'offset', ARGV[3])
+return {2, ARGV[3]}
 """
 
 _FENCED, _MOVED = 0, 1  # otherwise 2: written
@@ -118,10 +124,6 @@ redis.call('HSET', KEYS[1], 'fence', fence)
 return {fence, redis.call('HGET', KEYS[1], 'offset'), redis.call('HGETALL', KEYS[2]),
         redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}
 """
-
-
-def _flat(mapping: Mapping[Any, bytes]) -> list[Any]:
-    return [part for pair in mapping.items() for part in pair]
 
 
 # What passes: a server that restarts, loads, is full or read-only for a while. Every operation may
@@ -171,21 +173,16 @@ class RedisStore:
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `Store`."""
         p = lease.partition
-        due = [x for k, v in write.due.items() for x in (k, "" if v is None else repr(v))]
-        body = [
-            str(write.offset),
-            write.outbox,
-            [str(offset) for offset in write.confirmed],
-            [_flat(fields) for fields in write.patients.values()],
-            due,
-            _flat(write.alerts),
-            _flat(write.summaries),
-        ]
         names = [keys.position(p), keys.outbox(p), keys.due(p), keys.alerts(p), keys.summaries(p)]
         names += [keys.patient(p, name) for name in write.patients]
-        code, value = await self._commit(
-            keys=names, args=[lease.fence, lease.offset, msgspec.msgpack.encode(body)]
-        )
+        due = {k: b"" if v is None else repr(v).encode() for k, v in write.due.items()}
+        args: list[Any] = [lease.fence, lease.offset, write.offset, write.outbox]
+        args += [len(write.confirmed), *write.confirmed]
+        mappings: list[Mapping[Any, bytes]] = [due, write.alerts, write.summaries]
+        for mapping in (*mappings, *write.patients.values()):
+            args.append(2 * len(mapping))
+            args += [part for pair in mapping.items() for part in pair]
+        code, value = await self._commit(keys=names, args=args)
         if code == _FENCED:
             raise FencedError(f"partition {p} was taken over")
         # An answer that was lost on the way makes the same commit come twice: it stands already.

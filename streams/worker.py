@@ -249,13 +249,17 @@ async def run(
     app.on_rebalance_complete.connect(balanced)
     await app.start()
     stopping = asyncio.ensure_future(stop.wait())
-    watched: set[asyncio.Future[Any]] = {worker.failed, stopping}
+    ended = asyncio.ensure_future(app.wait_until_stopped())
+    watched: set[asyncio.Future[Any]] = {worker.failed, stopping, ended}
     try:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if worker.failed.done():
             worker.failed.result()
+        if not stop.is_set():
+            raise RuntimeError("Faust has stopped by itself") from app.crash_reason
     finally:
         stopping.cancel()
+        ended.cancel()
         await app.stop()
         worker.close()
         await redis.aclose()

@@ -1,5 +1,1 @@
-"""The `tocsin` command."""
-
-from streams.cli.main import main
-
-__all__ = ["main"]
+"""The `tocsin` command: `streams.cli.main`."""

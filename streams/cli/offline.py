@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from connectors.clock import wall_clock
-from connectors.hl7.files import split_messages
+from connectors.mllp.files import messages_of
 from connectors.hl7.interpret import Interpretation, Profile, interpret
 from connectors.identity import IdentityKey, load_key
 from models.record import PatientRecord
@@ -39,7 +39,7 @@ def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
             raw = file.read_bytes()
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-        for message in split_messages(raw):
+        for message in messages_of(raw):
             yield file, interpret(message, now, key, profile)
 
 

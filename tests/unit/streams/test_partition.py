@@ -47,7 +47,9 @@ class Told:
         for output in self.outputs:
             if output.topic == topics.ALERTS:
                 alert = contract.decode_alert(output.value)
-                assert seen.setdefault((alert.alert_id, alert.revision), output.value) == output.value
+                assert (
+                    seen.setdefault((alert.alert_id, alert.revision), output.value) == output.value
+                )
         return [contract.decode_alert(raw) for raw in seen.values()]
 
 

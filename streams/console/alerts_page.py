@@ -1,0 +1,104 @@
+"""`/`: the live list of alerts."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from connectors.contract import Alert, AlertState
+from streams.console.diff import Row
+from streams.console.elements import Field, LiveTable, Words
+from streams.console.frame import Console, LivePage, ward_options
+from streams.console.rows import ALERT_COLUMNS, alert_row, announcement, counts, order
+from streams.console.words import STATES, is_open
+
+OPEN, ALL = "", "all"
+_CALLS = frozenset({AlertState.FIRING, AlertState.ESCALATED})  # states that somebody must hear
+_STATE_OPTIONS = [(OPEN, "Open alerts"), (ALL, "All, last 24 h")] + [
+    (state.value, words) for state, words in STATES.items()
+]
+_MOST_ANNOUNCED = 3
+
+
+class AlertsPage(LivePage):
+    """Alerts by severity and time, filtered by ward and state."""
+
+    path = "/"
+
+    def __init__(self, console: Console, ward: str, state: str) -> None:
+        super().__init__(console)
+        self._ward = ward
+        self._state = state if state in {key for key, _ in _STATE_OPTIONS} else OPEN
+        self._rows: dict[str, tuple[int, bool, Row]] = {}  # with stamp, and whether it has a name
+        self._heard: dict[str, AlertState] | None = None
+        with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
+            with ui.element("div").classes("head"):
+                Words("h1", "Alerts")
+                self._summary = Words("p").classes("summary")
+                with ui.element("div").classes("filters"):
+                    self._wards = Field("Ward", ward, self._choose_ward, [(ward, ward)])
+                    Field("Show", self._state, self._choose_state, _STATE_OPTIONS)
+            self._table = LiveTable(
+                ALERT_COLUMNS, "Alerts, most urgent first", "Loading the alerts …"
+            )
+
+    def _choose_ward(self, ward: str) -> None:
+        self._ward = ward
+        self._filtered()
+
+    def _choose_state(self, state: str) -> None:
+        self._state = state
+        self._filtered()
+
+    def _filtered(self) -> None:
+        self._heard = None  # what a filter brings up is not news
+        self.remember(ward=self._ward, state=self._state)
+        self.wake()
+
+    async def refresh(self) -> None:
+        """The list as it is now."""
+        board = self.console.board
+        in_ward = [a for a in board.alerts.values() if self._ward in ("", a.ward)]
+        shown = sorted((a for a in in_ward if self._wanted(a)), key=order)
+        if board.status().loaded:
+            await self.names.learn(a.patient for a in shown)
+            rows = [self._row(alert) for alert in shown]
+            self._table.show(rows, self._empty(), self._news(shown))
+            self._summary.text = counts(in_ward).capitalize()
+        self._wards.offer(ward_options(board, self._ward))
+        self.show_status(f"{counts(in_ward)} – Tocsin")
+
+    def _wanted(self, alert: Alert) -> bool:
+        if self._state == OPEN:
+            return is_open(alert)
+        return self._state in (ALL, alert.state)
+
+    def _row(self, alert: Alert) -> Row:
+        """Built again only when the alert, its score or its name changed."""
+        board = self.console.board
+        stamp, identity = board.stamp(alert.alert_id), self.names.get(alert.patient)
+        old = self._rows.get(alert.alert_id)
+        if old and old[:2] == (stamp, identity is not None):
+            return old[2]
+        row = alert_row(alert, board.score_of(alert), identity, self.console.times)
+        self._rows[alert.alert_id] = (stamp, identity is not None, row)
+        return row
+
+    def _news(self, shown: list[Alert]) -> tuple[list[str], str] | None:
+        """Alerts that have come to call for somebody since the last look."""
+        before, self._heard = self._heard, {a.alert_id: a.state for a in shown}
+        self._rows = {key: row for key, row in self._rows.items() if key in self._heard}
+        if before is None:
+            return None
+        new = [a for a in shown if a.state in _CALLS and before.get(a.alert_id) is not a.state]
+        if not new:
+            return None
+        score_of, name_of = self.console.board.score_of, self.names.get
+        said = [announcement(a, score_of(a), name_of(a.patient)) for a in new[:_MOST_ANNOUNCED]]
+        if len(new) > _MOST_ANNOUNCED:
+            said.append(f"and {len(new) - _MOST_ANNOUNCED} more")
+        return [a.alert_id for a in new], "; ".join(said)
+
+    def _empty(self) -> str:
+        where = f" in ward {self._ward}" if self._ward else ""
+        what = "open alerts" if self._state == OPEN else "alerts of this kind"
+        return f"No {what}{where}. New ones appear here by themselves."

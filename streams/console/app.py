@@ -1,0 +1,191 @@
+"""The console's process: pages and REST edge on one port, in the caller's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from nicegui import ui
+
+from models.units import warm
+from streams.console import api
+from streams.console.alerts_page import AlertsPage
+from streams.console.board import Board
+from streams.console.frame import Console
+from streams.console.palette import css_variables
+from streams.console.patient_page import PatientPage
+from streams.console.patients_page import PatientsPage
+from streams.console.ports import Feed, Names, Reader
+from streams.console.presence import Presence
+from streams.console.security import LoopbackOnly, SafeHeaders, is_loopback
+from streams.console.times import HospitalTime
+from streams.settings import ConsoleSettings, SettingsError
+
+FEED_DOWN_S = 30.0  # three ticks of the log's clock at the default `sequencer.tick_s`
+_CSS = Path(__file__).parent / "static" / "console.css"
+_RECONNECT_S = 5.0  # also how fast a dead connection is noticed
+_PAGE_KEPT_S = 60.0  # a page that was cut off catches up where it was, within this time
+_SHUTDOWN_S = 3
+
+
+async def serve(
+    settings: ConsoleSettings,
+    reader: Reader,
+    names: Names,
+    feed: Feed,
+    *,
+    on_ready: Callable[[str], None],
+    stop: asyncio.Event,
+    time_zone: str = "UTC",
+    feed_down_s: float = FEED_DOWN_S,
+) -> None:
+    """Serve until `stop` is set; `on_ready` is called with the address once pages are answered.
+
+    NiceGUI keeps its pages in the process, so a process serves one console. Raises
+    `SettingsError` for an address that may not or cannot be used and for an unknown time zone.
+    """
+    listener = _listen(settings)
+    with contextlib.closing(listener):
+        times = _times(time_zone)
+        await asyncio.to_thread(warm)  # unit conversions must not stop the event loop later
+        board = Board(reader, feed, feed_down_s=feed_down_s)
+        console = Console(board, reader, names, times, Presence())
+        server = _Server(_config(_application(console), settings))
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(board.run())
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            await _started(server, serving)
+            on_ready(_address(settings, listener))
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            server.should_exit = True
+            await serving
+            following.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the process that runs us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _times(zone: str) -> HospitalTime:
+    try:
+        return HospitalTime(zone)
+    except ValueError as error:
+        raise SettingsError(f"The console cannot show times: {error}") from None
+
+
+def _listen(settings: ConsoleSettings) -> socket.socket:
+    """A bound socket, so that a used port is one sentence and port 0 is known before serving."""
+    if not is_loopback(settings.host):
+        raise SettingsError(
+            f"The console has no sign-in, so it listens on this machine only, and console.host is "
+            f"{settings.host}. Set it to 127.0.0.1; to reach it from elsewhere, use a tunnel "
+            "(ssh -L) or a proxy that signs users in."
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"The console cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Set console.port to a free port, or to 0 for any."
+        ) from None
+    return listener
+
+
+def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
+    tls = settings.tls
+    return uvicorn.Config(
+        application,
+        log_config=None,  # the process has its own logging
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+        ssl_certfile=str(tls.certificate) if tls.certificate else None,
+        ssl_keyfile=str(tls.key) if tls.key else None,
+        ssl_ca_certs=str(tls.client_ca) if tls.client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
+    )
+
+
+def _application(console: Console) -> FastAPI:
+    application = FastAPI(title="Tocsin", version="1", docs_url=None, redoc_url=None)
+    application.include_router(api.router(console.reader))
+    _add_style(application)
+    _add_pages(console)
+    ui.run_with(
+        application,
+        title="Tocsin",
+        favicon=_FAVICON,
+        language="en-GB",
+        reconnect_timeout=_RECONNECT_S,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    application.add_middleware(SafeHeaders)
+    application.add_middleware(LoopbackOnly)
+    return application
+
+
+def _add_style(application: FastAPI) -> None:
+    digest = hashlib.sha256(_CSS.read_bytes()).hexdigest()[:12]
+
+    @application.get("/console.css", include_in_schema=False)
+    def style() -> FileResponse:
+        return FileResponse(_CSS, media_type="text/css")
+
+    ui.add_head_html(
+        f'<style>{css_variables()}</style><link rel="stylesheet" href="/console.css?{digest}">',
+        shared=True,
+    )
+
+
+def _add_pages(console: Console) -> None:
+    @ui.page("/", reconnect_timeout=_PAGE_KEPT_S)
+    def alerts(ward: str = "", state: str = "") -> None:
+        AlertsPage(console, ward, state).start()
+
+    @ui.page("/patients", reconnect_timeout=_PAGE_KEPT_S)
+    def patients(ward: str = "", search: str = "") -> None:
+        PatientsPage(console, ward, search).start()
+
+    @ui.page("/patient/{pseudonym}", reconnect_timeout=_PAGE_KEPT_S)
+    def patient(pseudonym: str) -> None:
+        PatientPage(console, pseudonym).start()
+
+
+async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started:
+        if serving.done():
+            await serving
+            raise SettingsError("The console stopped while it was starting; see its log.")
+        await asyncio.sleep(0.01)
+
+
+def _address(settings: ConsoleSettings, listener: socket.socket) -> str:
+    scheme = "https" if settings.tls.certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+
+
+_FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path fill="#12304a" d="M12 2a7 7 '
+    '0 0 0-7 7v5l-2 3v1h18v-1l-2-3V9a7 7 0 0 0-7-7Zm-3 18a3 3 0 0 0 6 0Z"/></svg>'
+)

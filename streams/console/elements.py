@@ -1,0 +1,111 @@
+"""The console's own elements: the table that takes patches, the status bar, a labelled control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
+
+from streams.console.diff import Differ, Row
+
+
+class Words(TextElement):
+    """A plain HTML element that holds text, sent again only when the text changes."""
+
+    def __init__(self, tag: str, text: str = "") -> None:
+        super().__init__(tag=tag, text=text)
+
+
+class LiveTable(ui.element, component="static/live_table.js"):
+    """A table that is told differences only. Nothing is sent before the browser shows it."""
+
+    def __init__(self, columns: Sequence[dict[str, str]], caption: str, loading: str) -> None:
+        super().__init__()
+        self._props["columns"] = list(columns)
+        self._props["caption"] = caption
+        self._props["loading"] = loading
+        self._differ: Differ | None = None
+        self._rows: Sequence[Row] = ()
+        self._empty: str | None = None
+        self._sent_empty: str | None = None
+        self.on("ready", self._begin)
+
+    def _begin(self) -> None:
+        """The browser shows an empty table: send everything."""
+        self._differ, self._sent_empty = Differ(), None
+        if self._empty is not None:
+            self.show(self._rows, self._empty)
+
+    def show(
+        self, rows: Sequence[Row], empty: str, news: tuple[list[str], str] | None = None
+    ) -> None:
+        """These rows, in this order. `empty` is said when there are none, `news` (keys and a
+        sentence) marks and announces rows that have just come."""
+        self._rows, self._empty = rows, empty
+        if self._differ is None:
+            return
+        patch = self._differ.patch(rows)
+        if patch is None and empty == self._sent_empty and news is None:
+            return
+        self._sent_empty = empty
+        told = {"keys": news[0], "text": news[1]} if news else None
+        self.run_method("patch", patch, empty, told)
+
+
+class StatusBar(ui.element, component="static/status_bar.js"):
+    """Navigation, hospital time, and the banners."""
+
+    def __init__(self, links: Sequence[tuple[str, str]], here: str, warning: str) -> None:
+        super().__init__()
+        self._props["links"] = [list(link) for link in links]
+        self._props["here"] = here
+        self._props["warning"] = warning
+        self._ready = False
+        self._wanted: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
+        self.on("ready", self._begin)
+
+    def _begin(self) -> None:
+        self._ready, self._sent = True, {}
+        self.show(self._wanted)
+
+    def show(self, status: dict[str, Any]) -> None:
+        """What `static/status_bar.js` displays; the same twice is sent once."""
+        self._wanted = status
+        if self._ready and status != self._sent:
+            self._sent = status
+            self.run_method("set", status)
+
+
+class Field(ui.element, component="static/field.js"):
+    """A labelled select (with `options`: pairs of value and text) or search box."""
+
+    def __init__(
+        self,
+        label: str,
+        value: str,
+        on_change: Callable[[str], None],
+        options: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._props["label"] = label
+        self._props["value"] = value
+        if options is not None:
+            self._props["options"] = [list(option) for option in options]
+        self._on_change = on_change
+        self.on("change", self._changed)
+
+    def _changed(self, event: GenericEventArguments) -> None:
+        value = str(event.args)
+        self._props["value"] = value
+        self._on_change(value)
+
+    def offer(self, options: Sequence[tuple[str, str]]) -> None:
+        """Other options; the value stays."""
+        wanted = [list(option) for option in options]
+        if self._props["options"] != wanted:
+            self._props["options"] = wanted
+            self.update()

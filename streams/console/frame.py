@@ -1,0 +1,147 @@
+"""What every page has: the bar on top, names with an audit, and the loop that keeps it current."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from nicegui import background_tasks, ui
+from nicegui.client import Client
+
+from connectors.identity import Identity
+from streams.console.board import Board, Status
+from streams.console.elements import StatusBar
+from streams.console.ports import Names, Reader, Unavailable
+from streams.console.presence import Presence
+from streams.console.times import HospitalTime, duration
+
+PUSH_S = 0.25  # a page is told at most four times a second
+STATUS_S = 1.0  # the age of the feed moves even when nothing else does
+NAMES_RETRY_S = 10.0
+
+LINKS = (("Alerts", "/"), ("Patients", "/patients"))
+NO_SIGN_IN = "Demonstration without sign-in: this console answers on this machine only."
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What pages need."""
+
+    board: Board
+    reader: Reader
+    names: Names
+    times: HospitalTime
+    presence: Presence
+
+
+class NameBook:
+    """One page's names: each is asked of the vault once, so the audit shows who saw whom."""
+
+    def __init__(self, names: Names, who: str) -> None:
+        self._names = names
+        self._who = who
+        self._known: dict[str, Identity | None] = {}
+        self._retry_at = 0.0
+        self.problem = ""
+
+    async def learn(self, pseudonyms: Iterable[str]) -> None:
+        """Look up those that are not known yet; a vault that is away is asked again later."""
+        unknown = sorted(set(pseudonyms) - self._known.keys())
+        now = asyncio.get_running_loop().time()
+        if not unknown or now < self._retry_at:
+            return
+        try:
+            found = await self._names.names(unknown, who=self._who)
+        except Unavailable:
+            self._retry_at = now + NAMES_RETRY_S
+            self.problem = "Names cannot be read now: patients are shown by their pseudonyms."
+            return
+        self.problem = ""
+        self._known |= {pseudonym: found.get(pseudonym) for pseudonym in unknown}
+
+    def get(self, pseudonym: str) -> Identity | None:
+        """Who it is; None when the vault knows no name, or could not be asked."""
+        return self._known.get(pseudonym)
+
+
+class LivePage:
+    """A page that is brought up to date while somebody looks at it.
+
+    Subclasses build their elements and implement `refresh`, which is called at once, after every
+    change of the board (at most once each `PUSH_S`), and each `STATUS_S` otherwise.
+    """
+
+    path = "/"
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.client: Client = ui.context.client
+        self.names = NameBook(console.names, f"console without sign-in, from {self.client.ip}")
+        self._wake = asyncio.Event()
+        self.bar = StatusBar(LINKS, self.path, NO_SIGN_IN)
+        console.presence.watch(self.client)
+
+    async def refresh(self) -> None:
+        """Show what the board says now."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin to follow the board."""
+        background_tasks.create(self._follow(), name=f"console page {self.path}")
+
+    def wake(self) -> None:
+        """The reader changed a filter: do not wait for the board."""
+        self._wake.set()
+
+    async def _follow(self) -> None:
+        board = self.console.board
+        while not self.client.is_deleted:
+            version = board.version
+            self._wake.clear()
+            with self.client:
+                await self.refresh()
+            await self._pause(PUSH_S)
+            if not self._wake.is_set():
+                await self._until(board.changed(version, STATUS_S))
+
+    async def _pause(self, seconds: float) -> None:
+        await self._until(asyncio.sleep(seconds))
+
+    async def _until(self, what: Awaitable[None]) -> None:
+        """Wait for that, or for the reader."""
+        tasks = [asyncio.ensure_future(what), asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def show_status(self, title: str, problem: str = "") -> None:
+        """The bar and the window's title."""
+        status = self.console.board.status()
+        self.bar.show(self._bar(status, problem or self.names.problem) | {"title": title})
+
+    def _bar(self, status: Status, problem: str) -> dict[str, Any]:
+        at, times = status.hospital_time, self.console.times
+        return {
+            "clock": "" if at is None else times.clock(at),
+            "day": "" if at is None else times.day(at),
+            "down": status.feed_down,
+            "age": duration(status.feed_age_s) if status.feed_down else "",
+            "problem": status.problem or problem,
+        }
+
+    def remember(self, **query: str) -> None:
+        """Filters into the address, so that a wall screen can be given a link."""
+        chosen = urlencode({key: value for key, value in query.items() if value})
+        ui.navigate.history.replace(f"{self.path}?{chosen}" if chosen else self.path)
+
+
+def ward_options(board: Board, chosen: str) -> list[tuple[str, str]]:
+    """Every ward that has a patient or an alert; the chosen one stays even when it has none."""
+    wards = {a.ward for a in board.alerts.values()} | {p.ward for p in board.patients.values()}
+    named = sorted((wards | {chosen}) - {""})
+    return [("", "All wards"), *((ward, ward) for ward in named)]

@@ -1,0 +1,78 @@
+"""What the console reads from. `streams.reading` implements these on Redis, Kafka and the vault."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from connectors.contract import Alert, Score, Threshold
+from connectors.identity import Identity
+from models.record import PatientRecord
+
+
+class Unavailable(Exception):  # noqa: N818 - a state of the port, not a fault in it
+    """A port cannot answer now (its server is away); the message names it, without patient data.
+
+    The console keeps the picture that it has, says how old it is, and asks again.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientSummary:
+    """One line of the list of patients."""
+
+    pseudonym: str
+    ward: str
+    bed: str
+    probability: dict[str, float | None]  # latest by risk; None where the model abstained
+    as_of: float | None  # the patient's clock, epoch seconds
+    open_alerts: tuple[str, ...] = ()  # ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientView:
+    """Everything that the patient page shows."""
+
+    record: PatientRecord
+    scores: dict[str, Score]  # newest by risk
+    history: dict[str, list[tuple[float, float]]]  # by risk: (as_of epoch seconds, log-odds)
+    alerts: list[Alert]  # every revision known, any order
+    thresholds: dict[str, Threshold] = field(default_factory=dict)  # in force, by risk
+
+
+class Reader(Protocol):
+    """State as the workers left it. Every method may raise `Unavailable`."""
+
+    async def alerts(self) -> list[Alert]:
+        """The newest revision of each alert that is open or ended within the last 24 hours."""
+        ...
+
+    async def patients(self) -> list[PatientSummary]:
+        """Everybody in the hospital."""
+        ...
+
+    async def patient(self, pseudonym: str) -> PatientView | None:
+        """One patient; None when there is none of that pseudonym."""
+        ...
+
+
+class Names(Protocol):
+    """The identity vault. Each look-up is audited with the pseudonyms and `who`."""
+
+    async def names(self, pseudonyms: Sequence[str], *, who: str) -> dict[str, Identity]:
+        """Those that the vault knows. May raise `Unavailable`."""
+        ...
+
+
+class Feed(Protocol):
+    """Live records of `tocsin.alerts` and `tocsin.scores`."""
+
+    def subscribe(self) -> AsyncIterator[Alert | Score]:
+        """Records from now on; ends, or raises `Unavailable`, when the feed must be reopened."""
+        ...
+
+    @property
+    def age(self) -> float:
+        """Seconds since anything arrived; a tick of the log's clock counts."""
+        ...

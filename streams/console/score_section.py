@@ -1,0 +1,159 @@
+"""One risk on the patient page: the score now, and the evidence that adds up to it."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from connectors.clock import from_iso
+from connectors.contract import Alert, Score, Threshold
+from streams.console.charts import waterfall
+from streams.console.diff import Cell, Row
+from streams.console.elements import LiveTable, Words
+from streams.console.evidence import Kind, Line, lines, probability_of
+from streams.console.times import HospitalTime, duration
+from streams.console.units import percent, percent_range, signed
+from streams.console.words import (
+    SEVERITIES,
+    STATES,
+    abstention_words,
+    is_open,
+    missing_words,
+    risk_words,
+)
+
+EVIDENCE_COLUMNS = (
+    {"id": "finding", "label": "Finding", "kind": "text"},
+    {"id": "effect", "label": "Moves the log-odds by", "kind": "effect"},
+)
+_TONES = {Kind.MODALITY: "strong", Kind.SUM: "total"}
+
+
+class ScoreSection:
+    """Built once for a risk; `show` brings it up to date."""
+
+    def __init__(self, risk: str, times: HospitalTime) -> None:
+        self._times = times
+        words = risk_words(risk)
+        with ui.element("section").classes("panel").props(f'aria-label="{words.name}"'):
+            Words("h2", f"{words.name}: {words.question}")
+            with ui.element("div").classes("score-now"):
+                self._big = Words("p").classes("big")
+                with ui.element("div"):
+                    self._interval = Words("p")
+                    self._against = Words("p").classes("muted")
+                    self._as_of = Words("p").classes("muted")
+            with ui.element("div").classes("facts"):
+                self._alert = Words("p")
+                self._next = Words("p")
+                self._missing = Words("p")
+            self._sum = ui.element("div")
+            with self._sum:
+                Words("h2", "Why: the evidence adds up")
+                self._help = Words("p").classes("help")
+                with ui.element("div").classes("waterfall").props('aria-hidden="true"'):
+                    # The table says the same, to screen readers and on narrow screens.
+                    self._chart = ui.plotly({}).classes("chart")
+                with ui.element("div").classes("sums"):
+                    self._table = LiveTable(EVIDENCE_COLUMNS, "The sum, line by line", "")
+
+    def show(
+        self, score: Score, alert: Alert | None, threshold: Threshold | None, now: float
+    ) -> None:
+        """The newest score, the risk's newest alert, and the patient's own "now"."""
+        self._headline(score, threshold, now)
+        self._facts(score, alert, now)
+        added = lines(score)
+        self._sum.set_visibility(bool(score.evidence))
+        if score.evidence:
+            baseline = percent(probability_of(score.baseline))
+            self._help.text = (
+                f"It starts from {baseline}, the share among comparable patients. Each finding "
+                "raises (+) or lowers (−) the log-odds; their sum gives the estimate."
+            )
+            self._chart.update_figure(waterfall(added))
+            self._table.show(evidence_rows(added, score, self._times, now), "No evidence.")
+
+    def _headline(self, score: Score, threshold: Threshold | None, now: float) -> None:
+        if score.probability is None:
+            why = abstention_words(score.abstained or "")
+            self._big.text = "No score"
+            self._interval.text = f"Tocsin gives none: {why}."
+        else:
+            self._big.text = percent(score.probability)
+            span = score.interval
+            self._interval.text = f"90 % interval {percent_range(span)}" if span else ""
+        self._against.text = f"Alerts from {percent(threshold.value)} on" if threshold else ""
+        at = from_iso(score.as_of)
+        self._as_of.text = f"as of {self._times.moment(at, now)}"
+
+    def _facts(self, score: Score, alert: Alert | None, now: float) -> None:
+        self._alert.text = alert_words(alert, self._times, now)
+        missing = score.missing
+        unknown = missing_words(missing, most=8)
+        label = "Also not known" if missing.next_datum else "Not known"
+        self._missing.text = f"{label}: {unknown}." if unknown else ""
+        self._next.text = next_words(score)
+        for line in (self._next, self._missing):
+            line.set_visibility(bool(line.text))
+
+
+def alert_words(alert: Alert | None, times: HospitalTime, now: float) -> str:
+    """`Critical alert since 12:40 (1 h 20 min): acknowledged.`"""
+    if alert is None:
+        return "No alert in the last 24 hours."
+    since = from_iso(alert.since)
+    if not is_open(alert):
+        return f"Last alert {STATES[alert.state].lower()} {times.moment(from_iso(alert.at), now)}."
+    return (
+        f"{SEVERITIES[alert.severity]} alert since {times.moment(since, now)} "
+        f"({duration(now - since)}): {STATES[alert.state].lower()}."
+    )
+
+
+def next_words(score: Score) -> str:
+    """Which datum to get, and how far it is expected to move the score."""
+    missing = score.missing
+    if not missing.next_datum:
+        return ""
+    text = f"Most telling next: {missing.next_datum}"
+    if missing.expected_change is None:
+        return f"{text}."
+    return f"{text}, expected to move the log-odds by about {missing.expected_change:.2f}."
+
+
+def evidence_rows(added: list[Line], score: Score, times: HospitalTime, now: float) -> list[Row]:
+    """The sum as a table: baseline, each modality with its findings, the sum, the probability."""
+    largest = (
+        max((abs(a.effect) for a in added if a.kind in (Kind.FEATURE, Kind.REST)), default=1.0)
+        or 1.0
+    )
+    rows = [
+        Row(
+            key=f"{i}",
+            tone=_TONES.get(line.kind, line.kind.value),
+            cells=[_finding(line, times, now), _effect(line, largest)],
+        )
+        for i, line in enumerate(added)
+    ]
+    if score.probability is not None:
+        result: list[Cell] = [{"v": "Estimate"}, {"v": percent(score.probability)}]
+        rows.append(Row(key="estimate", tone="strong", cells=result))
+    return rows
+
+
+def _finding(line: Line, times: HospitalTime, now: float) -> Cell:
+    label = line.words or line.label
+    if line.as_of is None:
+        return {"v": label}
+    age = now - from_iso(line.as_of)
+    return {"v": label, "sub": f"{times.moment(from_iso(line.as_of), now)}, {duration(age)} old"}
+
+
+def _effect(line: Line, largest: float) -> Cell:
+    cell: Cell = {"v": signed(line.shown), "title": f"{line.effect:+.6f}"}
+    if line.kind in (Kind.FEATURE, Kind.REST):
+        cell |= {
+            "dir": "raises" if line.shown > 0 else "lowers" if line.shown < 0 else "",
+            "size": round(line.effect / largest, 3),
+        }
+    return cell

@@ -1,0 +1,205 @@
+"""The contract's codes in the words of a ward."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from connectors.contract import Alert, AlertReason, AlertState, Contribution, Missing, Severity
+from connectors.identity import Identity
+from streams.console.units import NO_BREAK, display_value, signed
+
+OPEN_STATES = frozenset(
+    {
+        AlertState.PENDING,
+        AlertState.FIRING,
+        AlertState.ACKNOWLEDGED,
+        AlertState.SNOOZED,
+        AlertState.ESCALATED,
+    }
+)
+
+STATES = {
+    AlertState.PENDING: "Being confirmed",
+    AlertState.FIRING: "Alerting",
+    AlertState.ACKNOWLEDGED: "Acknowledged",
+    AlertState.SNOOZED: "Snoozed",
+    AlertState.ESCALATED: "Escalated",
+    AlertState.RESOLVED: "Ended",
+    AlertState.WITHDRAWN: "Withdrawn",
+}
+
+SEVERITIES = {Severity.CRITICAL: "Critical", Severity.WARNING: "Warning"}
+
+REASONS = {
+    AlertReason.ABOVE_THRESHOLD: "the risk rose above the threshold",
+    AlertReason.SCORE_CHANGED: "the risk changed, so its severity did",
+    AlertReason.BELOW_THRESHOLD: "the risk fell below the threshold",
+    AlertReason.DISCHARGED: "the patient was discharged",
+    AlertReason.STAY_CANCELLED: "the admission was cancelled",
+    AlertReason.DATA_CHANGED: "a corrected or late result changed the picture",
+    AlertReason.DATA_EXPIRED: "no recent enough data to stand on",
+    AlertReason.DIED: "the patient died",
+}
+
+MODALITIES = {
+    "ehr": "Vital signs and laboratory",
+    "imaging": "Imaging",
+    "genomics": "Genomics",
+    "radiogenomics": "Genomics guessed from imaging",
+    "clinical": "Clinical details",
+    "blood": "Blood results",
+    "pathology": "Pathology",
+    "tma": "Tissue microarray",
+}
+
+ABSTENTIONS = {
+    "no_data": "nothing has been measured yet",
+    "too_little_data": "too little has been measured yet",
+    "stale_data": "the newest data are too old",
+    "data_expired": "the newest data are too old",
+    "out_of_distribution": "this patient is unlike those the model learned from",
+    "not_present": "the patient is not in the hospital",
+}
+
+STATUSES = {  # HL7 table 0085
+    "P": "Preliminary",
+    "F": "Final",
+    "C": "Corrected",
+    "A": "Amended",
+    "D": "Deleted",
+    "W": "Wrong patient",
+    "X": "Not obtainable",
+    "U": "Final",
+    "R": "Not verified",
+    "S": "Partial",
+    "I": "Pending",
+    "O": "Ordered",
+    "N": "Not asked",
+    "V": "Verified",
+    "B": "Appended",
+}
+
+FLAGS = {  # HL7 table 0078
+    "H": "high",
+    "L": "low",
+    "HH": "critically high",
+    "LL": "critically low",
+    "A": "abnormal",
+    "AA": "critically abnormal",
+    ">": "above the measurable range",
+    "<": "below the measurable range",
+}
+
+SEXES = {"F": "female", "M": "male", "O": "other", "A": "ambiguous", "U": "sex unknown"}
+
+PATIENT_CLASSES = {  # HL7 table 0004
+    "I": "inpatient",
+    "E": "emergency",
+    "O": "outpatient",
+    "P": "pre-admission",
+    "R": "recurring",
+    "B": "obstetrics",
+}
+
+
+class RiskWords(NamedTuple):
+    """A risk's name, and what its percentage is a percentage of."""
+
+    name: str
+    question: str
+
+
+RISKS = {
+    "deterioration": RiskWords("Deterioration", "chance of dying during this hospital stay"),
+    "sepsis": RiskWords("Sepsis", "chance of sepsis beginning within 6 hours"),
+    "glioma-survival": RiskWords("Glioma survival", "chance of dying within two years of the MRI"),
+    "head-neck-recurrence": RiskWords(
+        "Head and neck cancer", "chance of relapse or death within three years"
+    ),
+}
+
+
+def _plain(code: str) -> str:
+    return code.replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+def risk_words(risk: str) -> RiskWords:
+    """In plain words; a risk that this console has not heard of keeps its own name."""
+    return RISKS.get(risk) or RiskWords(_plain(risk), "estimated chance")
+
+
+def modality_words(modality: str) -> str:
+    """`ehr` → `Vital signs and laboratory`."""
+    return MODALITIES.get(modality) or _plain(modality)
+
+
+def abstention_words(reason: str) -> str:
+    """Why there is no score."""
+    return ABSTENTIONS.get(reason) or _plain(reason).lower()
+
+
+def is_open(alert: Alert) -> bool:
+    """Does somebody still have to care about it?"""
+    return alert.state in OPEN_STATES
+
+
+_SPAN = re.compile(r"(\d) (h|min|d|days)\b")
+
+
+def feature_words(feature: str) -> str:
+    """`Lactate, last value` → `Lactate`; other summaries keep their name."""
+    for ending in (", last value", ", last", ", latest"):
+        feature = feature.removesuffix(ending)
+    return _SPAN.sub(rf"\1{NO_BREAK}\2", feature)
+
+
+def finding_words(c: Contribution) -> str:
+    """`Lactate 4.2 mmol/L`; `Heart rate, mean of 6 h: 104 /min`."""
+    feature = feature_words(c.feature)
+    if c.value is None:
+        return feature
+    return f"{feature}{':' if ',' in feature else ''} {display_value(c.value, c.unit)}"
+
+
+def contribution_words(c: Contribution) -> str:
+    """`Lactate 4.2 mmol/L (+0.8)`."""
+    return f"{finding_words(c)} ({signed(c.contribution, 1)})"
+
+
+def missing_words(missing: Missing, most: int) -> str:
+    """What is not known, modalities first: `Imaging, Albumin and 3 more`."""
+    features = [f for f in missing.features if f != missing.next_datum]  # said on its own
+    names = [modality_words(m) for m in missing.modalities] + features
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def full_name(identity: Identity | None, pseudonym: str) -> str:
+    """`Okafor, Grace`; the pseudonym where the vault knows no name."""
+    if identity is None:
+        return pseudonym
+    name = ", ".join(part for part in (identity.family, identity.given) if part)
+    return name or pseudonym
+
+
+def place(ward: str, bed: str) -> str:
+    """`Ward 4A, bed 12`."""
+    parts = [f"Ward {ward}" if ward else "", f"bed {bed}" if bed else ""]
+    text = ", ".join(p for p in parts if p)
+    return text[0].upper() + text[1:] if text else "No location"
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def birth_words(birth_date: str) -> str:
+    """HL7 `19540312` → `12 Mar 1954`; a shorter date stays as exact as it is."""
+    digits = birth_date[:8]
+    if not digits.isdigit() or len(digits) not in (4, 6, 8):
+        return birth_date
+    month = int(digits[4:6]) if len(digits) > 4 else 0
+    if not 1 <= month <= 12:
+        return digits[:4]
+    day = f"{int(digits[6:8])} " if len(digits) == 8 else ""
+    return f"{day}{_MONTHS[month - 1]} {digits[:4]}"

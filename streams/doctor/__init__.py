@@ -1,0 +1,30 @@
+"""`tocsin doctor`: what would keep Tocsin from working here, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streams.doctor import machine, running, servers
+from streams.doctor.finding import Finding, Findings, Level
+from streams.settings import Settings
+
+__all__ = ["CHECKS", "Finding", "Level", "examine"]
+
+CHECKS: tuple[Callable[[Settings], Findings], ...] = (
+    machine.python,
+    machine.kafka_here,
+    machine.redis_here,
+    machine.disk,
+    machine.ports,
+    machine.chromium,
+    machine.bundles,
+    servers.kafka,
+    servers.redis,
+    running.processes,
+)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding of every check, in the order of `CHECKS`. Changes nothing."""
+    settings = settings.model_copy(update={"home": settings.home.resolve()})
+    return [finding for check in CHECKS for finding in check(settings)]
