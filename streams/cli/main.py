@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from streams.cli import demo, local, offline, processes, send, tail, traffic, training
+from streams.cli import bench, demo, local, offline, processes, send, tail, traffic, training
 from streams.cli.errors import UserError
 from streams.settings import SettingsError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, local, processes, send, traffic, offline, tail, training):
+for part in (demo, local, processes, send, traffic, offline, tail, training, bench):
     app.registered_commands += part.app.registered_commands
 
 

@@ -11,9 +11,9 @@ import msgspec
 import typer
 
 from connectors.clock import wall_clock
-from connectors.mllp.files import messages_of
 from connectors.hl7.interpret import Interpretation, Profile, interpret
 from connectors.identity import IdentityKey, load_key
+from connectors.mllp.files import messages_of
 from models.record import PatientRecord
 from streams import settings as settings_module
 from streams.cli.errors import UserError

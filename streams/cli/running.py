@@ -1,4 +1,4 @@
-"""The running system that a command talks to: the settings, completed by what `tocsin up` started."""
+"""The running system that a command talks to: settings, completed by what `up` started."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def settings_of_running() -> Settings:
     if not kafka.bootstrap:
         kafka = kafka.model_copy(update={"bootstrap": found["kafka"]})
     if not redis.url.get_secret_value():
-        redis = type(redis)(url=found["redis"])  # type: ignore[arg-type]  # pydantic wraps it
+        redis = type(redis)(url=found["redis"])
     return settings.model_copy(update={"kafka": kafka, "redis": redis})

@@ -1,0 +1,96 @@
+"""Pages of `docs/` that are made from the code: `python -m streams.reference docs`.
+
+A test compares them, so they cannot fall behind.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+
+from connectors import contract, facts, metrics
+from connectors.contract import AlertReason
+from connectors.hl7.routing import NoFacts
+from connectors.quarantine import Reason
+from streams.doctor.listing import listing
+from streams.settings import Settings
+
+_MEMBER = re.compile(r'^\s+[A-Z0-9_]+ = "(?P<value>[^"]+)"\s*# (?P<text>.+)$')
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path below `docs/`."""
+    schemas = {"facts": facts.json_schema(), **contract.json_schemas()}
+    return {
+        "reference/metrics.md": _metrics(),
+        "reference/reasons.md": _reasons(),
+        "reference/settings.md": _settings(),
+        **{
+            f"reference/schemas/{name}.json": json.dumps(schema, indent=2, sort_keys=True) + "\n"
+            for name, schema in schemas.items()
+        },
+    }
+
+
+def _metrics() -> str:
+    lines = [
+        "# Metrics",
+        "",
+        "Every process serves them at `/metrics`. Prometheus adds `_total` to counters.",
+        "",
+        "| name | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{m.name}` | {m.kind} | {', '.join(m.labels) or '–'} | {m.meaning} |"
+        for m in metrics.CATALOGUE
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _reasons() -> str:
+    parts = ["# Reasons", ""]
+    for title, kind in (
+        ("Quarantine: why a message, or a part of one, could not be understood", Reason),
+        ("No facts: understood, and nothing for a patient's record in it", NoFacts),
+        ("Alerts: why one changed", AlertReason),
+    ):
+        parts += [f"## {title}", "", "| reason | meaning |", "|---|---|"]
+        parts += [f"| `{value}` | {text} |" for value, text in described(kind)]
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def described(kind: type[enum.StrEnum]) -> list[tuple[str, str]]:
+    """Members with the comment beside each: that comment is its documentation."""
+    source = inspect.getsource(kind).splitlines()
+    found = [(m["value"], m["text"]) for line in source if (m := _MEMBER.match(line))]
+    undocumented = {str(member) for member in kind} - {value for value, _ in found}
+    if undocumented:
+        raise ValueError(f"{kind.__name__} members without a comment: {sorted(undocumented)}")
+    return found
+
+
+def _settings() -> str:
+    return (
+        "# Settings\n\n`tocsin.toml` in the current folder (or the file that `TOCSIN_SETTINGS` "
+        "names); a variable such as `TOCSIN_KAFKA__BOOTSTRAP` overrides it. Unknown keys are "
+        "refused. `tocsin doctor --settings` prints the values in force.\n\n```toml\n"
+        f"{listing(Settings.model_construct())}```\n"
+    )
+
+
+def main(folder: Path) -> None:
+    """Write the pages."""
+    for name, text in pages().items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
