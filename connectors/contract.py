@@ -87,11 +87,11 @@ class AlertReason(StrEnum):
     ABOVE_THRESHOLD = "above_threshold"  # the score rose above the firing threshold
     SCORE_CHANGED = "score_changed"  # still firing, and severity changed
     BELOW_THRESHOLD = "below_threshold"  # the score fell below the clearing threshold
-    DISCHARGED = "discharged"
+    DISCHARGED = "discharged"  # the patient has left the hospital
     STAY_CANCELLED = "stay_cancelled"  # the admission never was
     DATA_CHANGED = "data_changed"  # a correction or late datum took the ground away
     DATA_EXPIRED = "data_expired"  # nothing recent enough to stand on
-    DIED = "died"
+    DIED = "died"  # the patient has died
 
 
 class Severity(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,7 @@ class Observer:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.seen = Seen()
+        self.last_record = self.last_score = time.monotonic()  # when the newest was seen
         self._consumer = Consumer(
             kafka.client()
             | {
@@ -85,7 +87,8 @@ class Observer:
     def _read(self) -> None:
         while not self._stop.is_set():
             for message in self._consumer.consume(1_000, 0.1):
-                if message.error() is None:
+                if message.error() is None and not _is_tick(message):
+                    self.last_record = time.monotonic()
                     self._count(message)
 
     def _count(self, message: Message) -> None:
@@ -97,6 +100,7 @@ class Observer:
                 seen.facts += sum(len(m.facts) for m in record.messages)
             case topics.SCORES:
                 score = contract.decode_score(value)
+                self.last_score = self.last_record
                 seen.scores += 1
                 seen.abstained += score.abstained is not None
                 seen.patients.add(score.patient)
@@ -117,6 +121,10 @@ class Observer:
         self._thread.join(5.0)
         self._consumer.close()
         return self.seen
+
+
+def _is_tick(message: Message) -> bool:
+    return message.topic() == topics.FACTS and b'"messages"' not in (message.value() or b"")[:64]
 
 
 def _add_latency(latencies: list[float], message: Message) -> None:

@@ -52,6 +52,7 @@ async def serve(
     NiceGUI keeps its pages in the process, so a process serves one console. Raises
     `SettingsError` for an address that may not or cannot be used and for an unknown time zone.
     """
+    _check_tls(settings)
     listener = _listen(settings)
     with contextlib.closing(listener):
         times = _times(time_zone)
@@ -107,6 +108,21 @@ def _listen(settings: ConsoleSettings) -> socket.socket:
             "Set console.port to a free port, or to 0 for any."
         ) from None
     return listener
+
+
+def _check_tls(settings: ConsoleSettings) -> None:
+    """Certificate and key fit together and can be read: better said now than by a stack trace."""
+    tls = settings.tls
+    if tls.certificate is None:
+        return
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
+        context.load_cert_chain(tls.certificate, tls.key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(
+            f"The console cannot use console.tls ({tls.certificate}, {tls.key}, {tls.client_ca}): "
+            f"{error.strerror or error}. Give PEM files that can be read and belong together."
+        ) from None
 
 
 def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
 from streams.console.diff import Differ, Row
+
+HEARTBEAT_S = 0.9  # `static/status_bar.js` waits for six seconds
 
 
 class Words(TextElement):
@@ -66,17 +69,20 @@ class StatusBar(ui.element, component="static/status_bar.js"):
         self._ready = False
         self._wanted: dict[str, Any] = {}
         self._sent: dict[str, Any] = {}
+        self._sent_at = float("-inf")
         self.on("ready", self._begin)
 
     def _begin(self) -> None:
         self._ready, self._sent = True, {}
-        self.show(self._wanted)
+        if self._wanted:
+            self.show(self._wanted)
 
     def show(self, status: dict[str, Any]) -> None:
-        """What `static/status_bar.js` displays; the same twice is sent once."""
-        self._wanted = status
-        if self._ready and status != self._sent:
-            self._sent = status
+        """What `static/status_bar.js` displays. The same twice is sent once a second: the browser
+        raises the alarm when it hears nothing, so a page that hangs cannot look alive."""
+        self._wanted, now = status, time.monotonic()
+        if self._ready and (status != self._sent or now - self._sent_at >= HEARTBEAT_S):
+            self._sent, self._sent_at = status, now
             self.run_method("set", status)
 
 

@@ -83,6 +83,7 @@ class LivePage:
         self._wake = asyncio.Event()
         self.bar = StatusBar(LINKS, self.path, NO_SIGN_IN)
         console.presence.watch(self.client)
+        self.client.on_connect(self.wake)
 
     async def refresh(self) -> None:
         """Show what the board says now."""
@@ -93,7 +94,7 @@ class LivePage:
         background_tasks.create(self._follow(), name=f"console page {self.path}")
 
     def wake(self) -> None:
-        """The reader changed a filter: do not wait for the board."""
+        """The reader came, or changed a filter: do not wait for the board."""
         self._wake.set()
 
     async def _follow(self) -> None:
@@ -101,8 +102,9 @@ class LivePage:
         while not self.client.is_deleted:
             version = board.version
             self._wake.clear()
-            with self.client:
-                await self.refresh()
+            if self.client.has_socket_connection:  # else a closed tab's messages would pile up
+                with self.client:
+                    await self.refresh()
             await self._pause(PUSH_S)
             if not self._wake.is_set():
                 await self._until(board.changed(version, STATUS_S))

@@ -19,16 +19,16 @@ class Presence:
         return len(self._open)
 
     def watch(self, client: Client) -> None:
-        """Count this page from its connection until it is closed."""
+        """Count this page while it is connected."""
         client.on_connect(lambda: self._came(client.id))
-        client.on_delete(lambda: self._went(client.id))
+        client.on_disconnect(lambda: self._left(client))
 
     def _came(self, client_id: str) -> None:
         if client_id not in self._open:
             self._open.add(client_id)
             gauge("tocsin_console_clients").add(1)
 
-    def _went(self, client_id: str) -> None:
-        if client_id in self._open:
-            self._open.discard(client_id)
+    def _left(self, client: Client) -> None:
+        if not client.has_socket_connection and client.id in self._open:
+            self._open.discard(client.id)
             gauge("tocsin_console_clients").add(-1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from connectors.settings import KafkaSettings
-from streams.local import topics
+from streams.local import guard, topics
 from streams.local.environment import digest, variables
 from streams.local.errors import LocalError
 from streams.local.ports import choose_plan
@@ -280,13 +280,18 @@ def down(home: Path) -> list[str]:
 
 @contextmanager
 def start_servers(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Just Kafka and Redis, for tests and benchmarks: bootstrap and URL; stopped at the end."""
+    """Just Kafka and Redis, for tests and benchmarks: bootstrap and URL.
+
+    Stopped at the end, also when this process is killed. Raises `LocalError`.
+    """
     home = settings.home.resolve()
     with locked(home):
         servers = Servers(settings, home, read_state(home), _quiet)
+        watcher = guard.start(home)
         try:
             yield servers.kafka(), servers.redis()
         finally:
             servers.undo()
+            stop([watcher])
             with suppress(FileNotFoundError):
                 write_state(home, servers.state)

@@ -23,27 +23,35 @@ export default {
         <b>Connection to Tocsin lost<span aria-live="off"> for {{ Math.floor(lostFor) }} s</span>:</b>
         the picture is from {{ s.clock || "an unknown time" }}. It will catch up by itself.
       </div>
+      <div v-else-if="unheardFor >= 6" class="banner" role="alert">
+        <b>This page is no longer brought up to date:</b>
+        the picture is from {{ s.clock || "an unknown time" }}. Reload it, and tell the operator.
+      </div>
       <div v-else-if="s.down" class="banner" role="alert">
         <span aria-live="off"><b>No data for {{ s.age }}:</b></span>
         the picture is from {{ s.clock || "an unknown time" }}. Do not rely on it until it is live again.
       </div>
       <div v-if="s.problem && lostFor < 1" class="banner soft" role="alert">{{ s.problem }}</div>
     </div>`,
-  data: () => ({ s: {}, lostAt: null, lostFor: 0 }),
+  data: () => ({ s: {}, lostAt: null, lostFor: 0, heardAt: null, unheardFor: 0 }),
   computed: {
     pulse() {
       if (this.lostFor >= 1) return ["off", "Not connected"];
+      if (this.unheardFor >= 6) return ["off", "Not updated"];
       if (this.s.down) return ["off", "No data"];
       return this.s.clock ? ["on", "Live"] : ["", "Loading"];
     },
   },
   mounted() {
     this.$emit("ready");
+    this.heardAt = performance.now();
     this.timer = setInterval(() => {
       const connected = window.socket?.connected || !window.did_handshake;
       if (connected) this.lostAt = null;
       else this.lostAt ??= performance.now();
       this.lostFor = this.lostAt === null ? 0 : (performance.now() - this.lostAt) / 1000;
+      if (!connected) this.heardAt = performance.now();
+      this.unheardFor = (performance.now() - this.heardAt) / 1000;
     }, 250);
   },
   unmounted() {
@@ -52,6 +60,7 @@ export default {
   methods: {
     set(status) {
       this.s = status;
+      this.heardAt = performance.now();
       if (status.title) document.title = status.title;
     },
   },

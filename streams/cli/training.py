@@ -1,0 +1,165 @@
+"""`tocsin train` and `tocsin evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from connectors.cohorts import physionet2012
+from streams.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.training.cohort import Stay
+
+app = typer.Typer()
+
+
+class Risk(StrEnum):
+    """Risks that can be trained and evaluated."""
+
+    DETERIORATION = "deterioration"
+
+
+class Via(StrEnum):
+    """Where scores come from."""
+
+    OFFLINE = "offline"
+    STREAM = "stream"
+
+
+RiskName = Annotated[Risk, typer.Argument(help="Which risk.")]
+Data = Annotated[Path, typer.Option(help="Folder of PhysioNet 2012, long or original form.")]
+Out = Annotated[Path, typer.Option(help="Folder to write to; made when it does not exist.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or c; default: all there.")]
+
+
+@app.command()
+def train(
+    risk: RiskName,
+    data: Data,
+    out: Out,
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
+    sets: Sets = None,
+) -> None:
+    """Train a risk on a public cohort and write its bundle, with a card of its figures.
+
+    Example: tocsin train deterioration --data ../data/physionet2012 --out bundles/deterioration
+    """
+    _prepare_torch()
+    from models.training import deterioration  # noqa: PLC0415 - torch
+
+    stays = _stays(data, sets)
+    config = deterioration.default_config(seed)
+    names = ", ".join(sets or physionet2012.available(data))
+    with _progress(f"Training {risk}", deterioration.total_steps(stays, config)) as step:
+        figures = deterioration.train(stays, names, out, config, step)
+    _print_figures(figures)
+    Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
+
+
+@app.command()
+def evaluate(
+    risk: RiskName,
+    data: Data,
+    out: Out,
+    via: Annotated[Via, typer.Option(help="Score here, or through the running system.")] = (
+        Via.OFFLINE
+    ),
+    bundles: Annotated[
+        Path | None, typer.Option(help="Folder of bundles; default: those shipped.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Score a cohort: metrics.json, predictions.csv and report.html.
+
+    Patients that the bundle was trained on are scored by the member that never saw them.
+
+    Example: tocsin evaluate deterioration --data ../data/physionet2012 --out evaluation
+    """
+    _prepare_torch()
+    from models import evaluation  # noqa: PLC0415 - torch
+    from models.deterioration import DeteriorationModel  # noqa: PLC0415
+    from models.rule import SHIPPED  # noqa: PLC0415
+    from models.training.report import write_report  # noqa: PLC0415
+
+    if via is Via.STREAM:
+        raise UserError("`--via stream` is not connected yet: use `--via offline`.")
+    model = DeteriorationModel(_read_bundle((bundles or SHIPPED) / risk, risk))
+    stays = _stays(data, sets)
+    with _progress(f"Evaluating {risk}", len(stays)) as step:
+        figures, rows, _ = evaluation.evaluate(stays, model, on_stay=step)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
+    evaluation.write_predictions(rows, out / "predictions.csv")
+    write_report(out, figures, rows)
+    _print_figures(figures)
+    Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+
+
+def _prepare_torch() -> None:
+    try:
+        import matplotlib  # noqa: F401, PLC0415
+        import pandas  # noqa: F401, PLC0415
+        import torch  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"Training and evaluation need {error.name}: `pip install 'tocsin[train]'`."
+        ) from None
+    torch.set_num_threads(1)  # sums in one order: the same figures on any machine
+
+
+def _read_bundle(folder: Path, risk: Risk) -> Any:
+    from models.bundle import BundleError, read  # noqa: PLC0415
+
+    try:
+        return read(folder, risk)
+    except BundleError as error:
+        raise UserError(f"{error} Train one with `tocsin train {risk}`.") from None
+
+
+def _stays(data: Path, sets: list[str] | None) -> list[Stay]:
+    from models.training.cohort import stays  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    try:
+        with console.status(f"Reading {data}"):
+            found = list(stays(physionet2012.load(data, sets)))
+    except physionet2012.CohortError as error:
+        raise UserError(str(error)) from None
+    if not 0 < sum(s.label for s in found) < len(found):
+        raise UserError(
+            f"{data} gives {len(found)} patients with a known outcome, and needs both outcomes: "
+            "put outcomes_?.csv or Outcomes-?.txt beside the events."
+        )
+    return found
+
+
+@contextmanager
+def _progress(text: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _print_figures(figures: dict[str, Any]) -> None:
+    def estimate(name: str) -> str:
+        e = figures[name]
+        return f"{e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
+
+    kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
+    Console().print(
+        f"{figures['scored']} patients at {figures['hour']} h, {kind}: AUROC {estimate('auroc')}, "
+        f"AUPRC {estimate('auprc')}, calibration slope {estimate('calibration_slope')}, "
+        f"ECE {figures['ece']:.3f}"
+    )

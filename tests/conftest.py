@@ -1,0 +1,91 @@
+"""Fixtures for all tests: real servers, started once, and the data beside the checkout."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.local import chromium as chromium_module
+from streams.local.up import start_servers
+from streams.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+# Taken out of the environment: the settings refuse variables that name no setting.
+_SHARED = os.environ.pop("TOCSIN_SHARED", "")
+CHROMIUM_ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[str, str]]:
+    """Bootstrap string and Redis URL of real servers, started for this run of the tests."""
+    # Not pytest's tmp_path: it would keep the log of the last three runs.
+    with tempfile.TemporaryDirectory(prefix="tocsin-test-") as folder:
+        settings = Settings(home=Path(folder), kafka={"bootstrap": ""}, redis={"url": ""})
+        with start_servers(settings) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def kafka(servers: tuple[str, str]) -> str:
+    """Bootstrap string of a real broker; use `topic_prefix` for names of your own."""
+    return servers[0]
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: tuple[str, str]) -> str:
+    """URL of a real Redis, database 0, shared by all tests of the run."""
+    return servers[1]
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix that no other test uses: `prefix + "facts"`."""
+    return f"test-{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public data sets beside the checkout (or where TOCSIN_SHARED says)."""
+    folder = Path(_SHARED) if _SHARED else ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip(f"needs the public data sets in {folder} (TOCSIN_SHARED names another folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[Path, tuple[str, ...]]:
+    """Path of a Chromium and the arguments to run it with. In CI it must be there."""
+    path = chromium_module.find()
+    if path is None:
+        reason = f"needs Chromium: `{chromium_module.INSTALL}`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path, CHROMIUM_ARGUMENTS
+
+
+@pytest.fixture
+def no_tocsin_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
+    """Settings come from the test alone: no TOCSIN_* variables, no tocsin.toml."""
+
+    def clear() -> None:
+        for name in [n for n in os.environ if n.startswith("TOCSIN_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.chdir(tmp_path)
+
+    clear()
+    return clear
