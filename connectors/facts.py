@@ -46,6 +46,9 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
     flag: str = ""  # OBX-8, table 0078
     # OBX-14 where an order number names the result: serial values of one order stay apart by it.
     serial: float | None = None
+    # Set by the fold alone, on serial values: when the first of the versions that this one has
+    # displaced was reported (tells a corrected value from one that a correction brought).
+    first: float | None = None
 
 
 class EncounterEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="encounter"):

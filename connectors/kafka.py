@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from connectors.settings import KafkaSettings
 
 _log = logging.getLogger(__name__)
+_library_log = logging.getLogger(f"{__name__}.librdkafka")
 
 Headers = Sequence[tuple[str, str | bytes]]
 # Called in the event loop: None when the broker has the record for good.
@@ -120,11 +121,15 @@ class KafkaLog:
             broken.give_up()
 
     def _confirm(self, batch: _Batch) -> None:
-        self._under_way -= len(batch)
+        """Each by itself: an error in one must not keep the others from being answered."""
+        for confirmed, error in batch:
+            self._loop.call_soon(confirmed, None if error is None else _append_error(error))
+        self._loop.call_soon(self._settle, len(batch))
+
+    def _settle(self, count: int) -> None:
+        self._under_way -= count
         if not self._under_way:
             self._all_confirmed.set()
-        for confirmed, error in batch:
-            confirmed(None if error is None else _append_error(error))
 
 
 class _Line:
@@ -140,7 +145,7 @@ class _Line:
         self._loop, self._confirm, self._replace = loop, confirm, replace
         self._delivered: _Batch = []
         self._given_up = threading.Event()
-        self.producer = Producer({**config, "error_cb": self._trouble})
+        self.producer = Producer({**config, "error_cb": self._trouble}, logger=_library_log)
         self.thread = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
         self.thread.start()
 
@@ -164,6 +169,7 @@ class _Line:
             if self._delivered:
                 batch, self._delivered = self._delivered, []
                 self._loop.call_soon_threadsafe(self._confirm, batch)
+        self.producer.close()  # now: as part of a cycle it would live on, and go on connecting
 
     def _trouble(self, error: KafkaError) -> None:
         """librdkafka mends everything else by itself; it is worth a line in the log."""

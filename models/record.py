@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from connectors.facts import (
     AnyFact,
@@ -62,14 +63,18 @@ def slot_of(fact: AnyFact) -> str:
     """The key under which a fact competes with its other versions.
 
     Preliminary versions of a result keep a slot each: which of them a later status-only update
-    made final depends on their times, and the update may arrive before them.
+    made final depends on their times, and the update may arrive before them. Corrections and
+    removals have a slot beside the one of what they correct: whether a time was reported before
+    it was corrected decides what a corrected time takes the place of.
     """
     if not isinstance(fact, Observation):
         return fact.id
     base = base_of(fact)
     if fact.status == _STATUS_ONLY:
         return f"{base}#U"
-    return base if fact.rank[0] else f"{base}#P{fact.rank[1]:.3f}"
+    if not fact.rank[0]:
+        return f"{base}#P{fact.rank[1]:.3f}"
+    return f"{base}#C" if fact.rank[2] else base
 
 
 def base_of(observation: Observation) -> str:
@@ -85,6 +90,21 @@ def _outranks(new: AnyFact, old: AnyFact) -> bool:
     return encode(new) > encode(old)
 
 
+def _merged(new: AnyFact, old: AnyFact) -> AnyFact:
+    """The one of two versions that counts; a serial value remembers when it was first reported."""
+    if not isinstance(new, Observation) or not isinstance(old, Observation) or new.serial is None:
+        return new if _outranks(new, old) else old
+    first = min(_reported_first(new), _reported_first(old))
+    bare_new, bare_old = replace(new, first=None), replace(old, first=None)
+    winner = bare_new if _outranks(bare_new, bare_old) else bare_old
+    winner = winner if first >= winner.rank[1] else replace(winner, first=first)
+    return old if winner == old else winner
+
+
+def _reported_first(version: Observation) -> float:
+    return version.rank[1] if version.first is None else version.first
+
+
 class PatientRecord:
     """Everything known of one patient. Only `fold` changes it."""
 
@@ -94,6 +114,7 @@ class PatientRecord:
         self._bases_of_code: dict[str, set[str]] = {}
         self._preliminary: dict[str, list[str]] = {}  # base → slots of preliminary versions
         self._serial: dict[str, set[str]] = {}  # id → bases of its values at several times
+        self._corrected: set[str] = set()  # ids of which a correction is known
         self._series: dict[str, list[Observation]] = {}
         self._stays: list[Stay] | None = None
 
@@ -111,10 +132,11 @@ class PatientRecord:
         for fact in facts:
             slot = slot_of(fact)
             old = self.facts.get(slot)
-            if old is not None and not _outranks(fact, old):
+            new = fact if old is None else _merged(fact, old)
+            if new is old:
                 continue
             slots.append(slot)
-            when = self._put(slot, fact, old)
+            when = self._put(slot, new, old)
             if when is not None and (since is None or when < since):
                 since = when
         return Change(slots, since)
@@ -126,9 +148,11 @@ class PatientRecord:
         self.facts[slot] = new
         if isinstance(new, EncounterEvent):
             self._stays = None
-            before = old.time if isinstance(old, EncounterEvent) else new.time
-            same = isinstance(old, EncounterEvent) and _same_event(old, new)
-            return None if same else min(before, new.time)
+            if isinstance(old, EncounterEvent) and _same_event(old, new):
+                return None
+            # One event may move or cancel its whole stay.
+            times = [e.time for e in self._events() if e.visit == new.visit]
+            return min([*times, old.time] if isinstance(old, EncounterEvent) else times)
         same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
             new.value,
             new.removed,
@@ -142,47 +166,61 @@ class PatientRecord:
             self._preliminary.setdefault(base, []).append(slot)
         if new.serial is not None:
             self._serial.setdefault(new.id, set()).add(base)
+        if new.rank[2]:
+            self._corrected.add(new.id)
         self.facts[slot] = new
         after = self._effective(base)
-        if after is None:
-            return None
+        since = None if after is None else self._move_in_views(base, before, after)
+        if new.id in self._serial and (new.id in self._corrected or new.serial is None):
+            return self._renew_group(new.id, before)
+        return since
+
+    def _renew_group(self, name: str, before: Observation | None) -> float | None:
+        """One version may change what counts of all values of its order (see `_replaced`)."""
+        members = [o for b in self._group(name) if (o := self._effective(b))]
+        members += [before] if before is not None else []
+        for member in members:
+            self._series.pop(member.code, None)
+        return min((o.time for o in members), default=None)
+
+    def _move_in_views(
+        self, base: str, before: Observation | None, after: Observation
+    ) -> float | None:
         if before is not None and _same_observation(before, after):
             self._replace_in_series(after, before)
             return None
-        return self._move_in_views(base, before, after)
-
-    def _move_in_views(self, base: str, before: Observation | None, after: Observation) -> float:
         self._bases_of_code.setdefault(after.code, set()).add(base)
-        times = [after.time]
         if before is not None:
-            times.append(before.time)
+            self._series.pop(after.code, None)
             if before.code != after.code:  # a correction may even name another code
                 self._bases_of_code[before.code].discard(base)
                 self._series.pop(before.code, None)
-        siblings = self._serial.get(after.id, set()) if after.serial is not None else set()
-        corrected = len(siblings) > 1 and any(self._is_correction(b) for b in siblings)
-        if corrected:  # it may take the place of a sibling at another time (see `_view`)
-            times += [o.time for b in siblings if (o := self._effective(b))]
+            return min(before.time, after.time)
         series = self._series.get(after.code)
         if series is not None:
-            counts = before is None and not after.removed and after.value is not None
-            if counts and not corrected and (not series or series[-1].time < after.time):
+            counts = not after.removed and after.value is not None
+            if counts and (not series or series[-1].time < after.time):
                 series.append(after)  # the usual case: a new value at the end
             else:
                 del self._series[after.code]
-        return min(times)
+        return after.time
 
     def _effective(self, base: str) -> Observation | None:
         """The version of a result that counts: a final one, else what a status-only update made
         final, else the newest preliminary one."""
         final = self.facts.get(base)
+        correction = self.facts.get(f"{base}#C") if self._corrected else None
+        if isinstance(correction, Observation):
+            if isinstance(final, Observation) and final.rank > correction.rank:
+                return final  # issued again after it was corrected or deleted
+            return correction
         if isinstance(final, Observation):
             return final
         slots = self._preliminary.get(base)
         if not slots:
             return None
         versions = [o for s in slots if isinstance(o := self.facts[s], Observation)]
-        update = self.facts.get(f"{base}#U")
+        update = self._update(base)
         if update is not None:
             versions = [o for o in versions if o.rank[1] <= update.rank[1]] or versions
         return max(versions, key=lambda o: o.rank)
@@ -202,8 +240,8 @@ class PatientRecord:
     # ── observations ────────────────────────────────────────────────────────────────────────
 
     def codes(self) -> Iterator[str]:
-        """Codes that were ever observed."""
-        return iter(self._bases_of_code)
+        """Codes that were ever observed, in order."""
+        return iter(sorted(code for code, bases in self._bases_of_code.items() if bases))
 
     def series(self, code: str) -> list[Observation]:
         """What counts today of one code, by time. Shared: do not change it."""
@@ -240,36 +278,61 @@ class PatientRecord:
     def _view(self, code: str) -> list[Observation]:
         """One code's results without those removed, withdrawn or replaced."""
         bases = self._bases_of_code.get(code, set())
-        replaced = self._replaced_by_time_corrections(bases)
+        names = {base.partition("@")[0] for base in bases} & self._corrected
+        replaced = {base for name in names for base in self._replaced(name)}
         found = (self._effective(base) for base in bases if base not in replaced)
         counted = [o for o in found if o and not o.removed and o.value is not None]
         counted.sort(key=lambda o: (o.time, o.id))
         return counted
 
-    def _is_correction(self, base: str) -> bool:
-        final = self.facts.get(base)
-        return final is not None and bool(final.rank[2])
+    def _group(self, name: str) -> set[str]:
+        """The bases of an order's values: the serial ones, and one without a time of its own."""
+        return self._serial.get(name, set()) | {name}
 
-    def _replaced_by_time_corrections(self, bases: Iterable[str]) -> set[str]:
-        """A correction at a time at which nothing was reported corrects the time itself.
+    def _replaced(self, name: str) -> set[str]:
+        """The values of one order whose place corrections have taken, by base.
 
-        It takes the place of its order's only value that no correction names; where several
-        values could be meant, none is taken away.
+        A correction at a time at which nothing was reported before corrects the time itself:
+
+        - Where one value alone was reported, all are versions of it: the highest rank stands.
+        - Where several were, it takes the place of the only one that no correction names.
+        - Where several could be meant, none is taken away.
+
+        A removal that names no time removes all that was reported before it.
         """
+        counted = {b: o for b in self._group(name) if (o := self._effective(b))}
+        if len(counted) < 2:
+            return set()
+        own = [base for base in counted if self._was_reported(base)]
+        if len(own) == 1:
+            highest = max(o.rank for o in counted.values())
+            return {base for base, o in counted.items() if o.rank < highest}
         replaced: set[str] = set()
-        for name in {base.partition("@")[0] for base in bases if "@" in base}:
-            group = self._serial[name]
-            corrections = [self.facts[b].rank for b in group if self._is_correction(b)]
-            originals = [b for b in group if not self._is_correction(b)]
-            if corrections and len(originals) == 1:
-                original = self._effective(originals[0])
-                if original is not None and max(corrections) > original.rank:
-                    replaced.add(originals[0])
+        unnamed = [base for base in own if f"{base}#C" not in self.facts]
+        brought = [o.rank for base, o in counted.items() if base not in own]
+        if len(unnamed) == 1 and brought and max(brought) > counted[unnamed[0]].rank:
+            replaced.add(unnamed[0])
+        everything = counted.get(name)
+        if everything is not None and everything.removed:
+            replaced |= {base for base, o in counted.items() if o.rank < everything.rank}
         return replaced
+
+    def _was_reported(self, base: str) -> bool:
+        """Was there a value at this time before any correction of it?"""
+        slots = [*self._preliminary.get(base, ()), base]
+        found = [o for s in slots if isinstance(o := self.facts.get(s), Observation)]
+        correction = self.facts.get(f"{base}#C")
+        if not isinstance(correction, Observation):
+            return bool(found)
+        return any(_reported_first(o) <= _reported_first(correction) for o in found)
+
+    def _update(self, base: str) -> AnyFact | None:
+        """The status-only update of a result: its own, else that of its order."""
+        return self.facts.get(f"{base}#U") or self.facts.get(f"{base.partition('@')[0]}#U")
 
     def status(self, observation: Observation) -> str:
         """Its status, with a status-only update applied."""
-        made_final = not observation.rank[0] and f"{base_of(observation)}#U" in self.facts
+        made_final = not observation.rank[0] and self._update(base_of(observation))
         return "F" if made_final else observation.status
 
     # ── the stay ────────────────────────────────────────────────────────────────────────────
@@ -278,12 +341,14 @@ class PatientRecord:
         """Stays that were not cancelled, by start."""
         if self._stays is None:
             visits: dict[str, list[EncounterEvent]] = {}
-            for fact in self.facts.values():
-                if isinstance(fact, EncounterEvent):
-                    visits.setdefault(fact.visit, []).append(fact)
+            for event in self._events():
+                visits.setdefault(event.visit, []).append(event)
             found = (_stay(visit, events) for visit, events in visits.items())
             self._stays = sorted((s for s in found if s), key=lambda s: (s.start, s.visit))
         return self._stays
+
+    def _events(self) -> Iterator[EncounterEvent]:
+        return (f for f in self.facts.values() if isinstance(f, EncounterEvent))
 
     def stay(self, as_of: float) -> Stay | None:
         """The stay that `as_of` falls in, or the last one before it."""
@@ -303,8 +368,7 @@ class PatientRecord:
             return Presence.DISCHARGED if ended else Presence.PRESENT
         if self.stays():
             return Presence.NOT_YET
-        announced = any(isinstance(f, EncounterEvent) for f in self.facts.values())
-        return Presence.CANCELLED if announced else Presence.UNKNOWN
+        return Presence.CANCELLED if any(self._events()) else Presence.UNKNOWN
 
     # ── the person ──────────────────────────────────────────────────────────────────────────
 
@@ -365,10 +429,11 @@ def _same_observation(a: Observation, b: Observation) -> bool:
 
 def _stay(visit: str, events: list[EncounterEvent]) -> Stay | None:
     """One visit's events as a stay; None when it was cancelled or nothing of it stands."""
-    standing = sorted((e for e in events if not e.removed), key=lambda e: (e.time, e.rank, e.id))
     admissions = [e for e in events if e.event == EncounterEvent.ADMITTED]
     if admissions and all(e.removed for e in admissions):
         return None
+    standing = sorted((e for e in events if not e.removed), key=lambda e: (e.time, e.rank, e.id))
+    standing = _since_readmission(standing)
     if not standing:
         return None
     ends = [e.time for e in standing if e.event == EncounterEvent.DISCHARGED]
@@ -383,3 +448,21 @@ def _stay(visit: str, events: list[EncounterEvent]) -> Stay | None:
         ward=where.ward if where else "",
         bed=where.bed if where else "",
     )
+
+
+def _since_readmission(events: list[EncounterEvent]) -> list[EncounterEvent]:
+    """Without what lies before an admission that followed a discharge of the same visit.
+
+    Senders without visit numbers, and some with, use one number for stay after stay. Only a
+    discharge that both happened and was recorded before the admission is of an earlier stay: one
+    dated by the day alone may well lie before the hour of its own admission.
+    """
+    for admission in (e for e in events if e.event == EncounterEvent.ADMITTED):
+        if any(
+            e.event == EncounterEvent.DISCHARGED
+            and e.time < admission.time
+            and e.rank[1] < admission.rank[1]
+            for e in events
+        ):
+            return [e for e in events if e.time >= admission.time]
+    return events

@@ -77,7 +77,7 @@ def _run_async(body: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 @app.command()
 def mllp() -> None:
     """Take in HL7 v2 over MLLP. Example: TOCSIN_MLLP__PORT=2575 tocsin mllp"""
-    from connectors.mllp.server import serve  # noqa: PLC0415  # loads what only it needs
+    from connectors.mllp.server import MllpError, serve  # noqa: PLC0415  # what only it needs
 
     settings, probe = _start("mllp")
 
@@ -95,7 +95,10 @@ def mllp() -> None:
             stop=stop,
         )
 
-    _run_async(body)
+    try:
+        _run_async(body)
+    except MllpError as error:
+        raise UserError(str(error)) from None
 
 
 @app.command()

@@ -15,6 +15,9 @@ from connectors.contract import Contribution, Evidence, Score
 from streams.console.words import feature_words, finding_words, modality_words
 
 DIGITS = 2
+# The model's own name for what its listed features leave over (`models.explanation.REST`, which
+# cannot be imported here without torch): part of the sum, never a reason.
+REST = "Everything else"
 
 
 class Kind(StrEnum):
@@ -90,7 +93,7 @@ def _modality(evidence: Evidence, column: _Column) -> list[Line]:
 
 def _feature(c: Contribution, modality: str, shown: float) -> Line:
     return Line(
-        Kind.FEATURE,
+        Kind.REST if c.feature == REST else Kind.FEATURE,
         feature_words(c.feature),
         c.contribution,
         shown,
@@ -102,7 +105,7 @@ def _feature(c: Contribution, modality: str, shown: float) -> Line:
 
 def reasons(score: Score, most: int = 3) -> list[Contribution]:
     """The features of any modality that weigh most, either way."""
-    every = [c for e in score.evidence for c in e.top]
+    every = [c for e in score.evidence for c in e.top if c.feature != REST]
     return sorted(every, key=lambda c: (-abs(c.contribution), c.feature))[:most]
 
 

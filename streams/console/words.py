@@ -159,6 +159,8 @@ def finding_words(c: Contribution) -> str:
     feature = feature_words(c.feature)
     if c.value is None:
         return feature
+    if not c.unit and c.value in (0, 1):
+        return f"{feature}: {'yes' if c.value else 'no'}"
     return f"{feature}{':' if ',' in feature else ''} {display_value(c.value, c.unit)}"
 
 

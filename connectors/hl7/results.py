@@ -1,0 +1,288 @@
+"""OBR and OBX: observations as facts.
+
+Identity: with an order number (OBR-3, else ORC-3, else the placer's OBR-2 or ORC-2) it is the
+order, code and sub-id, so that a corrected time is still the same observation, and OBX-14 keeps
+serial values of one order apart. The number's authority is its own (EI-2, else EI-3), so that the
+same result relayed by two systems is one; without one it belongs to the feed (MSH-3 and 4).
+Without an order number it is feed, patient, code, sub-id and time. The id is two hashes in one:
+of the order, keyed, and of code and sub-id, which the fact names anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import msgspec
+
+from connectors.facts import Observation
+from connectors.hl7 import values
+from connectors.hl7.context import Context, Issue, RefusedError
+from connectors.hl7.syntax import LONGEST_CACHED, Code, Segment, at
+from connectors.hl7.tables import (
+    DEFAULT_STATUS,
+    STATUS_OF_ORDER,
+    STATUSES,
+    StatusRule,
+    Value,
+)
+from connectors.quarantine import Reason
+
+_PADDING: Final = [""] * 15  # so that every OBX has a field 14
+_MOST_SHAPES: Final = 8_192
+_HALF: Final = 16  # hex digits: 64 bits each for "which order" and "what of it", of one patient
+_TYPE, _CODE, _SUB_ID, _VALUE, _UNIT, _FLAG, _STATUS, _TIME = 2, 3, 4, 5, 6, 8, 11, 14
+
+
+class _Shape(NamedTuple):
+    """What an OBX says besides its value and time: the same in message after message."""
+
+    code: Code
+    what: str  # hash of code and sub-id: the second half of the identity
+    sub_id: str
+    unit: str
+    flag: str
+    status: str
+    rule: StatusRule
+    is_number: bool  # an NM of a status that has a value: the usual case
+
+
+_ShapeKey = tuple[str, str, str, str, str, str]  # OBX-2, 3, 4, 6, 8 and 11
+
+
+class _Order(NamedTuple):
+    """What the OBX segments below an OBR share."""
+
+    whose: str  # keyed hash of the order number: the first half of the identity; "" without one
+    changed_at: float  # OBR-22, else when the message was sent
+    observed: float | None = None  # OBR-7
+    unusable: RefusedError | None = None  # why OBR-7 is no time
+    status: str = DEFAULT_STATUS  # where OBX-11 is blank
+
+
+class Results:
+    """Walks the segments of one patient's results; `found` are its facts, by identity."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._shapes: dict[_ShapeKey, _Shape] = context.syntax.shapes
+        self._control_id = context.control_id
+        self._no_order = self._order = _Order("", context.sent)
+        self._orders = 0
+        self._time_field = ""  # OBX-14 of the segment before, and what it was read as
+        self._time_read: tuple[float, float | None, str] = (0.0, None, "")
+        self.found: dict[tuple[object, ...], Observation] = {}
+        self.refused = 0
+
+    def read(self, body: Iterable[Segment]) -> None:
+        """Read a message's segments. What cannot be understood becomes an issue of the context."""
+        common: Segment = []  # ORC, which speaks of the OBR after it
+        number = 0
+        for segment in body:
+            name = segment[0]
+            if name == "OBX":
+                number += 1
+                try:
+                    new = self._observation(segment)
+                    key = (new.id, new.serial)
+                    if key in self.found:
+                        self._settle(key, self.found[key], new)
+                    else:
+                        self.found[key] = new
+                except RefusedError as error:
+                    self._refuse(number, error)
+            elif name == "OBR":
+                self._orders += 1
+                self._order = self._read_order(segment, common)
+                self._time_field, common = "", []
+            elif name == "ORC":
+                common = segment
+                self._order, self._time_field = self._no_order, ""
+
+    def _refuse(self, number: int, error: RefusedError) -> None:
+        self.refused += 1
+        reason, detail, field = error.issue
+        location = f"OBX[{number}]-{field}" if field else f"OBX[{number}]"
+        self._context.issues.append(Issue(reason, detail, location))
+
+    # ── OBR ─────────────────────────────────────────────────────────────────────────────────
+
+    def _read_order(self, obr: Segment, common: Segment) -> _Order:
+        context = self._context
+        observed, unusable = None, None
+        try:
+            observed = context.moment(at(obr, 7), "")
+        except RefusedError as refused:
+            reason, detail, _ = refused.issue
+            unusable = RefusedError(reason, f"OBR-7, which dates it: {detail}")
+        changed_at = context.noted_moment(at(obr, 22), f"OBR[{self._orders}]-22")
+        return _Order(
+            whose=self._whose(obr, common),
+            changed_at=context.sent if changed_at is None else changed_at,
+            observed=observed,
+            unusable=unusable,
+            status=STATUS_OF_ORDER.get(context.syntax.first(at(obr, 25)), DEFAULT_STATUS),
+        )
+
+    def _whose(self, obr: Segment, common: Segment) -> str:
+        context = self._context
+        syntax = context.syntax
+        for kind, field in (
+            ("filler", at(obr, 3)),
+            ("filler", at(common, 3)),
+            ("placer", at(obr, 2)),
+            ("placer", at(common, 2)),
+        ):
+            if not field:
+                continue
+            parts = syntax.components(syntax.repetitions(field)[0])
+            number = syntax.part(parts, 1)
+            if number:
+                authority = syntax.part(parts, 2) or syntax.part(parts, 3)
+                parts = ["obs", kind, authority or context.source, number]
+                return context.key.reference(*parts)[:_HALF]
+        return ""
+
+    # ── OBX ─────────────────────────────────────────────────────────────────────────────────
+
+    def _observation(self, f: Segment) -> Observation:
+        """One OBX as a fact. Raises `RefusedError`, its location a field number."""
+        if len(f) <= _TIME:
+            f = f + _PADDING
+        order = self._order
+        # Looked up, so that only values and times are read anew in each message.
+        status = f[_STATUS] or order.status
+        shape_key = (f[_TYPE], f[_CODE], f[_SUB_ID], f[_UNIT], f[_FLAG], status)
+        shape = self._shapes.get(shape_key) or self._shape(shape_key)
+        code, what, sub_id, unit, flag, status, rule, is_number = shape
+        comparator = ""
+        value: float | str | None = values.number(f[_VALUE]) if is_number else None
+        if value is None:
+            read = self._value(f, rule, unit)
+            value, comparator = read
+            if status in ("U", "V"):
+                status = "U" if read is values.NOTHING else status.replace("U", "F")
+        field = f[_TIME]
+        if field and field == self._time_field:
+            time, serial, whose = self._time_read
+        else:
+            time, serial = self._time(field)
+            whose = order.whose or self._of_time(time)
+            self._time_read = time, serial, whose
+            self._time_field = field
+        return Observation(
+            id=whose + what,
+            rank=(rule.final, order.changed_at, rule.correction, self._control_id),
+            removed=rule.removes,
+            code=code.code,
+            system=code.system,
+            name=code.text,
+            time=time,
+            status=status,
+            value=value,
+            comparator=comparator,
+            unit=unit,
+            sub_id=sub_id,
+            flag=flag,
+            serial=serial,
+        )
+
+    def _shape(self, key: _ShapeKey) -> _Shape:
+        shape = self._read_shape(*key)
+        if sum(map(len, key)) < LONGEST_CACHED:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            self._shapes[key] = shape
+        return shape
+
+    def _read_shape(
+        self, value_type: str, code: str, sub_id: str, unit: str, flag: str, status: str
+    ) -> _Shape:
+        syntax = self._context.syntax
+        found = syntax.code(code)
+        if found is None:
+            raise RefusedError(Reason.NO_CODE, "OBX-3 has no identifier", str(_CODE))
+        status = syntax.first(status) or DEFAULT_STATUS
+        rule = STATUSES.get(status)
+        sub_id = self._sub_id(sub_id)
+        if rule is None:
+            raise RefusedError(Reason.UNKNOWN_STATUS, "outside table 0085", str(_STATUS))
+        return _Shape(
+            code=found,
+            what=_hashed(found.system, found.code, sub_id),
+            sub_id=sub_id,
+            unit=syntax.first(unit),
+            flag=syntax.first(flag),
+            status=status,
+            rule=rule,
+            is_number=value_type == "NM" and rule.value is Value.REQUIRED,
+        )
+
+    def _of_time(self, time: float) -> str:
+        """The first half of the identity where no order number names the result."""
+        context = self._context
+        about = (context.source, context.pseudonym, repr(time))
+        return context.key.reference("obs", "", *about)[:_HALF]
+
+    def _value(self, f: Segment, rule: StatusRule, unit: str) -> values.Value:
+        if rule.value is Value.IGNORED:
+            return values.NOTHING
+        field = f[_VALUE]
+        if field and not field.isspace():
+            return values.read(f[_TYPE], field, bool(unit), self._context.syntax)
+        if rule.value is Value.REQUIRED:
+            raise RefusedError(Reason.NO_VALUE, "a result without a value", str(_VALUE))
+        return values.NOTHING
+
+    def _time(self, field: str) -> tuple[float, float | None]:
+        """When it was true of the patient, and OBX-14 where that tells serial values apart."""
+        context, order = self._context, self._order
+        if field:
+            own = context.moment(field, "14")
+            if own is not None:
+                return own, own if order.whose else None
+        if order.unusable is not None:
+            raise order.unusable
+        if order.observed is not None:
+            return order.observed, None
+        if context.dated:
+            return context.sent, None
+        raise RefusedError(Reason.NO_TIME, "neither OBX-14 nor OBR-7 nor MSH-7", str(_TIME))
+
+    def _sub_id(self, field: str) -> str:
+        """OBX-4: text, or an OG (v2.8.2): OG-1, else group and sequence."""
+        syntax = self._context.syntax
+        parts = syntax.components(field)
+        if len(parts) == 1:
+            return syntax.text(field)
+        return syntax.part(parts, 1) or ".".join(
+            filter(None, (syntax.part(parts, 2), syntax.part(parts, 3)))
+        )
+
+    # ── one identity twice in one message ───────────────────────────────────────────────────
+
+    def _settle(self, key: tuple[object, ...], old: Observation, new: Observation) -> None:
+        """Raises `RefusedError` where one message gives one observation two values."""
+        if old.removed != new.removed:
+            # "Delete the old, here is the new": the message leaves the new one standing.
+            standing = old if new.removed else new
+            rank = max(old.rank, new.rank)
+            self.found[key] = msgspec.structs.replace(standing, rank=rank)
+        elif old.rank != new.rank:
+            # Two versions of it: the fold decides.
+            key = (*key, new.rank)
+            if key in self.found:
+                self._settle(key, self.found[key], new)
+            else:
+                self.found[key] = new
+        elif isinstance(old.value, str) and isinstance(new.value, str):
+            # A report sent line by line, an OBX each; or several codes for one question.
+            self.found[key] = msgspec.structs.replace(old, value=f"{old.value}\n{new.value}")
+        elif (old.value, old.comparator, old.unit) != (new.value, new.comparator, new.unit):
+            detail = "another value for the same order, code, sub-id and time"
+            raise RefusedError(Reason.AMBIGUOUS, detail, str(_VALUE))
+
+
+def _hashed(*parts: str) -> str:
+    return blake2b("\x1f".join(parts).encode(), digest_size=_HALF // 2).hexdigest()

@@ -1,0 +1,123 @@
+"""ADT: what happened to a stay.
+
+A cancellation is the same fact as the event that it cancels, removed, and ranks by its own event
+time: it counts whichever of the two arrives first. What a message says only by the way (an
+update that repeats the time of admission) ranks below every message about that event, so that an
+update never undoes a cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from connectors.facts import EncounterEvent, Rank
+from connectors.hl7.context import Context, RefusedError
+from connectors.hl7.routing import Route
+from connectors.hl7.syntax import NULL, Segment, at
+from connectors.quarantine import Reason
+
+_NO_SEGMENT: Final[Segment] = []
+
+# Where the time of an event stands in PV1; otherwise EVN-6 (occurred), EVN-2 (recorded), MSH-7.
+_TIME_IN_PV1: Final = {EncounterEvent.ADMITTED: 44, EncounterEvent.DISCHARGED: 45}
+
+
+class _Place(NamedTuple):
+    patient_class: str
+    ward: str
+    bed: str
+
+
+def visit_events(
+    route: Route, evn: Segment | None, pid: Segment, pv1: Segment | None, context: Context
+) -> Iterator[EncounterEvent]:
+    """The facts of an ADT message. Raises `RefusedError` when its own event cannot be told."""
+    if pv1 is None:
+        if route.needs_visit:
+            raise RefusedError(Reason.NO_VISIT_EVENT, "no PV1 segment", "PV1")
+        return
+    evn = _NO_SEGMENT if evn is None else evn
+    recorded = context.noted_moment(at(evn, 2), "EVN-2")
+    changed_at = context.sent if recorded is None else recorded
+    visit = _visit(pid, pv1, context)
+    place = _place(pv1, context)
+    yield _fact(
+        route.event,
+        visit,
+        _time(route.event, evn, pv1, changed_at, context),
+        place,
+        (1, changed_at, int(route.cancels), context.control_id),
+        context,
+        removed=route.cancels,
+    )
+    by_the_way: Rank = (0, changed_at, 0, context.control_id)
+    for event, number in _TIME_IN_PV1.items():
+        if event != route.event and not route.cancels:
+            moment = context.noted_moment(at(pv1, number), f"PV1-{number}")
+            if moment is not None:
+                yield _fact(event, visit, moment, place, by_the_way, context)
+
+
+def _fact(
+    event: str,
+    visit: str,
+    time: float,
+    place: _Place,
+    rank: Rank,
+    context: Context,
+    *,
+    removed: bool = False,
+) -> EncounterEvent:
+    """A stay is admitted and discharged once, and located once at any one time."""
+    once = "" if event != EncounterEvent.LOCATED else repr(time)
+    return EncounterEvent(
+        id=context.key.reference("visit", context.pseudonym, visit, event, once),
+        rank=rank,
+        removed=removed,
+        visit=visit,
+        event=event,
+        time=time,
+        patient_class=place.patient_class,
+        ward=place.ward,
+        bed=place.bed,
+    )
+
+
+def _visit(pid: Segment, pv1: Segment, context: Context) -> str:
+    """The hashed visit number PV1-19, else the account number PID-18; "" where neither is sent."""
+    syntax = context.syntax
+    for kind, field in (("VN", at(pv1, 19)), ("AN", at(pid, 18))):
+        parts = syntax.components(syntax.repetitions(field)[0])
+        number = syntax.part(parts, 1)
+        if number:
+            authority = syntax.named(parts[3]) if len(parts) > 3 else ""
+            return context.key.reference(
+                "visit", context.pseudonym, kind, authority or context.facility, number
+            )
+    return ""
+
+
+def _place(pv1: Segment, context: Context) -> _Place:
+    """PV1-2, and PV1-3 as point of care and room-bed (PL: point of care^room^bed)."""
+    syntax = context.syntax
+    location = syntax.components(syntax.repetitions(at(pv1, 3))[0])
+    room_and_bed = (syntax.part(location, 2), syntax.part(location, 3))
+    return _Place(
+        patient_class=syntax.first(at(pv1, 2)),
+        ward=syntax.part(location, 1),
+        bed="-".join(filter(None, room_and_bed)),
+    )
+
+
+def _time(event: str, evn: Segment, pv1: Segment, changed_at: float, context: Context) -> float:
+    """When it happened. Raises `RefusedError` for a time that is sent and is none."""
+    number = _TIME_IN_PV1.get(event)
+    for field, location in (
+        (at(pv1, number) if number else "", f"PV1-{number}"),
+        (at(evn, 6), "EVN-6"),
+    ):
+        moment = None if field == NULL else context.moment(field, location)
+        if moment is not None:
+            return moment
+    return changed_at
