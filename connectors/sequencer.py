@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-
 from connectors import contract, facts, topics
 from connectors.clock import Clock
 from connectors.facts import FactRecord, MessageFacts

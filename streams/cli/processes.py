@@ -179,6 +179,8 @@ def console(
             KafkaFeed(settings.kafka),
             on_ready=on_ready,
             stop=stop,
+            time_zone=settings.sequencer.time_zone,
+            feed_down_s=3 * settings.sequencer.tick_s,
         )
         await redis.aclose()
 

@@ -1,0 +1,133 @@
+"""Bundles: a trained model as a folder of plain files, checked before it may answer.
+
+    bundle.json           what it is: contract of its features, calibration, rule, cohort, figures
+    weights.safetensors   numbers only; nothing in a bundle can execute
+    CARD.md               for people, generated when it was trained
+
+The digest is the SHA-256 of what influences answers: the weights and the `answers` part of
+bundle.json. A bundle made for other features than this code computes is refused with the
+difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from models.features import contract
+from models.risk import RiskModel
+from models.rule import DESCRIPTION, SHIPPED
+
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is in the folder."""
+
+    risk: str
+    version: str
+    answers: dict[str, Any]  # everything in bundle.json that influences an answer
+    about: dict[str, Any]  # provenance and figures
+    tensors: dict[str, torch.Tensor]
+    digest: str
+
+
+def digest_of(answers: dict[str, Any], weights: bytes) -> str:
+    """SHA-256 over everything that influences the model's answers."""
+    text = json.dumps(answers, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(len(text).to_bytes(8, "big") + text + weights).hexdigest()
+
+
+def write(folder: Path, bundle: Bundle) -> str:
+    """Write a bundle, return its digest. The card is written by whoever has the figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = save(bundle.tensors)
+    (folder / WEIGHTS).write_bytes(raw)
+    digest = digest_of(bundle.answers, raw)
+    described = {
+        "format": FORMAT,
+        "risk": bundle.risk,
+        "version": bundle.version,
+        "digest": digest,
+        "answers": bundle.answers,
+        "about": bundle.about,
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+    return digest
+
+
+def read(folder: Path, risk: str) -> Bundle:
+    """Read and check a bundle. Raises `BundleError`."""
+    try:
+        described = json.loads((folder / DESCRIPTION).read_text())
+        raw = (folder / WEIGHTS).read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{folder} is no bundle: {Path(error.filename).name} is missing."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{folder / DESCRIPTION} is not JSON: {error}.") from None
+    if described.get("format") != FORMAT:
+        raise BundleError(
+            f"{folder} has bundle format {described.get('format')}, this code reads {FORMAT}."
+        )
+    if described["risk"] != risk:
+        raise BundleError(f"{folder} holds the risk {described['risk']}, not {risk}.")
+    digest = digest_of(described["answers"], raw)
+    if digest != described["digest"]:
+        raise BundleError(f"{folder} was changed after training: its digest does not fit.")
+    differences = contract_differences(described["answers"]["contract"])
+    if differences:
+        raise BundleError(
+            f"{folder} was trained on other features than this code computes: "
+            f"{'; '.join(differences)}. Train it again, or use the code that it came with."
+        )
+    tensors = load(raw)
+    return Bundle(
+        risk, described["version"], described["answers"], described["about"], tensors, digest
+    )
+
+
+def contract_differences(made_for: dict[str, Any]) -> list[str]:
+    """Where a bundle's feature contract differs from the code's, in words."""
+    code = json.loads(json.dumps(contract()))
+    found: list[str] = []
+    if made_for["window_s"] != code["window_s"]:
+        found.append(f"window {made_for['window_s']} s, code {code['window_s']} s")
+    theirs, ours = made_for["features"], code["features"]
+    for name in sorted(set(theirs) - set(ours)):
+        found.append(f"feature {name} is not computed")
+    for name in sorted(set(ours) - set(theirs)):
+        found.append(f"feature {name} is not in the bundle")
+    if not found and theirs != ours:
+        found.append("the features are in another order")
+    variables, here = made_for["variables"], code["variables"]
+    for name in sorted(set(variables) & set(here)):
+        if variables[name] != here[name]:
+            found.append(f"variable {name} is {variables[name]}, code {here[name]}")
+    return found
+
+
+def load_bundle(path: Path | None, risk: str) -> RiskModel:
+    """The risk's model, ready to answer. `path` is a folder of bundles; None: those shipped.
+
+    Raises `BundleError` for a bundle that cannot be used.
+    """
+    from models.deterioration import DeteriorationModel  # noqa: PLC0415 - it imports this module
+
+    makers = {"deterioration": DeteriorationModel}
+    if risk not in makers:
+        raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")
+    return makers[risk](read((path or SHIPPED) / risk, risk))

@@ -1,0 +1,206 @@
+"""Deterioration: in-hospital death, from the first observation of an acute stay on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from connectors.clock import iso
+from connectors.contract import Contribution, Evidence, Missing
+from models.additive import AdditiveEnsemble
+from models.bundle import Bundle, BundleError
+from models.explanation import Explainer, NextDatum
+from models.features import CODES, HOURS, FeatureReader, Window
+from models.record import PatientRecord, Presence
+from models.risk import AlertRule, Assessment
+from models.variables import CATALOGUE
+
+MODALITY = "ehr"
+_T_90 = 2.132  # Student's t, 4 degrees of freedom, two-sided 90 %: five members
+_ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
+# Body measures say little without anything that changes by the hour.
+_STANDING = frozenset({"weight", "height"})
+_ACUTE = [i for i, v in enumerate(CATALOGUE) if v.name not in _STANDING]
+
+
+class Abstention(StrEnum):
+    """Why there is no score."""
+
+    NO_DATA = "no_data"  # nothing that the model reads was ever observed in this stay
+    TOO_LITTLE_DATA = "too_little_data"  # nothing but height or weight
+    STALE_DATA = "stale_data"  # the newest observation is older than the bundle allows
+    NOT_PRESENT = "not_present"  # not yet here, discharged, cancelled or dead
+
+
+class DeteriorationModel:
+    """A loaded bundle. Not for several threads at once: it remembers patients' features."""
+
+    risk = "deterioration"
+    codes = CODES
+
+    def __init__(self, bundle: Bundle, member: int | None = None) -> None:
+        """`member`: answer with one member alone (a fold's patients are scored by the one that
+        never saw them)."""
+        answers, tensors = bundle.answers, bundle.tensors
+        chosen = slice(None) if member is None else slice(member, member + 1)
+        try:
+            self._net = AdditiveEnsemble(
+                tensors["anchors"],
+                tensors["borders"][chosen],
+                tensors["tables"][chosen],
+                tensors["intercepts"][chosen],
+            ).eval()
+            self._explain = Explainer(
+                NextDatum(tensors["fresh"], tensors["usual_gap_h"]), self._net
+            )
+            self.rule = AlertRule(**answers["rule"])
+            self.expires_s = float(answers["expires_s"])
+            self.baseline = round(float(answers["baseline"]), 6)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
+        self.bundle = bundle
+        self.digest = bundle.digest if member is None else f"{bundle.digest}/{member}"
+        self._reader = FeatureReader()
+
+    def only(self, member: int) -> DeteriorationModel:
+        """The same bundle answering with one member."""
+        return DeteriorationModel(self.bundle, member)
+
+    @torch.inference_mode()
+    def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
+        """One answer for each (record, as_of), with reasons."""
+        reasons, answerable, windows, x = self._inputs(patients)
+        if answerable:
+            places, weights = self._net.places(x), self._net.anchor_weights(x[:, HOURS])
+            members = self._net(places, weights)
+            explained = self._explain(x, windows, places, weights, members.mean(1) - self.baseline)
+            spread = _spread(members).tolist()
+            means = members.mean(1).tolist()
+        found: list[Assessment] = []
+        at = 0
+        for (_, as_of), reason in zip(patients, reasons, strict=True):
+            if reason is not None:
+                found.append(self._abstained(as_of, reason))
+                continue
+            top, missing = explained[at]
+            found.append(self._answer(as_of, windows[at], means[at], spread[at], top, missing))
+            at += 1
+        return found
+
+    @torch.inference_mode()
+    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
+        """As `assess`, without explanations: None where it abstains."""
+        reasons, answerable, _, x = self._inputs(patients)
+        if not answerable:
+            return [None] * len(patients)
+        members = self._net(self._net.places(x), self._net.anchor_weights(x[:, HOURS]))
+        values = iter(members.mean(1).tolist())
+        return [None if reason else self._split(next(values))[1] for reason in reasons]
+
+    def _split(self, log_odds: float) -> tuple[float, float]:
+        """llr and log-odds as printed: `baseline + llr = log_odds` to the last digit."""
+        llr = round(log_odds - self.baseline, 6)
+        return llr, round(self.baseline + llr, 6)
+
+    def _inputs(
+        self, patients: Sequence[tuple[PatientRecord, float]]
+    ) -> tuple[list[Abstention | None], bool, list[Window], Tensor]:
+        """Reasons for all; windows and features (N, F) of those that can be answered."""
+        reasons: list[Abstention | None] = []
+        rows: list[list[float]] = []
+        windows: list[Window] = []
+        for record, as_of in patients:
+            if record.presence(as_of) in _ELSEWHERE:
+                reasons.append(Abstention.NOT_PRESENT)
+                continue
+            row, window = self._reader.read(record, as_of)
+            reason = self._abstention(record, window)
+            reasons.append(reason)
+            if reason is None:
+                rows.append(row)
+                windows.append(window)
+        return reasons, bool(rows), windows, torch.tensor(rows, dtype=torch.float64)
+
+    def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
+        if window.newest is None:
+            stay = record.stay(window.as_of)
+            since = -math.inf if stay is None else stay.start
+            earlier = any(since <= s.times[0] <= window.as_of for s in window.series if s.times)
+            return Abstention.STALE_DATA if earlier else Abstention.NO_DATA
+        if window.as_of - window.newest > self.expires_s:
+            return Abstention.STALE_DATA
+        if all(window.spans[i][0] == window.spans[i][1] for i in _ACUTE):
+            return Abstention.TOO_LITTLE_DATA
+        return None
+
+    def _answer(
+        self,
+        as_of: float,
+        window: Window,
+        mean: float,
+        spread: float,
+        top: list[Contribution],
+        missing: Missing,
+    ) -> Assessment:
+        llr, log_odds = self._split(mean)
+        newest = as_of if window.newest is None else window.newest
+        evidence = Evidence(
+            modality=MODALITY,
+            llr=llr,
+            as_of=iso(newest),
+            staleness_s=round(as_of - newest, 3),
+            top=top,
+        )
+        low, high = (_sigmoid(log_odds + s * _T_90 * spread) for s in (-1, 1))
+        return Assessment(
+            as_of=as_of,
+            baseline=self.baseline,
+            evidence=(evidence,),
+            log_odds=log_odds,
+            probability=_sigmoid(log_odds),
+            interval=(low, high),
+            abstained=None,
+            missing=missing,
+            caused_by=tuple(
+                sorted(
+                    s.observations[hi - 1].id
+                    for s, (lo, hi) in zip(window.series, window.spans, strict=True)
+                    if lo < hi and s.times[hi - 1] == newest
+                )
+            ),
+        )
+
+    def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
+        absent = [] if reason is Abstention.NOT_PRESENT else [MODALITY]
+        return Assessment(
+            as_of=as_of,
+            baseline=self.baseline,
+            evidence=(),
+            log_odds=None,
+            probability=None,
+            interval=None,
+            abstained=reason.value,
+            missing=Missing(modalities=absent, next_datum=None),
+            caused_by=(),
+        )
+
+
+def _spread(members: Tensor) -> Tensor:
+    """(N, M) → (N,): standard error of the mean by the delete-a-group jackknife.
+
+    Each member was trained without one fold; the members resemble one another because they share
+    most of their patients, which the factor M - 1 makes up for. Source: Kott, Journal of Official
+    Statistics 2001.
+    """
+    m = members.shape[1]
+    if m == 1:
+        return torch.zeros(len(members), dtype=members.dtype)
+    return ((m - 1) * members.var(1, unbiased=False)).sqrt()
+
+
+def _sigmoid(x: float) -> float:
+    return round(1.0 / (1.0 + math.exp(-x)), 6)

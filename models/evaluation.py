@@ -1,0 +1,254 @@
+"""Scores of a cohort, and what they are worth.
+
+At hour h a patient's score is the one that stands then: made when the last observation before h
+arrived, as the running system makes it. Patients that a bundle was trained on are scored by the
+member that never saw them (cross-fitted); all others by the whole ensemble.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import metrics
+from models.deterioration import DeteriorationModel
+from models.metrics import Array
+from models.risk import Assessment
+from models.training.cohort import ADMITTED_AT, HOUR_S, Stay
+from models.training.fit import cohort_hash, fold_of
+
+AT_HOUR = 48
+HOURS = tuple(range(1, AT_HOUR + 1))
+COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One row of predictions.csv. `as_of` is in hours since admission."""
+
+    id: int
+    as_of: float
+    probability: float | None
+    log_odds: float | None
+    abstained: str | None
+    label: int
+    ehr: float | None  # llr of the modality
+
+
+def predicted(stay: Stay, assessment: Assessment) -> Prediction:
+    """An assessment as a row."""
+    llrs = [e.llr for e in assessment.evidence if e.modality == "ehr"]
+    return Prediction(
+        id=stay.record_id,
+        as_of=round((assessment.as_of - ADMITTED_AT) / HOUR_S, 4),
+        probability=assessment.probability,
+        log_odds=assessment.log_odds,
+        abstained=assessment.abstained,
+        label=stay.label,
+        ehr=llrs[0] if llrs else None,
+    )
+
+
+class Scorer:
+    """Chooses for each patient who may score them."""
+
+    def __init__(self, model: DeteriorationModel) -> None:
+        self._ensemble = model
+        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
+        self._members: dict[int, DeteriorationModel] = {}
+
+    def trained_on(self, stay: Stay) -> bool:
+        """Was this patient in the bundle's training set?"""
+        return cohort_hash(stay.record_id) in self._trained_on
+
+    def model(self, stay: Stay) -> DeteriorationModel:
+        """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
+        if not self.trained_on(stay):
+            return self._ensemble
+        fold = fold_of(stay.record_id)
+        if fold not in self._members:
+            self._members[fold] = self._ensemble.only(fold)
+        return self._members[fold]
+
+
+def final(stays: Sequence[Stay], scorer: Scorer) -> list[Prediction]:
+    """Each patient's score that stands 48 hours after admission."""
+    rows: list[Prediction] = []
+    for stay in stays:
+        moment = stay.standing(AT_HOUR)
+        as_of = ADMITTED_AT + AT_HOUR * HOUR_S if moment is None else moment
+        rows.append(predicted(stay, scorer.model(stay).assess([(stay.record, as_of)])[0]))
+    return rows
+
+
+def hourly(
+    stays: Sequence[Stay], scorer: Scorer, on_stay: Callable[[], None] = lambda: None
+) -> Array:
+    """(patients, 48) log-odds that stand at each full hour; NaN where none does."""
+    grid = np.full((len(stays), len(HOURS)), np.nan)
+    for i, stay in enumerate(stays):
+        moments = [stay.standing(h) for h in HOURS]
+        distinct = sorted({m for m in moments if m is not None})
+        pairs = [(stay.record, m) for m in distinct]
+        scores = dict(zip(distinct, scorer.model(stay).log_odds(pairs), strict=True))
+        for j, moment in enumerate(moments):
+            score = None if moment is None else scores[moment]
+            grid[i, j] = np.nan if score is None else score
+        on_stay()
+    return grid
+
+
+def evaluate(
+    stays: Sequence[Stay],
+    model: DeteriorationModel,
+    scores: Mapping[int, Assessment] | None = None,
+    on_stay: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], list[Prediction], Array]:
+    """Figures, rows at 48 hours, and log-odds by hour.
+
+    `scores` (by record id) are judged instead of the model's own, for example those that the
+    running system gave; the curve over hours is the model's in any case.
+    """
+    scorer = Scorer(model)
+    if scores is None:
+        rows = final(stays, scorer)
+    else:
+        rows = [predicted(s, scores[s.record_id]) for s in stays if s.record_id in scores]
+    grid = hourly(stays, scorer, on_stay)
+    known = {s.record_id: s for s in stays}
+    seen = sum(scorer.trained_on(s) for s in stays)
+    figures = summary(rows)
+    figures |= {
+        "risk": model.risk,
+        "model": model.digest,
+        "hour": AT_HOUR,
+        "patients_in_training_set": seen,
+        "cross_fitted": bool(seen) and scores is None,
+        "hours": by_hour(stays, grid),
+        "subgroups": subgroups(rows, known),
+        "alarms": alarms(stays, grid, model.rule.fire, model.rule.clear),
+    }
+    return figures, rows, grid
+
+
+def arrays(rows: Iterable[Prediction]) -> tuple[Array, Array, Array]:
+    """Labels, log-odds, probabilities of the rows that have a score."""
+    scored = [(r.label, r.log_odds, r.probability) for r in rows if r.abstained is None]
+    table = np.array(scored, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
+def summary(rows: Sequence[Prediction]) -> dict[str, Any]:
+    """The figures of one set of rows."""
+    labels, log_odds, probabilities = arrays(rows)
+    reasons = sorted({r.abstained for r in rows if r.abstained})
+    _, intercept = metrics.calibration_line(labels, log_odds)
+    return {
+        "patients": len(rows),
+        "scored": len(labels),
+        "deaths_scored": int(labels.sum()),
+        "abstained": {a: sum(r.abstained == a for r in rows) for a in reasons},
+        "auroc": metrics.bootstrap(metrics.auroc, labels, log_odds).as_dict(),
+        "auprc": metrics.bootstrap(metrics.auprc, labels, log_odds).as_dict(),
+        "brier": metrics.bootstrap(metrics.brier, labels, probabilities).as_dict(),
+        "calibration_slope": metrics.bootstrap(metrics.slope, labels, log_odds).as_dict(),
+        "calibration_intercept": round(intercept, 4),
+        "ece": round(metrics.ece(labels, probabilities), 4),
+    }
+
+
+def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float]]:
+    """Discrimination and calibration of the scores that stand at each hour."""
+    labels = np.array([s.label for s in stays], dtype=np.float64)
+    found: list[dict[str, float]] = []
+    for j, hour in enumerate(HOURS):
+        k = ~np.isnan(grid[:, j])
+        y, z = labels[k], grid[k, j]
+        if not 0 < y.sum() < len(y):
+            continue
+        found.append(
+            {
+                "hour": hour,
+                "scored": int(k.sum()),
+                "auroc": round(metrics.auroc(y, z), 4),
+                "auprc": round(metrics.auprc(y, z), 4),
+                "calibration_slope": round(metrics.slope(y, z), 4),
+                "ece": round(metrics.ece(y, 1 / (1 + np.exp(-z))), 4),
+            }
+        )
+    return found
+
+
+def subgroups(
+    rows: Sequence[Prediction], stays: Mapping[int, Stay]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures by age, sex and type of unit (the type is never an input of the model)."""
+    found: dict[str, dict[str, dict[str, Any]]] = {"age": {}, "sex": {}, "icu_type": {}}
+    groups: dict[tuple[str, str], list[Prediction]] = {}
+    for row in rows:
+        stay = stays[row.id]
+        for kind, name in (
+            ("age", _age_band(stay.age)),
+            ("sex", stay.sex),
+            ("icu_type", stay.icu_type or "unknown"),
+        ):
+            groups.setdefault((kind, name), []).append(row)
+    for (kind, name), members in sorted(groups.items()):
+        labels, log_odds, probabilities = arrays(members)
+        if min(labels.sum(), len(labels) - labels.sum()) < 10:
+            continue  # too few of one outcome for any figure
+        found[kind][name] = {
+            "scored": len(labels),
+            "deaths": int(labels.sum()),
+            "mean_probability": round(float(probabilities.mean()), 4),
+            "auroc": metrics.bootstrap(metrics.auroc, labels, log_odds, 300).as_dict(),
+            "calibration_slope": round(metrics.slope(labels, log_odds), 4),
+        }
+    return found
+
+
+def _age_band(age: float | None) -> str:
+    if age is None:
+        return "unknown"
+    return next(
+        (name for top, name in ((50, "under 50"), (65, "50-64"), (80, "65-79")) if age < top),
+        "80 and over",
+    )
+
+
+def alarms(stays: Sequence[Stay], grid: Array, fire: float, clear: float) -> dict[str, float]:
+    """What the rule would do to the hourly scores: patients alarmed, episodes, and how right."""
+    labels = np.array([s.label for s in stays], dtype=np.float64)
+    probabilities = 1 / (1 + np.exp(-grid))
+    alarmed = np.nanmax(np.c_[probabilities, np.zeros(len(grid))], axis=1) >= fire
+    started = np.zeros(len(grid))
+    burning = np.zeros(len(grid), dtype=bool)
+    for column in probabilities.T:
+        fires = ~burning & (column >= fire)
+        started += fires
+        burning = (burning | fires) & ~(column < clear)
+    days = np.sum(~np.isnan(grid)) / 24
+    return {
+        "fire": fire,
+        "clear": clear,
+        "patients_alarmed": round(float(alarmed.mean()), 4),
+        "episodes_per_patient_day": round(float(started.sum() / days), 4),
+        "positive_predictive_value": round(float(labels[alarmed].mean()), 4),
+        "sensitivity": round(float(alarmed[labels == 1].mean()), 4),
+        "specificity": round(float(1 - alarmed[labels == 0].mean()), 4),
+    }
+
+
+def write_predictions(rows: Iterable[Prediction], file: Path) -> None:
+    """predictions.csv; an abstention leaves the numbers empty."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            values = [getattr(row, name) for name in COLUMNS]
+            writer.writerow(["" if v is None else v for v in values])

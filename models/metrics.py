@@ -1,0 +1,121 @@
+"""Figures of merit of predicted risks, with intervals by resampling patients. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Metric = Callable[[Array, Array], float]
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return {k: round(v, 4) for k, v in self._asdict().items()}
+
+
+def auroc(labels: Array, scores: Array) -> float:
+    """Probability that a death is scored above a survival; ties count half."""
+    n1 = labels.sum()
+    n0 = len(labels) - n1
+    if n0 == 0 or n1 == 0:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float((ranks[labels == 1].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
+
+
+def precision_recall(labels: Array, scores: Array) -> tuple[Array, Array]:
+    """Precision and recall at every distinct score, from the highest down."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    hits = np.cumsum(labels[order])[last_of_tie]
+    called = np.flatnonzero(last_of_tie) + 1.0
+    return hits / called, hits / max(labels.sum(), 1.0)
+
+
+def auprc(labels: Array, scores: Array) -> float:
+    """Average precision: the step-wise area under precision and recall."""
+    if labels.sum() == 0:
+        return float("nan")
+    precision, recall = precision_recall(labels, scores)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def roc(labels: Array, scores: Array) -> tuple[Array, Array]:
+    """False and true positive rates at every distinct score."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    true = np.cumsum(labels[order])[last_of_tie]
+    false = np.cumsum(1 - labels[order])[last_of_tie]
+    start = np.zeros(1)
+    return np.r_[start, false / max(false[-1], 1)], np.r_[start, true / max(true[-1], 1)]
+
+
+def brier(labels: Array, probabilities: Array) -> float:
+    """Mean squared error of the probability."""
+    return float(np.mean((probabilities - labels) ** 2))
+
+
+def calibration_line(labels: Array, log_odds: Array) -> tuple[float, float]:
+    """Slope and intercept of the outcome's logistic regression on the log-odds (ideal: 1 and 0)."""
+    design = np.c_[log_odds, np.ones_like(log_odds)]
+    beta = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-design @ beta))
+        step = np.linalg.solve(
+            (design * (p * (1 - p))[:, None]).T @ design, design.T @ (p - labels)
+        )
+        beta = beta - step
+        if np.abs(step).max() < 1e-10:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def slope(labels: Array, log_odds: Array) -> float:
+    """Calibration slope."""
+    return calibration_line(labels, log_odds)[0]
+
+
+def calibration_bins(
+    labels: Array, probabilities: Array, bins: int = 10
+) -> list[tuple[float, float, int]]:
+    """Mean prediction, share of deaths and number of patients, in bins of equal size."""
+    order = np.argsort(probabilities, kind="stable")
+    return [
+        (float(probabilities[part].mean()), float(labels[part].mean()), len(part))
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]
+
+
+def ece(labels: Array, probabilities: Array) -> float:
+    """Expected calibration error over ten bins of equal size."""
+    bins = calibration_bins(labels, probabilities)
+    return float(sum(n * abs(p - o) for p, o, n in bins) / len(labels))
+
+
+def bootstrap(
+    metric: Metric, labels: Array, scores: Array, repeats: int = 1_000, seed: int = 0
+) -> Estimate:
+    """A metric with the 2.5 % and 97.5 % quantiles over resampled patients (one row each)."""
+    rng = np.random.default_rng(seed)
+    drawn: list[float] = []
+    for _ in range(repeats):
+        rows = rng.integers(0, len(labels), len(labels))
+        if 0 < labels[rows].sum() < len(rows):
+            drawn.append(metric(labels[rows], scores[rows]))
+    if not drawn:
+        return Estimate(metric(labels, scores), float("nan"), float("nan"))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(metric(labels, scores), float(low), float(high))

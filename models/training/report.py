@@ -1,0 +1,140 @@
+"""Plots and a page for an evaluation: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import metrics
+from models.evaluation import Prediction, arrays
+from models.metrics import Array
+
+
+def plot(figures: dict[str, Any], rows: list[Prediction]) -> bytes:
+    """ROC, precision and recall, calibration and the curve over hours, as a PNG."""
+    # Imported here: only those who evaluate need it, and it takes a second.
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    labels, log_odds, probabilities = arrays(rows)
+    figure, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
+    _roc(axes[0, 0], labels, log_odds, figures)
+    _precision_recall(axes[0, 1], labels, log_odds, figures)
+    _calibration(axes[1, 0], labels, probabilities, figures)
+    _hours(axes[1, 1], figures)
+    out = io.BytesIO()
+    # No date or version inside: the same figures give the same bytes.
+    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    return out.getvalue()
+
+
+def _label(name: str, e: dict[str, float]) -> str:
+    return f"{name} {e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
+
+
+def _roc(axes: Any, labels: Array, scores: Array, figures: dict[str, Any]) -> None:
+    axes.plot(*metrics.roc(labels, scores), color="#1f5fa8")
+    axes.plot([0, 1], [0, 1], ":", color="#888888")
+    axes.set(
+        xlabel="1 - specificity", ylabel="sensitivity", title=_label("AUROC", figures["auroc"])
+    )
+
+
+def _precision_recall(
+    axes: Any,
+    labels: Array,
+    scores: Array,
+    figures: dict[str, Any],
+) -> None:
+    precision, recall = metrics.precision_recall(labels, scores)
+    axes.plot(recall, precision, color="#1f5fa8")
+    axes.axhline(labels.mean(), linestyle=":", color="#888888")
+    axes.set(xlabel="sensitivity", ylabel="positive predictive value", ylim=(0, 1.02))
+    axes.set_title(_label("AUPRC", figures["auprc"]))
+
+
+def _calibration(
+    axes: Any,
+    labels: Array,
+    probabilities: Array,
+    figures: dict[str, Any],
+) -> None:
+    points = np.array([(p, o, n) for p, o, n in metrics.calibration_bins(labels, probabilities)])
+    error = 1.96 * np.sqrt(points[:, 1] * (1 - points[:, 1]) / points[:, 2])
+    axes.errorbar(points[:, 0], points[:, 1], error, fmt="o", color="#1f5fa8", capsize=3)
+    axes.plot([0, 1], [0, 1], ":", color="#888888")
+    top = float(points[:, :2].max()) * 1.15
+    axes.set(xlabel="predicted", ylabel="observed", xlim=(0, top), ylim=(0, top))
+    axes.set_title(_label("Calibration slope", figures["calibration_slope"]))
+
+
+def _hours(axes: Any, figures: dict[str, Any]) -> None:
+    hours = [h["hour"] for h in figures["hours"]]
+    for name, color in (
+        ("auroc", "#1f5fa8"),
+        ("auprc", "#c2571a"),
+        ("calibration_slope", "#3b7d3b"),
+    ):
+        axes.plot(
+            hours, [h[name] for h in figures["hours"]], label=name.replace("_", " "), color=color
+        )
+    axes.set(xlabel="hours since admission", ylim=(0, 1.4), title="Scores standing at each hour")
+    axes.legend(loc="lower right")
+
+
+def write_report(folder: Path, figures: dict[str, Any], rows: list[Prediction]) -> None:
+    """report.html and report.png."""
+    image = plot(figures, rows)
+    (folder / "report.png").write_bytes(image)
+    kind = "cross-fitted" if figures["cross_fitted"] else "scored with the shipped ensemble"
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<title>Evaluation: {html.escape(figures["risk"])}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;text-align:left;
+border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
+<h1>{html.escape(figures["risk"].capitalize())}: {figures["scored"]} patients, {kind}</h1>
+<p>Model {html.escape(figures["model"])}. {figures["deaths_scored"]} deaths. Not scored:
+{figures["patients"] - figures["scored"]}. Intervals: 95 %, resampled patients.</p>
+{_table(_headline(figures))}
+<img alt="ROC, precision and recall, calibration, figures by hour"
+ src="data:image/png;base64,{base64.b64encode(image).decode()}">
+<h2>Subgroups at 48 hours</h2>{_table(subgroup_lines(figures))}
+<h2>Alarms of the shipped rule</h2>{_table([[k, f"{v}"] for k, v in figures["alarms"].items()])}
+</body></html>
+"""
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _headline(figures: dict[str, Any]) -> list[list[str]]:
+    names = ("auroc", "auprc", "brier", "calibration_slope")
+    lines = [
+        [n, f"{figures[n]['value']:.4f}", f"{figures[n]['low']:.4f}–{figures[n]['high']:.4f}"]
+        for n in names
+    ]
+    return [*lines, *([n, f"{figures[n]:.4f}", ""] for n in ("calibration_intercept", "ece"))]
+
+
+def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
+    """A header and one line for each subgroup."""
+    lines = [["", "", "scored", "deaths", "AUROC (95 %)", "slope"]]
+    for kind, groups in figures["subgroups"].items():
+        for name, g in groups.items():
+            a = g["auroc"]
+            auroc = f"{a['value']:.3f} ({a['low']:.3f}–{a['high']:.3f})"
+            slope = f"{g['calibration_slope']:.2f}"
+            lines.append([kind, name, str(g["scored"]), str(g["deaths"]), auroc, slope])
+    return lines
+
+
+def _table(lines: list[list[str]]) -> str:
+    cells = ("".join(f"<td>{html.escape(c)}</td>" for c in line) for line in lines)
+    return "<table>" + "".join(f"<tr>{c}</tr>" for c in cells) + "</table>"

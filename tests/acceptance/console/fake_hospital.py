@@ -1,0 +1,402 @@
+"""A hospital in memory behind the console's ports: seeded patients, alerts on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from connectors.clock import iso
+from connectors.contract import (
+    Alert,
+    AlertReason,
+    AlertState,
+    Contribution,
+    Evidence,
+    LogPosition,
+    Missing,
+    Score,
+    Severity,
+    Threshold,
+)
+from connectors.facts import AnyFact, EncounterEvent, MessageFacts, Observation, PersonDetail
+from connectors.identity import Identifier, Identity
+from models.record import PatientRecord
+from streams.console.evidence import probability_of
+from streams.console.ports import PatientSummary, PatientView, Unavailable
+
+NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
+RISK = "deterioration"
+THRESHOLD = Threshold(value=0.3, version="shipped-1")
+BASELINE = -1.75
+FAMILIES = ("Okafor", "Lindqvist", "Moreau", "Tanaka", "O'Brien", "Novak", "Haddad", "Silva")
+GIVEN = ("Grace", "Ingrid", "Louis", "Kenji", "Mary", "Petr", "Layla", "João", "Ana", "Femi")
+VITALS = (  # code, name, unit, mean, spread, minutes apart
+    ("8867-4", "Heart rate", "/min", 92, 9, 15),
+    ("8480-6", "Systolic BP", "mm[Hg]", 118, 9, 15),
+    ("8462-4", "Diastolic BP", "mm[Hg]", 64, 6, 15),
+    ("8478-0", "Mean BP", "mm[Hg]", 82, 6, 15),
+    ("59408-5", "SpO2", "%", 95, 1.4, 15),
+    ("9279-1", "Resp rate", "/min", 19, 2.5, 30),
+    ("8310-5", "Temperature", "Cel", 37.4, 0.4, 120),
+    ("2524-7", "Lactate", "mmol/L", 2.6, 1.1, 360),
+    ("2160-0", "Creatinine", "mg/dL", 1.4, 0.3, 720),
+    ("6690-2", "WBC", "10*3/uL", 13.2, 3.0, 720),
+    ("777-3", "Platelets", "10*3/uL", 184, 30, 720),
+    ("2823-3", "Potassium", "mmol/L", 4.2, 0.4, 720),
+)
+
+
+def _born(i: int) -> int:
+    return 1934 + i * 7 % 60
+
+
+def _sex(i: int) -> str:
+    return "F" if GIVEN[i % len(GIVEN)] in ("Grace", "Ingrid", "Mary", "Layla", "Ana") else "M"
+
+
+class FakeHospital:
+    """Reader, Names and Feed at once."""
+
+    def __init__(self, patients: int, *, seed: int = 7, wards: int = 6, hours: float = 30) -> None:
+        self._random = random.Random(seed)
+        self._hours = hours
+        self.now = NOON
+        self.pseudonyms = [f"p-{i:026d}" for i in range(patients)]
+        self.wards = {p: f"{i % wards + 1}A" for i, p in enumerate(self.pseudonyms)}
+        self.beds = {p: str(i // wards + 1) for i, p in enumerate(self.pseudonyms)}
+        self.scores: dict[str, Score] = {}
+        self.revisions: dict[str, list[Alert]] = {}
+        self.looked_up: list[tuple[tuple[str, ...], str]] = []
+        self.known = {p: self._identity(i) for i, p in enumerate(self.pseudonyms)}
+        self.hung = False  # names are never answered any more
+        self.away = ""  # a sentence when the store cannot be read
+        self._offset = 0
+        self._queues: list[asyncio.Queue[Alert | Score]] = []
+        self._records: dict[str, PatientRecord] = {}
+        self._heard = time.monotonic()
+        self.silent = False
+        for pseudonym in self.pseudonyms:
+            self.scores[pseudonym] = self.rescore(pseudonym, self._random.gauss(-0.6, 0.7))
+
+    # ── the ports ───────────────────────────────────────────────────────────────────────────
+
+    async def alerts(self) -> list[Alert]:
+        self._reachable()
+        return [revisions[-1] for revisions in self.revisions.values()]
+
+    async def patients(self) -> list[PatientSummary]:
+        self._reachable()
+        return [self._summary(p) for p in self.pseudonyms]
+
+    async def patient(self, pseudonym: str) -> PatientView | None:
+        self._reachable()
+        if pseudonym not in self.scores:
+            return None
+        score = self.scores[pseudonym]
+        last = score.log_odds if score.log_odds is not None else BASELINE
+        walk = random.Random(pseudonym)
+        points, level = [], last
+        for i in range(60):
+            points.append((self.now - i * 1_500, level))
+            level += walk.gauss(-0.03, 0.12)
+        return PatientView(
+            record=self.record(pseudonym),
+            scores={RISK: score},
+            history={RISK: points[::-1]},
+            alerts=[a for r in self.revisions.values() for a in r if a.patient == pseudonym],
+            thresholds={RISK: THRESHOLD},
+        )
+
+    async def names(self, pseudonyms: Sequence[str], *, who: str) -> dict[str, Identity]:
+        self.looked_up.append((tuple(pseudonyms), who))
+        if self.hung:
+            await asyncio.Event().wait()
+        return {p: self.known[p] for p in pseudonyms if p in self.known}
+
+    async def subscribe(self) -> AsyncIterator[Alert | Score]:
+        queue: asyncio.Queue[Alert | Score] = asyncio.Queue()
+        self._queues.append(queue)
+        while True:
+            yield await queue.get()
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self._heard
+
+    # ── what tests make happen ──────────────────────────────────────────────────────────────
+
+    def tick(self) -> None:
+        """The log's clock, unless the feed is silent."""
+        if not self.silent:
+            self._heard = time.monotonic()
+
+    def publish(self, item: Alert | Score) -> None:
+        self.tick()
+        for queue in self._queues:
+            queue.put_nowait(item)
+
+    def rescore(self, pseudonym: str, log_odds: float) -> Score:
+        """A new score that stands; with features that add up to it."""
+        score = self._score(pseudonym, log_odds)
+        self.scores[pseudonym] = score
+        return score
+
+    def abstain(self, pseudonym: str, reason: str) -> Score:
+        self._offset += 1
+        score = Score(
+            patient=pseudonym,
+            risk=RISK,
+            as_of=iso(self.now),
+            probability=None,
+            log_odds=None,
+            interval=None,
+            abstained=reason,
+            baseline=BASELINE,
+            evidence=[],
+            missing=Missing(modalities=["ehr"], next_datum=None),
+            model="sha256:0",
+            config="1",
+            log=LogPosition(topic="tocsin.facts", partition=0, offset=self._offset),
+            caused_by=[],
+            trace="",
+        )
+        self.scores[pseudonym] = score
+        return score
+
+    def alert(
+        self,
+        pseudonym: str,
+        state: AlertState = AlertState.FIRING,
+        severity: Severity = Severity.WARNING,
+        reason: AlertReason = AlertReason.ABOVE_THRESHOLD,
+        minutes: float = 0,
+    ) -> Alert:
+        """The next revision of the patient's alert."""
+        key = f"a-{pseudonym}"
+        before = self.revisions.setdefault(key, [])
+        since = before[0].since if before else iso(self.now - minutes * 60)
+        alert = Alert(
+            alert_id=key,
+            revision=len(before) + 1,
+            patient=pseudonym,
+            risk=RISK,
+            episode="1",
+            state=state,
+            reason=reason,
+            since=since,
+            at=iso(self.now - minutes * 60),
+            severity=severity,
+            threshold=THRESHOLD,
+            score=self.scores[pseudonym],
+            ward=self.wards[pseudonym],
+            bed=self.beds[pseudonym],
+        )
+        before.append(alert)
+        return alert
+
+    def record(self, pseudonym: str) -> PatientRecord:
+        """Thirty hours of charted vitals and laboratory, with a correction and a deletion."""
+        if pseudonym not in self._records:
+            record = PatientRecord()
+            record.fold(
+                MessageFacts(
+                    patient=pseudonym,
+                    sent=self.now,
+                    heard=self.now,
+                    wire="tocsin.wire.hl7/0/0",
+                    facts=self._facts(pseudonym),
+                )
+            )
+            self._records[pseudonym] = record
+        return self._records[pseudonym]
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────
+
+    def _reachable(self) -> None:
+        if self.away:
+            raise Unavailable(self.away)
+
+    def _summary(self, pseudonym: str) -> PatientSummary:
+        alert = self.revisions.get(f"a-{pseudonym}", [])
+        return PatientSummary(
+            pseudonym=pseudonym,
+            ward=self.wards[pseudonym],
+            bed=self.beds[pseudonym],
+            probability={RISK: self.scores[pseudonym].probability},
+            as_of=self.now,
+            open_alerts=tuple(a.alert_id for a in alert[-1:]),
+        )
+
+    def _identity(self, i: int) -> Identity:
+        family = FAMILIES[i % len(FAMILIES)] + (f"-{FAMILIES[i // 8 % 8]}" if i >= 8 else "")
+        return Identity(
+            identifiers=(Identifier("CITY", "MR", f"{100_000 + i}"),),
+            family=family,
+            given=GIVEN[i % len(GIVEN)],
+            birth_date=f"{_born(i)}{1 + i % 12:02}{1 + i % 28:02}",
+            sex=_sex(i),
+        )
+
+    def _score(self, pseudonym: str, log_odds: float) -> Score:
+        self._offset += 1
+        llr = round(log_odds - BASELINE, 6)
+        rng = random.Random(f"{pseudonym}/{self._offset}")
+        shares = [rng.uniform(0.1, 0.4) for _ in range(4)]
+        features = (
+            ("Lactate, last value", round(rng.uniform(1.2, 5.5), 1), "mmol/L", 9_600.0),
+            ("Heart rate, mean of 6 h", round(rng.uniform(80, 125)), "/min", 700.0),
+            ("Systolic pressure, cuff, lowest of 6 h", round(rng.uniform(80, 120)), "mm[Hg]", 2e3),
+            ("Age", 2026 - _born(self.pseudonyms.index(pseudonym)), "a", None),
+        )
+        top = [
+            Contribution(
+                feature=name,
+                value=value,
+                unit=unit,
+                contribution=round(llr * share, 6),
+                as_of=None if age is None else iso(self.now - age),
+            )
+            for (name, value, unit, age), share in zip(features, shares, strict=True)
+        ]
+        top.append(
+            Contribution(
+                feature="Oxygen saturation, last value",
+                value=97,
+                unit="%",
+                contribution=-0.21,
+                as_of=iso(self.now - 300),
+            )
+        )
+        p = probability_of(round(BASELINE + llr, 6))
+        return Score(
+            patient=pseudonym,
+            risk=RISK,
+            as_of=iso(self.now),
+            probability=p,
+            log_odds=round(BASELINE + llr, 6),
+            interval=(max(0.0, p - 0.07), min(1.0, p + 0.09)),
+            abstained=None,
+            baseline=BASELINE,
+            evidence=[
+                Evidence(
+                    modality="ehr", llr=llr, as_of=iso(self.now - 300), staleness_s=300, top=top
+                )
+            ],
+            missing=Missing(
+                modalities=[],
+                next_datum="Arterial pH",
+                expected_change=0.31,
+                features=["Bilirubin, total", "Albumin", "Arterial pH", "Glucose", "Troponin T"],
+            ),
+            model="sha256:0",
+            config="1",
+            log=LogPosition(topic="tocsin.facts", partition=0, offset=self._offset),
+            caused_by=[],
+            trace="",
+        )
+
+    def _facts(self, pseudonym: str) -> list[AnyFact]:
+        rng, i = random.Random(pseudonym), self.pseudonyms.index(pseudonym)
+        start = self.now - self._hours * 3600
+        rank = (1, start, 0, "")
+        facts: list[AnyFact] = [
+            EncounterEvent(
+                id="v1:in",
+                rank=rank,
+                visit="v1",
+                event=EncounterEvent.ADMITTED,
+                time=start,
+                patient_class="I",
+                ward=self.wards[pseudonym],
+                bed=self.beds[pseudonym],
+            ),
+            PersonDetail(id="person:birth_year", rank=rank, field="birth_year", value=_born(i)),
+            PersonDetail(id="person:sex", rank=rank, field="sex", value=_sex(i)),
+        ]
+        for code, name, unit, mean, spread, apart in VITALS:
+            facts += self._series(rng, start, code, name, unit, mean, spread, apart)
+        late = {"system": "LN", "name": "Potassium", "code": "2823-3", "time": self.now - 5_000}
+        facts += [
+            Observation(
+                id="k1", rank=(0, 1.0, 0, "1"), status="P", value=3.9, unit="mmol/L", **late
+            ),
+            Observation(
+                id="k2",
+                rank=(1, 2.0, 1, "2"),
+                status="D",
+                removed=True,
+                **late | {"time": NOON - 9e3},
+            ),
+            Observation(
+                id="hr0",
+                rank=rank,
+                code="8867-4",
+                system="LN",
+                name="HR",
+                status="F",
+                time=self.now - 4_000,
+                value=0,
+                unit="/min",
+            ),
+            Observation(
+                id="crp",
+                rank=(1, 3.0, 1, "3"),
+                code="1988-5",
+                system="LN",
+                name="CRP",
+                status="C",
+                time=self.now - 8_000,
+                value=164,
+                unit="mg/L",
+                flag="HH",
+            ),
+            Observation(
+                id="trop",
+                rank=rank,
+                code="6598-7",
+                system="LN",
+                name="Troponin T",
+                status="F",
+                time=self.now - 8_000,
+                value=0.01,
+                comparator="<",
+                unit="ug/L",
+            ),
+        ]
+        return facts
+
+    def _series(
+        self,
+        rng: random.Random,
+        start: float,
+        code: str,
+        name: str,
+        unit: str,
+        mean: float,
+        spread: float,
+        apart: int,
+    ) -> list[Observation]:
+        found = []
+        drift = rng.gauss(0, spread)
+        for i in range(int(self._hours * 60 / apart)):
+            at = start + (i + rng.random() * 0.6) * apart * 60
+            wave = math.sin(i * apart / 240 + drift) * spread * 0.7
+            value = mean + drift + wave + rng.gauss(0, spread * 0.35)
+            value = min(value, 100) if unit == "%" else value
+            found.append(
+                Observation(
+                    id=f"{code}/{i}",
+                    rank=(1, at, 0, ""),
+                    code=code,
+                    system="LN",
+                    time=at,
+                    status="F",
+                    name=name,
+                    value=round(value, 1 if mean < 50 else 0),
+                    unit=unit,
+                )
+            )
+        return found

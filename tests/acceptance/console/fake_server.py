@@ -1,0 +1,144 @@
+"""The console on a fake hospital, in a process of its own: `python -m tests.acceptance.console.
+fake_server`. NiceGUI keeps its pages in the process, so a test that wants a fresh one starts one.
+
+Prints its address, then takes one command a line on stdin and answers each with `ok` and a result:
+`alert N`, `escalate N`, `resolve N`, `abstain N`, `name N TEXT`, `feed silent|speaking`,
+`store away|back`, `hang N`, `audit`, `score N`; `quit` or the end of the input stops it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+
+import msgspec
+
+from connectors.contract import AlertReason, AlertState, Severity
+from connectors.identity import Identity
+from streams.console.app import serve
+from streams.settings import ConsoleSettings
+from tests.acceptance.console.fake_hospital import FakeHospital
+
+SPEED_UP = 60.0  # hospital seconds a second
+
+
+class Stage:
+    """The hospital and what happens in it."""
+
+    def __init__(self, patients: int, open_alerts: int) -> None:
+        self.hospital = FakeHospital(patients)
+        self.per_second = 0.0
+        self._random = random.Random(11)
+        for i, pseudonym in enumerate(self.hospital.pseudonyms[:open_alerts]):
+            self._open(i, pseudonym)
+
+    def _open(self, i: int, pseudonym: str) -> None:
+        severity = Severity.CRITICAL if i % 7 == 1 else Severity.WARNING
+        level = 1.1 if severity is Severity.CRITICAL else 0.1
+        self.hospital.rescore(pseudonym, level + self._random.gauss(0, 0.3))
+        self.hospital.alert(pseudonym, severity=severity, minutes=5 + i * 11 % 300)
+        if i % 5 == 3:
+            self.hospital.alert(pseudonym, AlertState.ACKNOWLEDGED, severity, minutes=2)
+        if i % 11 == 8:
+            reason = AlertReason.BELOW_THRESHOLD
+            self.hospital.alert(pseudonym, AlertState.RESOLVED, severity, reason)
+
+    def do(self, words: list[str]) -> object:
+        """One command."""
+        hospital = self.hospital
+        match words:
+            case ["alert", n]:
+                pseudonym = hospital.pseudonyms[int(n)]
+                hospital.publish(hospital.rescore(pseudonym, 1.4))
+                hospital.publish(hospital.alert(pseudonym, severity=Severity.CRITICAL))
+            case ["escalate", n]:
+                self._change(int(n), AlertState.ESCALATED, AlertReason.SCORE_CHANGED)
+            case ["resolve", n]:
+                self._change(int(n), AlertState.RESOLVED, AlertReason.BELOW_THRESHOLD)
+            case ["abstain", n]:
+                hospital.publish(hospital.abstain(hospital.pseudonyms[int(n)], "stale_data"))
+            case ["name", n, *text]:
+                hospital.known[hospital.pseudonyms[int(n)]] = Identity(
+                    identifiers=(), family=" ".join(text)
+                )
+            case ["feed", "silent" | "speaking" as how]:
+                hospital.silent = how == "silent"
+                hospital.tick()
+            case ["store", "away" | "back" as how]:
+                hospital.away = "The patient store cannot be reached." if how == "away" else ""
+            case ["hang", n]:  # the vault never answers again, and somebody new needs a name
+                hospital.hung = True
+                return self.do(["alert", n])
+            case ["audit"]:
+                return [[list(names), who] for names, who in hospital.looked_up]
+            case ["score", n]:
+                return msgspec.to_builtins(hospital.scores[hospital.pseudonyms[int(n)]])
+            case _:
+                raise ValueError(f"unknown command {words}")
+        return None
+
+    def _change(self, n: int, state: AlertState, reason: AlertReason) -> None:
+        self.hospital.publish(
+            self.hospital.alert(self.hospital.pseudonyms[n], state, Severity.CRITICAL, reason)
+        )
+
+    async def live(self) -> None:
+        """Hospital time passes, and scores move at `per_second`."""
+        hospital, step = self.hospital, 0.05
+        while True:
+            await asyncio.sleep(step)
+            hospital.now += step * SPEED_UP
+            hospital.tick()
+            count = self.per_second * step
+            for _ in range(int(count) + (self._random.random() < count % 1)):
+                pseudonym = self._random.choice(hospital.pseudonyms)
+                log_odds = hospital.scores[pseudonym].log_odds or 0.0
+                moved = min(2.5, max(-3.0, log_odds + self._random.gauss(0, 0.15)))
+                if not hospital.silent:
+                    hospital.publish(hospital.rescore(pseudonym, moved))
+
+
+async def _commands(stage: Stage, stop: asyncio.Event) -> None:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    while (line := await lines.readline()) and (words := line.decode().split()) != ["quit"]:
+        print("ok", json.dumps(stage.do(words)), flush=True)  # noqa: T201 - the protocol
+    stop.set()
+
+
+async def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--patients", type=int, default=24)
+    parser.add_argument("--open", type=int, default=9)
+    parser.add_argument("--updates", type=float, default=0)
+    parser.add_argument("--feed-down-s", type=float, default=3)
+    parser.add_argument("--port", type=int, default=0)
+    options = parser.parse_args()
+    stage = Stage(options.patients, options.open)
+    stage.per_second = options.updates
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        living = tasks.create_task(stage.live())
+        listening = tasks.create_task(_commands(stage, stop))
+        await serve(
+            ConsoleSettings(port=options.port),
+            stage.hospital,
+            stage.hospital,
+            stage.hospital,
+            on_ready=lambda url: print(url, flush=True),  # noqa: T201 - the protocol
+            stop=stop,
+            time_zone="Europe/Vienna",
+            feed_down_s=options.feed_down_s,
+        )
+        living.cancel()
+        listening.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

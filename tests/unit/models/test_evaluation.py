@@ -1,0 +1,166 @@
+"""Evaluation: who is scored by whom, and the figures on the card."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from connectors.cohorts.physionet2012 import CohortPatient, Event, load
+from models import evaluation
+from models.bundle import read
+from models.deterioration import DeteriorationModel
+from models.rule import SHIPPED
+from models.training.boosting import BoostingConfig
+from models.training.cohort import ADMITTED_AT, Stay, stays
+from models.training.deterioration import firing_threshold, train
+from models.training.fit import FOLDS, TrainConfig, fold_of
+from streams.cli.training import app
+
+RISK = "deterioration"
+
+
+@pytest.fixture(scope="module")
+def model() -> DeteriorationModel:
+    """The shipped bundle."""
+    return DeteriorationModel(read(SHIPPED / RISK, RISK))
+
+
+def _patients(first_id: int, n: int = 60) -> list[CohortPatient]:
+    """Patients whose heart rate decides."""
+    rng = np.random.default_rng(first_id)
+    made = []
+    for i in range(n):
+        died = int(rng.random() < 0.4)
+        events = tuple(
+            Event(60 * h, "8867-4", "Heart rate", float(75 + 40 * died + rng.normal(0, 15)), "/min")
+            for h in range(0, 48, 4)
+        )
+        sex = "FM"[i % 2]
+        made.append(CohortPatient(first_id + i, "a", 60.0, sex, "MICU", died, events))
+    return made
+
+
+@pytest.fixture(scope="module")
+def strangers() -> list[Stay]:
+    """Patients whom no bundle was trained on."""
+    return list(stays(_patients(1)))
+
+
+def test_a_patient_becomes_a_record_with_age_sex_and_stay(strangers: list[Stay]) -> None:
+    stay = strangers[0]
+    end = ADMITTED_AT + 48 * 3600
+    assert stay.record.age(end) == 60.0
+    assert stay.record.person("sex") == "F"
+    known = stay.record.stay(end)
+    assert known is not None
+    assert (known.start, known.ward) == (ADMITTED_AT, "MICU")
+    assert stay.standing(47.9) == ADMITTED_AT + 44 * 3600
+    assert stay.standing(-1) is None
+
+
+def test_strangers_are_scored_by_the_ensemble_and_training_patients_by_one_member(
+    model: DeteriorationModel, strangers: list[Stay]
+) -> None:
+    scorer = evaluation.Scorer(model)
+    assert scorer.model(strangers[0]) is model
+    trained = next(stays(_patients(132539, 1)))  # the first record id of set a
+    assert scorer.trained_on(trained)
+    chosen = scorer.model(trained)
+    as_of = ADMITTED_AT + 44 * 3600
+    alone = [model.only(m).log_odds([(trained.record, as_of)]) for m in range(FOLDS)]
+    assert chosen.log_odds([(trained.record, as_of)]) == alone[fold_of(132539)]
+
+
+def test_scores_from_elsewhere_are_judged_instead(
+    model: DeteriorationModel, strangers: list[Stay]
+) -> None:
+    own, rows, _ = evaluation.evaluate(strangers, model)
+    scores = {
+        s.record_id: model.assess([(s.record, moment)])[0]
+        for s in strangers
+        if (moment := s.standing(48)) is not None
+    }
+    judged, same, _ = evaluation.evaluate(strangers, model, scores)
+    assert same == rows
+    assert judged["auroc"] == own["auroc"]
+    assert not judged["cross_fitted"]
+
+
+def test_hourly_scores_are_those_that_stand(
+    model: DeteriorationModel, strangers: list[Stay]
+) -> None:
+    grid = evaluation.hourly(strangers[:3], evaluation.Scorer(model))
+    four = [(s.record, ADMITTED_AT + 4 * 3600) for s in strangers[:3]]
+    assert grid[:, 3].tolist() == model.log_odds(four)
+    assert np.array_equal(grid[:, 4], grid[:, 3])  # nothing new at five hours
+
+
+def test_the_threshold_alarms_at_most_a_fifth() -> None:
+    grid = np.linspace(-4, 2, 1_000)[:, None].repeat(48, 1)
+    fire = firing_threshold(grid)
+    highest = 1 / (1 + np.exp(-grid.max(1)))
+    assert (highest >= fire).mean() <= 0.2 < (highest >= fire - 0.01).mean()
+
+
+def test_training_writes_a_bundle_that_knows_the_difference(tmp_path: Path) -> None:
+    cohort = list(stays(_patients(500, 120)))
+    config = TrainConfig(seed=3, boosting=BoostingConfig(rounds=30, rate=0.2, feature_share=1.0))
+    figures = train(cohort, "a", tmp_path / RISK, config)
+    assert figures["cross_fitted"]
+    assert figures["patients_in_training_set"] == 120
+    assert figures["auroc"]["value"] > 0.85
+    assert (
+        f"| auroc | {figures['auroc']['value']:.3f} |" in (tmp_path / RISK / "CARD.md").read_text()
+    )
+    again = train(cohort, "a", tmp_path / "again" / RISK, config)
+    assert again == figures
+    one, two = (tmp_path / p / RISK / "weights.safetensors" for p in (".", "again"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path) -> None:
+    data = tmp_path / "data" / "set-b"
+    data.mkdir(parents=True)
+    outcomes = ["RecordID,In-hospital_death"]
+    for p in _patients(1, 24):
+        lines = ["Time,Parameter,Value", "00:00,Age,60", "00:00,Gender,1"]
+        lines += [f"{e.minute // 60:02d}:00,HR,{e.value}" for e in p.events]
+        if p.record_id == 1:
+            lines = lines[:3]  # nothing was ever measured
+        (data / f"{p.record_id}.txt").write_text("\n".join(lines) + "\n")
+        outcomes.append(f"{p.record_id},{p.died}")
+    (data.parent / "Outcomes-b.txt").write_text("\n".join(outcomes) + "\n")
+    out = tmp_path / "out"
+    arguments = ["evaluate", RISK, "--data", str(data.parent), "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    figures = json.loads((out / "metrics.json").read_text())
+    assert (figures["scored"], figures["abstained"]) == (23, {"no_data": 1})
+    assert not figures["cross_fitted"]
+    with (out / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(evaluation.COLUMNS)
+    assert (rows[0]["abstained"], rows[0]["probability"]) == ("no_data", "")
+    baseline = float(rows[1]["log_odds"]) - float(rows[1]["ehr"])
+    assert baseline == pytest.approx(read(SHIPPED / RISK, RISK).answers["baseline"], abs=1e-6)
+    assert "data:image/png;base64," in (out / "report.html").read_text()
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_card_s_figure_is_that_of_the_shipped_weights(
+    shared: Path, model: DeteriorationModel
+) -> None:
+    """Cross-fitted AUROC at 48 hours on set a, recomputed."""
+    cohort = list(stays(load(shared / "data" / "physionet2012", ["a"])))
+    figures = evaluation.summary(evaluation.final(cohort, evaluation.Scorer(model)))
+    shipped = model.bundle.about["figures"]
+    for name in ("scored", "auroc", "auprc", "calibration_slope", "ece"):
+        assert figures[name] == shipped[name]
+    assert figures["auroc"]["value"] >= 0.84
