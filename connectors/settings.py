@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -39,9 +40,9 @@ class KafkaSettings(Section):
     partitions: int = Field(8, ge=1, le=512, description="partitions of topics keyed by patient")
     replication: int = Field(1, ge=1, description="replicas of each topic; 3 in production")
 
-    def client(self) -> dict[str, str | int]:
+    def client(self) -> dict[str, Any]:
         """Connection settings in librdkafka's names."""
-        config: dict[str, str | int] = {
+        config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": self.security_protocol,
             # Errors reach us as errors; librdkafka's own lines on stderr would flood a terminal.

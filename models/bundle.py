@@ -11,6 +11,7 @@ difference.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from models.rule import DESCRIPTION, SHIPPED
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
+MEMBERS = frozenset(
+    {"borders", "tables", "intercepts"}
+)  # tensors with a first dimension of members
 
 
 class BundleError(ValueError):
@@ -66,6 +70,17 @@ def write(folder: Path, bundle: Bundle) -> str:
     }
     (folder / DESCRIPTION).write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
     return digest
+
+
+def single_member(bundle: Bundle, member: int) -> Bundle:
+    """The bundle reduced to one member, for patients that only this one has never seen."""
+    kept = slice(member, member + 1)
+    tensors = {
+        name: tensor[kept].clone() if name in MEMBERS else tensor
+        for name, tensor in bundle.tensors.items()
+    }
+    digest = digest_of(bundle.answers, save(tensors))
+    return dataclasses.replace(bundle, tensors=tensors, digest=digest)
 
 
 def read(folder: Path, risk: str) -> Bundle:

@@ -12,7 +12,7 @@ from torch import Tensor
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
 from models.additive import AdditiveEnsemble
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle, BundleError, single_member
 from models.explanation import Explainer, NextDatum
 from models.features import CODES, HOURS, FeatureReader, Window
 from models.record import PatientRecord, Presence
@@ -42,17 +42,11 @@ class DeteriorationModel:
     risk = "deterioration"
     codes = CODES
 
-    def __init__(self, bundle: Bundle, member: int | None = None) -> None:
-        """`member`: answer with one member alone (a fold's patients are scored by the one that
-        never saw them)."""
+    def __init__(self, bundle: Bundle) -> None:
         answers, tensors = bundle.answers, bundle.tensors
-        chosen = slice(None) if member is None else slice(member, member + 1)
         try:
             self._net = AdditiveEnsemble(
-                tensors["anchors"],
-                tensors["borders"][chosen],
-                tensors["tables"][chosen],
-                tensors["intercepts"][chosen],
+                tensors["anchors"], tensors["borders"], tensors["tables"], tensors["intercepts"]
             ).eval()
             self._explain = Explainer(
                 NextDatum(tensors["fresh"], tensors["usual_gap_h"]), self._net
@@ -63,12 +57,12 @@ class DeteriorationModel:
         except (KeyError, TypeError, RuntimeError) as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
         self.bundle = bundle
-        self.digest = bundle.digest if member is None else f"{bundle.digest}/{member}"
+        self.digest = bundle.digest
         self._reader = FeatureReader()
 
     def only(self, member: int) -> DeteriorationModel:
-        """The same bundle answering with one member."""
-        return DeteriorationModel(self.bundle, member)
+        """The same bundle answering with one member alone (see `models.evaluation.Scorer`)."""
+        return DeteriorationModel(single_member(self.bundle, member))
 
     @torch.inference_mode()
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import metrics
 from models.deterioration import DeteriorationModel
@@ -66,11 +67,15 @@ class Scorer:
         """Was this patient in the bundle's training set?"""
         return cohort_hash(stay.record_id) in self._trained_on
 
+    def member(self, stay: Stay) -> int | None:
+        """The one member that never saw the patient; None: none did, so all may answer."""
+        return fold_of(stay.record_id) if self.trained_on(stay) else None
+
     def model(self, stay: Stay) -> DeteriorationModel:
         """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
-        if not self.trained_on(stay):
+        fold = self.member(stay)
+        if fold is None:
             return self._ensemble
-        fold = fold_of(stay.record_id)
         if fold not in self._members:
             self._members[fold] = self._ensemble.only(fold)
         return self._members[fold]
@@ -157,15 +162,15 @@ def summary(rows: Sequence[Prediction]) -> dict[str, Any]:
         "auprc": metrics.bootstrap(metrics.auprc, labels, log_odds).as_dict(),
         "brier": metrics.bootstrap(metrics.brier, labels, probabilities).as_dict(),
         "calibration_slope": metrics.bootstrap(metrics.slope, labels, log_odds).as_dict(),
-        "calibration_intercept": round(intercept, 4),
-        "ece": round(metrics.ece(labels, probabilities), 4),
+        "calibration_intercept": metrics.rounded(intercept),
+        "ece": metrics.rounded(metrics.ece(labels, probabilities)),
     }
 
 
-def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float]]:
+def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float | None]]:
     """Discrimination and calibration of the scores that stand at each hour."""
     labels = np.array([s.label for s in stays], dtype=np.float64)
-    found: list[dict[str, float]] = []
+    found: list[dict[str, float | None]] = []
     for j, hour in enumerate(HOURS):
         k = ~np.isnan(grid[:, j])
         y, z = labels[k], grid[k, j]
@@ -175,10 +180,10 @@ def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float]]:
             {
                 "hour": hour,
                 "scored": int(k.sum()),
-                "auroc": round(metrics.auroc(y, z), 4),
-                "auprc": round(metrics.auprc(y, z), 4),
-                "calibration_slope": round(metrics.slope(y, z), 4),
-                "ece": round(metrics.ece(y, 1 / (1 + np.exp(-z))), 4),
+                "auroc": metrics.rounded(metrics.auroc(y, z)),
+                "auprc": metrics.rounded(metrics.auprc(y, z)),
+                "calibration_slope": metrics.rounded(metrics.slope(y, z)),
+                "ece": metrics.rounded(metrics.ece(y, 1 / (1 + np.exp(-z)))),
             }
         )
     return found
@@ -207,7 +212,7 @@ def subgroups(
             "deaths": int(labels.sum()),
             "mean_probability": round(float(probabilities.mean()), 4),
             "auroc": metrics.bootstrap(metrics.auroc, labels, log_odds, 300).as_dict(),
-            "calibration_slope": round(metrics.slope(labels, log_odds), 4),
+            "calibration_slope": metrics.rounded(metrics.slope(labels, log_odds)),
         }
     return found
 
@@ -221,7 +226,9 @@ def _age_band(age: float | None) -> str:
     )
 
 
-def alarms(stays: Sequence[Stay], grid: Array, fire: float, clear: float) -> dict[str, float]:
+def alarms(
+    stays: Sequence[Stay], grid: Array, fire: float, clear: float
+) -> dict[str, float | None]:
     """What the rule would do to the hourly scores: patients alarmed, episodes, and how right."""
     labels = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
@@ -238,10 +245,14 @@ def alarms(stays: Sequence[Stay], grid: Array, fire: float, clear: float) -> dic
         "clear": clear,
         "patients_alarmed": round(float(alarmed.mean()), 4),
         "episodes_per_patient_day": round(float(started.sum() / days), 4),
-        "positive_predictive_value": round(float(labels[alarmed].mean()), 4),
-        "sensitivity": round(float(alarmed[labels == 1].mean()), 4),
-        "specificity": round(float(1 - alarmed[labels == 0].mean()), 4),
+        "positive_predictive_value": metrics.rounded(_share(labels[alarmed])),
+        "sensitivity": metrics.rounded(_share(alarmed[labels == 1])),
+        "specificity": metrics.rounded(_share(~alarmed[labels == 0])),
     }
+
+
+def _share(flags: Array | NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if len(flags) else float("nan")
 
 
 def write_predictions(rows: Iterable[Prediction], file: Path) -> None:

@@ -35,6 +35,14 @@ class NextDatum(NamedTuple):
     usual_gap_h: Tensor
 
 
+class _Part(NamedTuple):
+    """One contribution: a feature, or from `len(FEATURES)` on a variable that is not measured."""
+
+    at: int
+    value: float
+    share: float
+
+
 class Explainer:
     """Contributions and the next datum, from the tables of the network."""
 
@@ -45,6 +53,9 @@ class Explainer:
         for i, columns in enumerate(_COLUMNS):
             membership[columns, i] = 1.0
         self._membership = membership
+        self._variable = torch.tensor(_VARIABLE_OF)  # -1 (context) picks the last; undone below
+        self._context = self._variable < 0
+        self._order = torch.arange(len(FEATURES) + len(CATALOGUE), dtype=torch.float64) * 1e-9
         self._gap = [
             next(j for j in columns if FEATURES[j].statistic == "hours_since")
             for columns in _COLUMNS
@@ -62,14 +73,25 @@ class Explainer:
         parts[:, HOURS] += llr - parts.sum(1)
         by_variable = parts @ self._membership  # (N, V)
         changes = self._expected_changes(x, weights, by_variable).tolist()
-        rows = zip(
-            x.tolist(), windows, parts.tolist(), by_variable.tolist(), changes, llr.tolist(),
-            strict=True,
-        )  # fmt: skip
+        shown = self._strongest(x, parts, by_variable)
+        rows = zip(windows, shown, changes, llr.tolist(), strict=True)
         return [
-            (_top(values, window, own, group, total), _missing(window, change))
-            for values, window, own, group, change, total in rows
+            (_top(window, strongest, total), _missing(window, change))
+            for window, strongest, change, total in rows
         ]
+
+    def _strongest(self, x: Tensor, parts: Tensor, by_variable: Tensor) -> list[list[_Part]]:
+        """The strongest contributions of each patient, a variable not measured being one."""
+        unmeasured = x[:, self._gap].isnan()  # (N, V)
+        hidden = unmeasured[:, self._variable]
+        hidden[:, self._context] = False
+        whole = torch.cat([parts.masked_fill(hidden, 0), by_variable * unmeasured], 1)
+        # Ties by position, so that the same input gives the same text.
+        weight = whole.abs().round(decimals=6) - self._order
+        at = weight.topk(TOP, dim=1).indices  # (N, TOP)
+        values = torch.cat([x, torch.full_like(by_variable, torch.nan)], 1).gather(1, at)
+        found = zip(at.tolist(), values.tolist(), whole.gather(1, at).tolist(), strict=True)
+        return [[_Part(*part) for part in zip(*patient, strict=True)] for patient in found]
 
     def _expected_changes(self, x: Tensor, weights: Tensor, now: Tensor) -> Tensor:
         """(N, V): expected absolute change of the log-odds by measuring each variable now.
@@ -97,39 +119,33 @@ def _missing(window: Window, change: list[float]) -> Missing:
     )
 
 
-def _top(
-    values: list[float], window: Window, parts: list[float], group: list[float], llr: float
-) -> list[Contribution]:
+def _top(window: Window, strongest: list[_Part], llr: float) -> list[Contribution]:
     """The strongest, then the rest as one: printed contributions sum to the printed llr."""
-    unmeasured = {i for i, (lo, hi) in enumerate(window.spans) if lo == hi}
-    candidates = [(parts[j], j, -1) for j, v in enumerate(_VARIABLE_OF) if v not in unmeasured]
-    candidates += [(group[i], -1, i) for i in unmeasured]
-    # Ties by position: the same input gives the same text.
-    candidates.sort(key=lambda c: (-abs(round(c[0], 6)), c[1], c[2]))
     shown = [
-        _measured(j, values[j], part, window) if j >= 0 else _unmeasured(i, part)
-        for part, j, i in candidates[:TOP]
+        _measured(part, window) if part.at < len(FEATURES) else _unmeasured(part)
+        for part in strongest
     ]
     rest = round(round(llr, 6) - sum(c.contribution for c in shown), 6)
     return [*shown, Contribution(feature=REST, value=None, unit="", contribution=rest)]
 
 
-def _measured(j: int, value: float, part: float, window: Window) -> Contribution:
-    feature = FEATURES[j]
+def _measured(part: _Part, window: Window) -> Contribution:
+    feature = FEATURES[part.at]
     observation = behind(feature, window)
     return Contribution(
         feature=feature.display,
-        value=None if math.isnan(value) else round(value, 4),  # e.g. the sex is not known
+        value=None if math.isnan(part.value) else round(part.value, 4),  # the sex is not known
         unit=feature.unit,
-        contribution=round(part, 6),
+        contribution=round(part.share, 6),
         as_of=None if observation is None else iso(observation.time),
     )
 
 
-def _unmeasured(i: int, part: float) -> Contribution:
+def _unmeasured(part: _Part) -> Contribution:
+    variable = CATALOGUE[part.at - len(FEATURES)]
     return Contribution(
-        feature=f"{CATALOGUE[i].display}, not measured",
+        feature=f"{variable.display}, not measured",
         value=None,
         unit="",
-        contribution=round(part, 6),
+        contribution=round(part.share, 6),
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from connectors.facts import Observation, PersonDetail
 from models.record import PatientRecord
 from models.series import Rejected, Series, SeriesCache, rejected
-from models.variables import BY_NAME, CATALOGUE, Variable
+from models.variables import CATALOGUE, Variable
 
 WINDOW_S = 48 * 3600.0
 HOUR_S = 3600.0
@@ -83,6 +83,7 @@ CONTEXT = (
     Feature("hours", "", "hours", "Hours in the stay", "h"),
 )
 FEATURES: tuple[Feature, ...] = CONTEXT + tuple(f for v in CATALOGUE for f in _features_of(v))
+_INDEX = {v.name: i for i, v in enumerate(CATALOGUE)}
 HOURS = 2  # column of `hours`
 CODES: frozenset[str] = frozenset(code for v in CATALOGUE for code in v.codes)
 
@@ -241,7 +242,7 @@ def behind(feature: Feature, window: Window) -> Observation | None:
     """The observation that a feature's value stands for; None when there is none."""
     if not feature.variable:
         return None
-    i = CATALOGUE.index(BY_NAME[feature.variable])
+    i = _INDEX[feature.variable]
     lo, hi = window.spans[i]
     if lo == hi:
         return None

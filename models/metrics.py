@@ -19,9 +19,14 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return {k: round(v, 4) for k, v in self._asdict().items()}
+    def as_dict(self) -> dict[str, float | None]:
+        """For JSON: what is not defined (one outcome only, separable rows) is None."""
+        return {k: rounded(v) for k, v in self._asdict().items()}
+
+
+def rounded(value: float) -> float | None:
+    """Four decimals for JSON, None for what is not a number."""
+    return round(value, 4) if np.isfinite(value) else None
 
 
 def auroc(labels: Array, scores: Array) -> float:
@@ -68,14 +73,22 @@ def brier(labels: Array, probabilities: Array) -> float:
 
 
 def calibration_line(labels: Array, log_odds: Array) -> tuple[float, float]:
-    """Slope and intercept of the outcome's logistic regression on the log-odds (ideal: 1 and 0)."""
+    """Slope and intercept of the outcome's logistic regression on the log-odds (ideal: 1 and 0).
+
+    NaN where the log-odds separate the outcomes, so that no finite slope fits best.
+    """
+    survived, died = log_odds[labels == 0], log_odds[labels == 1]
+    if not len(survived) or not len(died) or survived.max() < died.min():
+        return float("nan"), float("nan")
+    if died.max() < survived.min() or np.ptp(log_odds) == 0:
+        return float("nan"), float("nan")
     design = np.c_[log_odds, np.ones_like(log_odds)]
     beta = np.array([1.0, 0.0])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-design @ beta))
-        step = np.linalg.solve(
-            (design * (p * (1 - p))[:, None]).T @ design, design.T @ (p - labels)
-        )
+    for _ in range(200):
+        p = 1 / (1 + np.exp(-np.clip(design @ beta, -500, 500)))
+        # The tiny ridge and the bounded step keep nearly separable rows from running away.
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(2)
+        step = np.clip(np.linalg.solve(hessian, design.T @ (p - labels)), -1, 1)
         beta = beta - step
         if np.abs(step).max() < 1e-10:
             break
@@ -115,7 +128,7 @@ def bootstrap(
         rows = rng.integers(0, len(labels), len(labels))
         if 0 < labels[rows].sum() < len(rows):
             drawn.append(metric(labels[rows], scores[rows]))
-    if not drawn:
+    if not np.isfinite(drawn).any():
         return Estimate(metric(labels, scores), float("nan"), float("nan"))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Estimate(metric(labels, scores), float(low), float(high))

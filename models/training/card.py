@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.training.report import subgroup_lines
+from models.training.report import interval, number, subgroup_lines
 
 
 def card(figures: dict[str, Any], about: dict[str, Any], rule: dict[str, Any]) -> str:
@@ -37,11 +37,11 @@ calibration were fitted on the other folds. At 48 hours, {figures["scored"]} pat
 {figures["patients"] - figures["scored"]} without a usable observation. Intervals: 95 %, 1,000
 resamples of patients.
 
-| | value | 95 % interval |
-|---|---|---|
+| | value (95 % interval) |
+|---|---|
 {_estimates(figures)}
-| calibration intercept | {figures["calibration_intercept"]:.3f} | |
-| expected calibration error | {figures["ece"]:.4f} | |
+| calibration intercept | {number(figures["calibration_intercept"])} |
+| expected calibration error | {number(figures["ece"], 4)} |
 
 | hour | scored | AUROC | AUPRC | slope | ECE |
 |---|---|---|---|---|---|
@@ -96,11 +96,7 @@ or any decision without a clinician. It is research software, not a medical devi
 
 def _estimates(figures: dict[str, Any]) -> str:
     names = ("auroc", "auprc", "brier", "calibration_slope")
-    return "\n".join(
-        f"| {n.replace('_', ' ')} | {e['value']:.3f} | {e['low']:.3f}–{e['high']:.3f} |"
-        for n in names
-        if (e := figures[n])
-    )
+    return _lines([[n.replace("_", " "), interval(figures[n])] for n in names])
 
 
 def _lines(rows: list[list[Any]]) -> str:

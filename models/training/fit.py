@@ -32,6 +32,7 @@ ANCHORS = (
 )
 _FRESH_H = 2.0  # a value not older than this counts as just measured
 _QUANTILES = 9
+_PULL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +186,19 @@ def _calibrated(
 
 
 def platt(log_odds: Tensor, labels: Tensor, weights: Tensor | None = None) -> tuple[float, float]:
-    """Slope and offset of a logistic regression on log-odds, by Newton's method."""
+    """Slope and offset of a logistic regression on log-odds, by Newton's method.
+
+    Drawn towards (1, 0) by a hundredth of a patient, so that few or separable rows have an answer.
+    """
     w = torch.ones_like(log_odds) if weights is None else weights
     design = torch.stack([log_odds, torch.ones_like(log_odds)], 1)  # (N, 2)
-    beta = torch.tensor([1.0, 0.0], dtype=torch.float64)
-    for _ in range(50):
+    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    beta = start
+    for _ in range(200):
         p = torch.sigmoid(design @ beta)
-        gradient = design.T @ ((p - labels) * w)
-        hessian = (design * (w * p * (1 - p))[:, None]).T @ design
-        step = torch.linalg.solve(hessian, gradient)
+        gradient = design.T @ ((p - labels) * w) + _PULL * (beta - start)
+        hessian = (design * (w * p * (1 - p))[:, None]).T @ design + _PULL * torch.eye(2)
+        step = torch.linalg.solve(hessian, gradient).clamp(-1, 1)  # never runs away
         beta = beta - step
         if float(step.abs().max()) < 1e-10:
             break

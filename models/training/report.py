@@ -36,8 +36,19 @@ def plot(figures: dict[str, Any], rows: list[Prediction]) -> bytes:
     return out.getvalue()
 
 
-def _label(name: str, e: dict[str, float]) -> str:
-    return f"{name} {e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure as text; a dash for one that is not defined."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(estimate: dict[str, float | None]) -> str:
+    """`.852 (.835–.867)`, with the 95 % interval."""
+    value, low, high = (number(estimate[k]) for k in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
+
+
+def _label(name: str, estimate: dict[str, float | None]) -> str:
+    return f"{name} {interval(estimate)}"
 
 
 def _roc(axes: Any, labels: Array, scores: Array, figures: dict[str, Any]) -> None:
@@ -116,11 +127,8 @@ border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
 
 def _headline(figures: dict[str, Any]) -> list[list[str]]:
     names = ("auroc", "auprc", "brier", "calibration_slope")
-    lines = [
-        [n, f"{figures[n]['value']:.4f}", f"{figures[n]['low']:.4f}–{figures[n]['high']:.4f}"]
-        for n in names
-    ]
-    return [*lines, *([n, f"{figures[n]:.4f}", ""] for n in ("calibration_intercept", "ece"))]
+    lines = [[n, interval(figures[n])] for n in names]
+    return [*lines, *([n, number(figures[n], 4)] for n in ("calibration_intercept", "ece"))]
 
 
 def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
@@ -128,9 +136,7 @@ def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
     lines = [["", "", "scored", "deaths", "AUROC (95 %)", "slope"]]
     for kind, groups in figures["subgroups"].items():
         for name, g in groups.items():
-            a = g["auroc"]
-            auroc = f"{a['value']:.3f} ({a['low']:.3f}–{a['high']:.3f})"
-            slope = f"{g['calibration_slope']:.2f}"
+            auroc, slope = interval(g["auroc"]), number(g["calibration_slope"], 2)
             lines.append([kind, name, str(g["scored"]), str(g["deaths"]), auroc, slope])
     return lines
 

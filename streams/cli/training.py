@@ -153,13 +153,12 @@ def _progress(text: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
-    def estimate(name: str) -> str:
-        e = figures[name]
-        return f"{e['value']:.3f} ({e['low']:.3f}–{e['high']:.3f})"
+    from models.training.report import interval, number  # noqa: PLC0415
 
     kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
     Console().print(
-        f"{figures['scored']} patients at {figures['hour']} h, {kind}: AUROC {estimate('auroc')}, "
-        f"AUPRC {estimate('auprc')}, calibration slope {estimate('calibration_slope')}, "
-        f"ECE {figures['ece']:.3f}"
+        f"{figures['scored']} patients at {figures['hour']} h, {kind}: "
+        f"AUROC {interval(figures['auroc'])}, AUPRC {interval(figures['auprc'])}, "
+        f"calibration slope {interval(figures['calibration_slope'])}, "
+        f"ECE {number(figures['ece'])}"
     )

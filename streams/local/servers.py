@@ -11,11 +11,12 @@ from connectors.settings import KafkaSettings
 from streams.local import kafka, redis
 from streams.local.errors import LocalError
 from streams.local.probes import ProbeError, kafka_round_trip, redis_round_trip
-from streams.local.process import Pid, free_port, stop, tail
+from streams.local.process import Pid, free_port, port_is_free, stop, tail
 from streams.local.state import State, write_state
 from streams.settings import Settings
 
 _START_S = 120.0  # on a loaded machine; two seconds on an idle one
+_RELEASE_S = 5.0
 _STOP_S = 30.0  # Kafka flushes its logs
 
 
@@ -114,6 +115,12 @@ class Servers:
 
     def _port(self, name: str) -> int:
         taken = frozenset(p for n, p in self.state.ports.items() if n != name)
+        before = self.state.ports.get(name, 0)
+        end = time.monotonic() + _RELEASE_S
+        # A server that was killed a moment ago may still hold its port, and everything that
+        # talks to it knows that address.
+        while before and not port_is_free(before) and time.monotonic() < end:
+            time.sleep(0.05)
         self.state.ports[name] = free_port(self.state.ports.get(name, 0), taken)
         return self.state.ports[name]
 

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from connectors.cohorts.physionet2012 import CohortPatient, Event, load
 from models import evaluation
-from models.bundle import read
+from models.bundle import read, single_member, write
 from models.deterioration import DeteriorationModel
 from models.rule import SHIPPED
 from models.training.boosting import BoostingConfig
 from models.training.cohort import ADMITTED_AT, Stay, stays
 from models.training.deterioration import firing_threshold, train
 from models.training.fit import FOLDS, TrainConfig, fold_of
+from models.training.report import interval
 from streams.cli.training import app
 
 RISK = "deterioration"
@@ -36,8 +37,9 @@ def _patients(first_id: int, n: int = 60) -> list[CohortPatient]:
     made = []
     for i in range(n):
         died = int(rng.random() < 0.4)
+        mean = float(80 + 25 * died + rng.normal(0, 12))
         events = tuple(
-            Event(60 * h, "8867-4", "Heart rate", float(75 + 40 * died + rng.normal(0, 15)), "/min")
+            Event(60 * h, "8867-4", "Heart rate", mean + rng.normal(0, 10), "/min")
             for h in range(0, 48, 4)
         )
         sex = "FM"[i % 2]
@@ -74,6 +76,16 @@ def test_strangers_are_scored_by_the_ensemble_and_training_patients_by_one_membe
     as_of = ADMITTED_AT + 44 * 3600
     alone = [model.only(m).log_odds([(trained.record, as_of)]) for m in range(FOLDS)]
     assert chosen.log_odds([(trained.record, as_of)]) == alone[fold_of(132539)]
+
+
+def test_a_member_written_as_a_bundle_of_its_own_answers_as_the_member(
+    model: DeteriorationModel, tmp_path: Path
+) -> None:
+    digest = write(tmp_path / RISK, single_member(model.bundle, 3))
+    alone = DeteriorationModel(read(tmp_path / RISK, RISK))
+    patients = [(s.record, ADMITTED_AT + 9 * 3600) for s in stays(_patients(1, 5))]
+    assert alone.assess(patients) == model.only(3).assess(patients)
+    assert alone.digest == digest == model.only(3).digest
 
 
 def test_scores_from_elsewhere_are_judged_instead(
@@ -113,10 +125,8 @@ def test_training_writes_a_bundle_that_knows_the_difference(tmp_path: Path) -> N
     figures = train(cohort, "a", tmp_path / RISK, config)
     assert figures["cross_fitted"]
     assert figures["patients_in_training_set"] == 120
-    assert figures["auroc"]["value"] > 0.85
-    assert (
-        f"| auroc | {figures['auroc']['value']:.3f} |" in (tmp_path / RISK / "CARD.md").read_text()
-    )
+    assert figures["auroc"]["value"] > 0.75
+    assert interval(figures["auroc"]) in (tmp_path / RISK / "CARD.md").read_text()
     again = train(cohort, "a", tmp_path / "again" / RISK, config)
     assert again == figures
     one, two = (tmp_path / p / RISK / "weights.safetensors" for p in (".", "again"))

@@ -1,0 +1,154 @@
+"""Scores of a cohort as the running system gives them: HL7 in at the socket, scores out of Redis.
+
+`tocsin evaluate --via stream` compares them with the offline scores. Everything runs on servers of
+its own, in a folder that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from connectors import contract, topics
+from connectors.clock import from_iso
+from connectors.cohorts.physionet2012 import CohortPatient
+from connectors.identity import Identifier, IdentityKey
+from connectors.replay.deliver import send_all
+from connectors.replay.physionet2012 import AUTHORITY, messages_for
+from connectors.replay.timed import Timed, in_time_order
+from connectors.sequencer_process import GROUP
+from models.bundle import Bundle, write
+from models.risk import Assessment
+from models.training.cohort import ADMITTED_AT
+from streams import keys
+from streams.local.up import Endpoints, down, up
+from streams.settings import Settings
+
+_PATIENCE_S = 1_800.0
+
+Progress = Callable[[str], None]
+
+
+def scores(
+    patients: Sequence[CohortPatient], bundle: Bundle, home: Path, progress: Progress
+) -> dict[int, Assessment]:
+    """The score of each patient after the last message, by record id. Raises `LocalError`."""
+    bundles = home / "bundles" / bundle.digest[:12]
+    write(bundles / bundle.risk, bundle)
+    secret = os.urandom(32).hex()
+    settings = Settings(
+        home=home,
+        worker={"bundles": bundles, "risks": (bundle.risk,)},
+        identity={"key": secret},
+    )
+    try:
+        endpoints = up(settings, progress=progress)
+        progress(f"replaying {len(patients)} patients")
+        asyncio.run(_replay(patients, endpoints))
+        wait_until_applied(endpoints, settings)
+        return _read(patients, bundle.risk, endpoints, settings, IdentityKey(bytes.fromhex(secret)))
+    finally:
+        down(home)
+
+
+def only_member(bundle: Bundle, member: int) -> Bundle:
+    """The bundle reduced to one member of its ensemble, as cross-fitting needs it."""
+    parts = ("borders", "tables", "intercepts")
+    chosen = {name: bundle.tensors[name][member : member + 1].clone() for name in parts}
+    return replace(bundle, tensors={**bundle.tensors, **chosen})
+
+
+async def _replay(patients: Iterable[CohortPatient], endpoints: Endpoints) -> None:
+    host, _, port = endpoints.mllp.rpartition(":")
+    counts = await send_all(in_time_order(_messages(p) for p in patients), host, int(port))
+    counts.check()
+
+
+def _messages(patient: CohortPatient) -> list[Timed]:
+    """All but the last message: that only moves the patient's clock to the end of the 48 hours."""
+    messages = list(messages_for(patient, ADMITTED_AT))
+    return list(itertools.islice(messages, len(messages) - 1))
+
+
+def wait_until_applied(endpoints: Endpoints, settings: Settings) -> None:
+    """Until the sequencer has read all of the wire log and the workers all of the facts.
+
+    Raises `TimeoutError`.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    kafka = settings.kafka.model_copy(update={"bootstrap": endpoints.kafka})
+    admin = AdminClient(kafka.client())
+    reader = Consumer(kafka.client() | {"group.id": "tocsin-observer"})
+    redis = Redis.from_url(endpoints.redis)
+    try:
+        while not (_sequenced(admin, reader) and _applied(reader, redis)):
+            if time.monotonic() > end:
+                raise TimeoutError("the system does not get through the messages")
+            time.sleep(0.2)
+    finally:
+        reader.close()
+
+
+def _ends(reader: Consumer, topic: str) -> dict[int, int]:
+    found = reader.list_topics(topic, timeout=30).topics[topic].partitions
+    return {p: reader.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in found}
+
+
+def _sequenced(admin: AdminClient, reader: Consumer) -> bool:
+    places = [TopicPartition(topics.WIRE_HL7, p) for p in _ends(reader, topics.WIRE_HL7)]
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, places)])
+    committed = {p.partition: p.offset for p in asked[GROUP].result().topic_partitions}
+    return all(max(0, committed[p]) >= end for p, end in _ends(reader, topics.WIRE_HL7).items())
+
+
+def _applied(reader: Consumer, redis: Redis) -> bool:
+    for partition, end in _ends(reader, topics.FACTS).items():
+        offset = redis.hget(keys.position(partition), "offset")
+        if int(offset or -1) + 1 < end:
+            return False
+    return True
+
+
+def _read(
+    patients: Iterable[CohortPatient],
+    risk: str,
+    endpoints: Endpoints,
+    settings: Settings,
+    key: IdentityKey,
+) -> dict[int, Assessment]:
+    redis = Redis.from_url(endpoints.redis)
+    found: dict[int, Assessment] = {}
+    for patient in patients:
+        pseudonym = key.pseudonym(Identifier(AUTHORITY, "MR", str(patient.record_id)))
+        partition = topics.partition_of(pseudonym, settings.kafka.partitions)
+        raw = redis.hget(keys.patient(partition, pseudonym), _field(risk))
+        if isinstance(raw, bytes):
+            found[patient.record_id] = _to_assessment(contract.decode_score(raw))
+    return found
+
+
+def _field(risk: str) -> str:
+    return (keys.SCORE_FIELD + risk.encode()).decode()
+
+
+def _to_assessment(score: contract.Score) -> Assessment:
+    return Assessment(
+        as_of=from_iso(score.as_of),
+        baseline=score.baseline,
+        evidence=tuple(score.evidence),
+        log_odds=score.log_odds,
+        probability=score.probability,
+        interval=score.interval,
+        abstained=score.abstained,
+        missing=score.missing,
+        caused_by=tuple(score.caused_by),
+    )
