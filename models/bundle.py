@@ -24,6 +24,7 @@ from safetensors.torch import load, save
 from models.features import contract
 from models.risk import RiskModel
 from models.rule import DESCRIPTION, SHIPPED
+from models.units import warm
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
@@ -145,4 +146,6 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     makers = {"deterioration": DeteriorationModel}
     if risk not in makers:
         raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")
-    return makers[risk](read((path or SHIPPED) / risk, risk))
+    model = makers[risk](read((path or SHIPPED) / risk, risk))
+    warm()  # a second now, or for whichever message first brings a unit of its own
+    return model

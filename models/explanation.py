@@ -14,7 +14,7 @@ from torch import Tensor
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing
 from models.additive import AdditiveEnsemble
-from models.features import FEATURES, HOURS, Window, behind
+from models.features import CONTEXT, FEATURES, HOURS, Window, behind
 from models.variables import CATALOGUE
 
 TOP = 8
@@ -35,14 +35,6 @@ class NextDatum(NamedTuple):
     usual_gap_h: Tensor
 
 
-class _Part(NamedTuple):
-    """One contribution: a feature, or from `len(FEATURES)` on a variable that is not measured."""
-
-    at: int
-    value: float
-    share: float
-
-
 class Explainer:
     """Contributions and the next datum, from the tables of the network."""
 
@@ -53,9 +45,7 @@ class Explainer:
         for i, columns in enumerate(_COLUMNS):
             membership[columns, i] = 1.0
         self._membership = membership
-        self._variable = torch.tensor(_VARIABLE_OF)  # -1 (context) picks the last; undone below
-        self._context = self._variable < 0
-        self._order = torch.arange(len(FEATURES) + len(CATALOGUE), dtype=torch.float64) * 1e-9
+        self._order = torch.arange(len(CONTEXT) + len(CATALOGUE), dtype=torch.float64) * 1e-9
         self._gap = [
             next(j for j in columns if FEATURES[j].statistic == "hours_since")
             for columns in _COLUMNS
@@ -64,7 +54,7 @@ class Explainer:
     def __call__(
         self, x: Tensor, windows: list[Window], places: Tensor, weights: Tensor, llr: Tensor
     ) -> list[tuple[list[Contribution], Missing]]:
-        """For each patient the strongest contributions, which sum to the llr, and what is missing.
+        """For each patient what adds most, by variable, summing to the llr; and what is missing.
 
         The level at that time of the stay (the network's intercept against the baseline) counts
         as a contribution of the time in the stay.
@@ -73,25 +63,17 @@ class Explainer:
         parts[:, HOURS] += llr - parts.sum(1)
         by_variable = parts @ self._membership  # (N, V)
         changes = self._expected_changes(x, weights, by_variable).tolist()
-        shown = self._strongest(x, parts, by_variable)
-        rows = zip(windows, shown, changes, llr.tolist(), strict=True)
-        return [
-            (_top(window, strongest, total), _missing(window, change))
-            for window, strongest, change, total in rows
-        ]
-
-    def _strongest(self, x: Tensor, parts: Tensor, by_variable: Tensor) -> list[list[_Part]]:
-        """The strongest contributions of each patient, a variable not measured being one."""
-        unmeasured = x[:, self._gap].isnan()  # (N, V)
-        hidden = unmeasured[:, self._variable]
-        hidden[:, self._context] = False
-        whole = torch.cat([parts.masked_fill(hidden, 0), by_variable * unmeasured], 1)
+        whole = torch.cat([parts[:, : len(CONTEXT)], by_variable], 1)  # (N, C + V)
         # Ties by position, so that the same input gives the same text.
-        weight = whole.abs().round(decimals=6) - self._order
-        at = weight.topk(TOP, dim=1).indices  # (N, TOP)
-        values = torch.cat([x, torch.full_like(by_variable, torch.nan)], 1).gather(1, at)
-        found = zip(at.tolist(), values.tolist(), whole.gather(1, at).tolist(), strict=True)
-        return [[_Part(*part) for part in zip(*patient, strict=True)] for patient in found]
+        order = whole.abs().round(decimals=6) - self._order
+        strongest = order.topk(TOP, dim=1).indices.tolist()
+        columns = (windows, x.tolist(), parts.tolist(), whole.tolist(), strongest, changes)
+        return [
+            (_top(window, values, shares, sums, at, total), _missing(window, change))
+            for window, values, shares, sums, at, change, total in zip(
+                *columns, llr.tolist(), strict=True
+            )
+        ]
 
     def _expected_changes(self, x: Tensor, weights: Tensor, now: Tensor) -> Tensor:
         """(N, V): expected absolute change of the log-odds by measuring each variable now.
@@ -119,33 +101,39 @@ def _missing(window: Window, change: list[float]) -> Missing:
     )
 
 
-def _top(window: Window, strongest: list[_Part], llr: float) -> list[Contribution]:
+def _top(
+    window: Window,
+    values: list[float],
+    shares: list[float],
+    sums: list[float],
+    strongest: list[int],
+    llr: float,
+) -> list[Contribution]:
     """The strongest, then the rest as one: printed contributions sum to the printed llr."""
-    shown = [
-        _measured(part, window) if part.at < len(FEATURES) else _unmeasured(part)
-        for part in strongest
-    ]
+    shown = [_contribution(at, sums[at], values, shares, window) for at in strongest]
     rest = round(round(llr, 6) - sum(c.contribution for c in shown), 6)
     return [*shown, Contribution(feature=REST, value=None, unit="", contribution=rest)]
 
 
-def _measured(part: _Part, window: Window) -> Contribution:
-    feature = FEATURES[part.at]
-    observation = behind(feature, window)
+def _contribution(
+    at: int, total: float, values: list[float], shares: list[float], window: Window
+) -> Contribution:
+    """A variable with all its statistics, shown by the one that adds most of it."""
+    j = at
+    if at >= len(CONTEXT):
+        v = at - len(CONTEXT)
+        lo, hi = window.spans[v]
+        if lo == hi:
+            name = f"{CATALOGUE[v].display}, not measured"
+            return Contribution(feature=name, value=None, unit="", contribution=round(total, 6))
+        sign = math.copysign(1.0, total)
+        known = [c for c in _COLUMNS[v] if not math.isnan(values[c])]
+        j = max(known, key=lambda c: sign * shares[c])
+    feature, observation = FEATURES[j], behind(FEATURES[j], window)
     return Contribution(
         feature=feature.display,
-        value=None if math.isnan(part.value) else round(part.value, 4),  # the sex is not known
+        value=None if math.isnan(values[j]) else round(values[j], 4),  # e.g. the sex is not known
         unit=feature.unit,
-        contribution=round(part.share, 6),
+        contribution=round(total, 6),
         as_of=None if observation is None else iso(observation.time),
-    )
-
-
-def _unmeasured(part: _Part) -> Contribution:
-    variable = CATALOGUE[part.at - len(FEATURES)]
-    return Contribution(
-        feature=f"{variable.display}, not measured",
-        value=None,
-        unit="",
-        contribution=round(part.share, 6),
     )
