@@ -111,6 +111,7 @@ class PatientRecord:
     def __init__(self) -> None:
         self.clock: float = EVER  # the newest message time: "now" for this patient
         self.facts: dict[str, AnyFact] = {}
+        self.revision = 0  # counts changes: whoever derives something may see that it still holds
         self._bases_of_code: dict[str, set[str]] = {}
         self._preliminary: dict[str, list[str]] = {}  # base → slots of preliminary versions
         self._serial: dict[str, set[str]] = {}  # id → bases of its values at several times
@@ -136,6 +137,7 @@ class PatientRecord:
             if new is old:
                 continue
             slots.append(slot)
+            self.revision += 1
             when = self._put(slot, new, old)
             if when is not None and (since is None or when < since):
                 since = when

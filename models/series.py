@@ -8,6 +8,7 @@ else (a correction, a deletion, late data) rebuilds that one variable.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -50,32 +51,30 @@ class Series:
         )
         if same_lists and all(len(s) == n for s, n in old):
             return
-        if same_lists and len(filled) == 1 and len(filled[0]) > old[0][1]:
-            self._append(filled[0][old[0][1] :], variable)
-        else:
+        tails = [(s, n) for s, (_, n) in zip(filled, old, strict=True)] if same_lists else []
+        if not (same_lists and self._append(tails, variable)):
             self._rebuild(filled, variable)
         self._sources = [(s, len(s)) for s in filled]
 
-    def _append(self, new: list[Observation], variable: Variable) -> None:
-        for observation in new:
-            value = canonical(variable, observation)
-            if not isinstance(value, Rejection):
-                self.times.append(observation.time)
-                self.values.append(value)
-                self.observations.append(observation)
+    def _append(self, tails: list[tuple[list[Observation], int]], variable: Variable) -> bool:
+        """Add what came at the end; False when it does not belong there."""
+        if any(len(source) < known for source, known in tails):
+            return False
+        rows = _rows((o for source, known in tails for o in source[known:]), variable)
+        if rows and self.times and rows[0][0] <= self.times[-1]:
+            return False
+        self._extend(rows)
+        return True
 
     def _rebuild(self, sources: list[list[Observation]], variable: Variable) -> None:
-        rows = [
-            (o.time, value, o)
-            for source in sources
-            for o in source
-            if not isinstance(value := canonical(variable, o), Rejection)
-        ]
-        rows.sort(key=lambda row: row[:2])
-        self.times = [time for time, _, _ in rows]
-        self.values = [value for _, value, _ in rows]
-        self.observations = [observation for _, _, observation in rows]
+        self.times, self.values, self.observations = [], [], []
+        self._extend(_rows((o for source in sources for o in source), variable))
         self.version += 1
+
+    def _extend(self, rows: list[tuple[float, float, Observation]]) -> None:
+        self.times += [time for time, _, _ in rows]
+        self.values += [value for _, value, _ in rows]
+        self.observations += [observation for _, _, observation in rows]
 
     def span(self, start: float, end: float) -> tuple[int, int]:
         """Indices [lo, hi) of start <= time <= end."""
@@ -89,21 +88,37 @@ class Series:
         return lo, hi
 
 
+def _rows(
+    observations: Iterable[Observation], variable: Variable
+) -> list[tuple[float, float, Observation]]:
+    """(time, canonical value, observation) of those that can be used, in order."""
+    rows = [
+        (o.time, value, o)
+        for o in observations
+        if not isinstance(value := canonical(variable, o), Rejection)
+    ]
+    rows.sort(key=lambda row: row[:2])
+    return rows
+
+
 class SeriesCache:
     """The series of many patients; forgets a patient when the record goes."""
 
     def __init__(self, variables: tuple[Variable, ...]) -> None:
         self.variables = variables
-        self._patients: WeakKeyDictionary[PatientRecord, list[Series]] = WeakKeyDictionary()
+        self._patients: WeakKeyDictionary[PatientRecord, tuple[int, list[Series]]] = (
+            WeakKeyDictionary()
+        )
 
     def of(self, record: PatientRecord) -> list[Series]:
         """One up-to-date series for each variable, in order."""
-        found = self._patients.get(record)
-        if found is None:
-            found = [Series() for _ in self.variables]
-            self._patients[record] = found
+        revision, found = self._patients.get(record, (-1, []))
+        if revision == record.revision:
+            return found
+        found = found or [Series() for _ in self.variables]
         for series, variable in zip(found, self.variables, strict=True):
             series.refresh(record, variable)
+        self._patients[record] = (record.revision, found)
         return found
 
 

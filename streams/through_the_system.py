@@ -11,7 +11,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
@@ -58,13 +57,6 @@ def scores(
         return _read(patients, bundle.risk, endpoints, settings, IdentityKey(bytes.fromhex(secret)))
     finally:
         down(home)
-
-
-def only_member(bundle: Bundle, member: int) -> Bundle:
-    """The bundle reduced to one member of its ensemble, as cross-fitting needs it."""
-    parts = ("borders", "tables", "intercepts")
-    chosen = {name: bundle.tensors[name][member : member + 1].clone() for name in parts}
-    return replace(bundle, tensors={**bundle.tensors, **chosen})
 
 
 async def _replay(patients: Iterable[CohortPatient], endpoints: Endpoints) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +21,8 @@ from streams.cli.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.deterioration import DeteriorationModel
+    from models.risk import Assessment
     from models.training.cohort import Stay
 
 app = typer.Typer()
@@ -79,10 +83,14 @@ def evaluate(
         Path | None, typer.Option(help="Folder of bundles; default: those shipped.")
     ] = None,
     sets: Sets = None,
+    patients: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many patients.")
+    ] = None,
 ) -> None:
     """Score a cohort: metrics.json, predictions.csv and report.html.
 
-    Patients that the bundle was trained on are scored by the member that never saw them.
+    Patients that the bundle was trained on are scored by the member that never saw them. With
+    `--via stream` the patients are sent as HL7 through a running system, started for that purpose.
 
     Example: tocsin evaluate deterioration --data ../data/physionet2012 --out evaluation
     """
@@ -92,18 +100,46 @@ def evaluate(
     from models.rule import SHIPPED  # noqa: PLC0415
     from models.training.report import write_report  # noqa: PLC0415
 
-    if via is Via.STREAM:
-        raise UserError("`--via stream` is not connected yet: use `--via offline`.")
     model = DeteriorationModel(_read_bundle((bundles or SHIPPED) / risk, risk))
-    stays = _stays(data, sets)
+    stays = _stays(data, sets, patients)
+    scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
-        figures, rows, _ = evaluation.evaluate(stays, model, on_stay=step)
+        figures, rows, _ = evaluation.evaluate(stays, model, scores, on_stay=step)
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")
     write_report(out, figures, rows)
     _print_figures(figures)
     Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+
+
+def _through_the_system(
+    data: Path, sets: list[str] | None, stays: list[Stay], model: DeteriorationModel
+) -> dict[int, Assessment]:
+    """Each patient's score from a running system whose bundle has never seen the patient."""
+    from models.bundle import single_member  # noqa: PLC0415 - torch
+    from models.evaluation import Scorer  # noqa: PLC0415
+    from streams import through_the_system  # noqa: PLC0415
+    from streams.local.errors import LocalError  # noqa: PLC0415
+
+    scorer = Scorer(model)
+    members = {stay.record_id: scorer.member(stay) for stay in stays}
+    cohort = [p for p in physionet2012.load(data, sets) if p.record_id in members]
+    console = Console(stderr=True, highlight=False)
+    found: dict[int, Assessment] = {}
+    with TemporaryDirectory(prefix="tocsin-evaluate-") as home:
+        for member in sorted(set(members.values()), key=lambda m: -1 if m is None else m):
+            bundle = model.bundle if member is None else single_member(model.bundle, member)
+            chosen = [p for p in cohort if members[p.record_id] == member]
+            name = "the ensemble" if member is None else f"member {member} alone"
+            console.print(f"· {len(chosen)} patients through {name}")
+            try:
+                found |= through_the_system.scores(
+                    chosen, bundle, Path(home), lambda line: console.print(f"  · {line}")
+                )
+            except LocalError as error:
+                raise UserError(str(error)) from None
+    return found
 
 
 def _prepare_torch() -> None:
@@ -127,13 +163,13 @@ def _read_bundle(folder: Path, risk: Risk) -> Any:
         raise UserError(f"{error} Train one with `tocsin train {risk}`.") from None
 
 
-def _stays(data: Path, sets: list[str] | None) -> list[Stay]:
+def _stays(data: Path, sets: list[str] | None, limit: int | None = None) -> list[Stay]:
     from models.training.cohort import stays  # noqa: PLC0415
 
     console = Console(stderr=True)
     try:
         with console.status(f"Reading {data}"):
-            found = list(stays(physionet2012.load(data, sets)))
+            found = list(itertools.islice(stays(physionet2012.load(data, sets)), limit))
     except physionet2012.CohortError as error:
         raise UserError(str(error)) from None
     if not 0 < sum(s.label for s in found) < len(found):
