@@ -159,13 +159,6 @@ class DeteriorationModel:
             interval=(low, high),
             abstained=None,
             missing=missing,
-            caused_by=tuple(
-                sorted(
-                    s.observations[hi - 1].id
-                    for s, (lo, hi) in zip(window.series, window.spans, strict=True)
-                    if lo < hi and s.times[hi - 1] == newest
-                )
-            ),
         )
 
     def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
@@ -179,7 +172,6 @@ class DeteriorationModel:
             interval=None,
             abstained=reason.value,
             missing=Missing(modalities=absent, next_datum=None),
-            caused_by=(),
         )
 
 

@@ -30,7 +30,6 @@ class Assessment:
     interval: tuple[float, float] | None
     abstained: str | None
     missing: Missing
-    caused_by: tuple[str, ...]  # identities of the facts at the newest time that the score rests on
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,5 +142,4 @@ def _to_assessment(score: contract.Score) -> Assessment:
         interval=score.interval,
         abstained=score.abstained,
         missing=score.missing,
-        caused_by=tuple(score.caused_by),
     )

@@ -105,6 +105,8 @@ def evaluate(
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
         figures, rows, _ = evaluation.evaluate(stays, model, scores, on_stay=step)
+    figures["cross_fitted"] = bool(figures["patients_in_training_set"])  # both ways alike
+    figures["via"] = via.value
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")

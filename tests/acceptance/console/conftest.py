@@ -91,9 +91,9 @@ def console() -> Iterator[FakeServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: tuple[Path, tuple[str, ...]]) -> Iterator[Any]:
-    """Chromium, shared by the session."""
+    """Chromium, shared by a module. Playwright's own event loop must be gone before others run."""
     path, arguments = chromium
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=str(path), args=list(arguments))

@@ -87,7 +87,6 @@ def test_an_answer_is_a_number_or_a_reason(model: RiskModel) -> None:
         assert (answer.log_odds is None) == (answer.abstained is not None)
         if answer.log_odds is not None:
             assert math.isfinite(answer.log_odds)
-            assert answer.caused_by
 
 
 def test_an_empty_batch_is_answered(model: RiskModel) -> None:

@@ -43,7 +43,7 @@ class HeartRateRisk:
         elif not values:
             reason = "stale_data" if record.series(HEART_RATE) else "no_data"
         if reason is not None:
-            return Assessment(as_of, 0.0, (), None, None, None, reason, missing, ())
+            return Assessment(as_of, 0.0, (), None, None, None, reason, missing)
         value = values[-1].value
         assert isinstance(value, float)
         llr = round((value - 100.0) / 10.0, 6)
@@ -51,7 +51,7 @@ class HeartRateRisk:
             modality="ehr", llr=llr, as_of=iso(values[-1].time), staleness_s=0.0, top=[]
         )
         probability = 1.0 / (1.0 + 2.718281828459045**-llr)
-        return Assessment(as_of, 0.0, (evidence,), llr, probability, None, None, missing, ())
+        return Assessment(as_of, 0.0, (evidence,), llr, probability, None, None, missing)
 
 
 def heart_rate(
