@@ -14,7 +14,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -39,6 +39,12 @@ class AppendError(Exception):
     def __init__(self, text: str, *, too_large: bool = False) -> None:
         super().__init__(text)
         self.too_large = too_large  # the broker takes no record of this size
+
+
+class _Place(NamedTuple):
+    topic: str
+    partition: int
+    key: str | None
 
 
 class Log(Protocol):
@@ -76,12 +82,25 @@ class KafkaLog:
 
     # ── Log ─────────────────────────────────────────────────────────────────────────────────
 
-    def append(self, topic: str, value: bytes, headers: Headers, confirmed: Confirmed) -> None:
-        """Take a record; `confirmed` is called once, later, in the event loop."""
+    def append(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Headers,
+        confirmed: Confirmed,
+        *,
+        key: str | None = None,
+        partition: int = -1,
+    ) -> None:
+        """Take a record; `confirmed` is called once, later, in the event loop.
+
+        With `partition` -1 the key chooses the partition, without a key any is as good.
+        """
         self._under_way += 1
         self._all_confirmed.clear()
+        place = _Place(topic, partition, key)
         try:
-            self._line.produce(topic, value, headers, confirmed)
+            self._line.produce(place, value, headers, confirmed)
         except KafkaException as error:
             self._loop.call_soon(self._confirm, [(confirmed, error.args[0])])
 
@@ -149,13 +168,20 @@ class _Line:
         self.thread = threading.Thread(target=self._poll, name="kafka-poll", daemon=True)
         self.thread.start()
 
-    def produce(self, topic: str, value: bytes, headers: Headers, confirmed: Confirmed) -> None:
+    def produce(self, place: _Place, value: bytes, headers: Headers, confirmed: Confirmed) -> None:
         """Raises `KafkaException` for what librdkafka refuses by itself."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             self._delivered.append((confirmed, error))
 
-        self.producer.produce(topic, value, headers=list(headers), on_delivery=delivered)
+        self.producer.produce(
+            place.topic,
+            value,
+            key=place.key,
+            partition=place.partition,
+            headers=list(headers),
+            on_delivery=delivered,
+        )
 
     def give_up(self) -> None:
         """Fail what is under way; the thread ends when that is delivered."""

@@ -147,5 +147,8 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     if risk not in makers:
         raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")
     model = makers[risk](read((path or SHIPPED) / risk, risk))
+    # Batches are small: handing them to several threads costs more than it brings, and one thread
+    # adds in one order.
+    torch.set_num_threads(1)
     warm()  # a second now, or for whichever message first brings a unit of its own
     return model

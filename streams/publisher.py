@@ -1,110 +1,57 @@
-"""Scores and alerts to Kafka, confirmations back to the event loop in batches."""
+"""Scores and alerts to Kafka; facts read back from it."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors import topics
+from connectors.kafka import AppendError, KafkaLog
 from connectors.settings import KafkaSettings
 from streams.partition import Output
 
 HEADER_HEARD = "heard-at"  # epoch seconds: when the message that caused the record came in
 
 
-class _Pending:
-    """A batch of records on their way."""
-
-    __slots__ = ("error", "future", "left")
-
-    def __init__(self, future: asyncio.Future[None], left: int) -> None:
-        self.future = future
-        self.left = left
-        self.error: KafkaError | None = None
-
-
 class KafkaPublisher:
-    """An idempotent producer; one thread polls it and hands confirmations over together."""
+    """`Publisher` on a real broker. Made and used in one running event loop."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._producer = Producer(
-            kafka.client()
-            | {
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 1,
-                "message.timeout.ms": 0,  # the outbox keeps what is not confirmed: wait for ever
-            }
-        )
-        self._loop = asyncio.get_running_loop()
-        self._finished: deque[_Pending] = deque()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True, name="publisher")
-        self._thread.start()
+        self._log = KafkaLog(kafka, client_id="tocsin-worker")
 
     def publish(self, partition: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
-        """Done when the broker has confirmed them all; fails with `KafkaException` otherwise."""
-        pending = _Pending(self._loop.create_future(), len(outputs))
+        """Done when the broker has confirmed them all; fails with `AppendError` otherwise."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        left = len(outputs)
 
-        def on_delivery(error: KafkaError | None, _: Message) -> None:
-            pending.error = pending.error or error
-            pending.left -= 1
-            if not pending.left:
-                self._finished.append(pending)
+        def confirmed(error: AppendError | None) -> None:
+            nonlocal left
+            left -= 1
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            elif not left:
+                future.set_result(None)
 
         for output in outputs:
-            self._produce(partition, output, on_delivery)
-        return pending.future
+            headers = ((HEADER_HEARD, repr(output.heard)),)
+            self._log.append(
+                output.topic,
+                output.value,
+                headers,
+                confirmed,
+                key=output.key,
+                partition=partition,
+            )
+        return future
 
-    def _produce(self, partition: int, output: Output, on_delivery: object) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    output.topic,
-                    output.value,
-                    key=output.key,
-                    partition=partition,
-                    headers={HEADER_HEARD: repr(output.heard).encode()},
-                    on_delivery=on_delivery,  # type: ignore[arg-type]
-                )
-            except BufferError:  # the queue is full: let the polling thread make room
-                self._producer.flush(0.1)
-            else:
-                return
-
-    def _poll(self) -> None:
-        while not self._stop.is_set():
-            self._producer.poll(0.05)
-            finished = [self._finished.popleft() for _ in range(len(self._finished))]
-            if finished:
-                self._loop.call_soon_threadsafe(_settle, finished)
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wait a little for what is on its way; the outbox keeps the rest."""
-        self._producer.flush(5.0)
-        self._stop.set()
-        self._thread.join(2.0)
-
-
-def _settle(finished: list[_Pending]) -> None:
-    for pending in finished:
-        if pending.future.done():
-            continue
-        if pending.error is None:
-            pending.future.set_result(None)
-        else:
-            pending.future.set_exception(KafkaException(pending.error))
+        await self._log.flush(5.0)
+        await self._log.close()
 
 
 class KafkaFactsLog:

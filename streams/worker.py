@@ -146,9 +146,9 @@ class Worker:
         await self._publisher.publish(-1, [output])
         metrics.counter("tocsin_quarantined").add(1, {"reason": Reason.BAD_FACTS})
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go."""
-        self._publisher.close()
+        await self._publisher.close()
         self._hops.close()
 
 
@@ -261,5 +261,5 @@ async def run(
         stopping.cancel()
         ended.cancel()
         await app.stop()
-        worker.close()
+        await worker.close()
         await redis.aclose()

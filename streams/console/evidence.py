@@ -104,8 +104,9 @@ def _feature(c: Contribution, modality: str, shown: float) -> Line:
 
 
 def reasons(score: Score, most: int = 3) -> list[Contribution]:
-    """The features of any modality that weigh most, either way."""
+    """The features of any modality that raise the risk most; those that lower it when none does."""
     every = [c for e in score.evidence for c in e.top if c.feature != REST]
+    every = [c for c in every if c.contribution > 0] or every
     return sorted(every, key=lambda c: (-abs(c.contribution), c.feature))[:most]
 
 

@@ -78,7 +78,7 @@ def why_unused(record: PatientRecord, o: Observation, used: set[int]) -> str | N
     if o.value is None:
         return "came without a value"
     if id(o) not in used:
-        return "replaced by a corrected time"
+        return None  # a later version of the same result counts
     return _rejection(record, o)
 
 

@@ -79,10 +79,16 @@ def test_a_rest_is_named_only_when_there_is_one() -> None:
     assert [(line.kind, line.shown) for line in lines(part)][-2] == (Kind.REST, 0.4)
 
 
-def test_reasons_are_those_that_weigh_most_either_way() -> None:
-    """Across modalities, by size."""
+def test_reasons_are_those_that_raise_the_risk_most() -> None:
+    """Across modalities, by size: what lowers it is no reason for an alert."""
     score = score_of(0, [(1.0, [0.1, -0.7]), (0.2, [0.5, 0.05])])
-    assert [c.contribution for c in reasons(score)] == [-0.7, 0.5, 0.1]
+    assert [c.contribution for c in reasons(score)] == [0.5, 0.1, 0.05]
+
+
+def test_where_nothing_raises_the_risk_the_reasons_are_those_that_lower_it() -> None:
+    """So that a low score is explained as well."""
+    score = score_of(0, [(-1.0, [-0.1, -0.7])])
+    assert [c.contribution for c in reasons(score)] == [-0.7, -0.1]
 
 
 def test_what_the_model_leaves_over_is_no_reason() -> None:
