@@ -23,7 +23,6 @@ __all__ = ["Answer", "MllpClient", "MllpUnreachableError", "Statistics"]
 _LATENCIES_KEPT = 100_000
 _LONGEST_ANSWER = 1_000_000
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_CLOSING_S = 0.01
 _SETTLED_S = 1.0  # a connection that lasted this long, or brought an answer, ends an outage
 
 
@@ -209,10 +208,8 @@ class MllpClient:
             _, link = await loop.create_connection(
                 lambda: _Link(self._received), self._host, self._port, ssl=self._tls
             )
-        except ssl.SSLError:  # certificates do not mend themselves
-            # asyncio closes the socket in a later turn of the loop, which may end with this error.
-            await asyncio.sleep(_CLOSING_S)
-            raise
+        except ssl.SSLError:
+            raise  # certificates do not mend themselves
         except OSError:
             return None
         return link
