@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
@@ -23,6 +24,7 @@ __all__ = ["Answer", "MllpClient", "MllpUnreachableError", "Statistics"]
 _LATENCIES_KEPT = 100_000
 _LONGEST_ANSWER = 1_000_000
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_GOODBYE_S = 1.0
 _SETTLED_S = 1.0  # a connection that lasted this long, or brought an answer, ends an outage
 
 
@@ -127,9 +129,14 @@ class MllpClient:
     async def close(self) -> None:
         """Close the connection; what is still unanswered is cancelled."""
         keeper, self._keeper = self._keeper, None
+        link = self._link
         if keeper is not None:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+        if link is not None:  # TLS says goodbye; a peer that does not answer is not waited for long
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await link.lost.wait()
         for pending in self._waiting.in_order():
             pending.future.cancel()
 

@@ -145,8 +145,17 @@ def test_tls(tmp_path: Path) -> None:
         # In a process of its own: asyncio leaves the transport of a failed handshake to the
         # collector, which would complain in whatever test comes next.
         result = subprocess.run(
-            [sys.executable, "-m", "streams.cli", "send", str(file), "--to", address]
-            + ["--tls-ca", str(stranger)],
+            [
+                sys.executable,
+                "-m",
+                "streams.cli",
+                "send",
+                str(file),
+                "--to",
+                address,
+                "--tls-ca",
+                str(stranger),
+            ],
             capture_output=True,
             text=True,
             check=False,
