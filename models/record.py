@@ -277,6 +277,24 @@ class PatientRecord:
                     found = max(found, series[at - 1].time)
         return found
 
+    def next_observation(self, codes: Iterable[str], after: float) -> float | None:
+        """The first time of observation after a time; None in the usual case that there is none."""
+        found: float | None = None
+        for code in codes:
+            series = self.series(code) if code in self._bases_of_code else ()
+            if series and series[-1].time > after:
+                time = series[bisect_right(series, after, key=_time)].time
+                found = time if found is None else min(found, time)
+        return found
+
+    def next_event(self, after: float) -> float | None:
+        """The first admission, transfer, discharge or death after a time; None: none is known."""
+        times = [e.time for e in self._events() if not e.removed and e.time > after]
+        died = self.person(PersonDetail.DIED_AT)
+        if isinstance(died, int | float) and died > after:
+            times.append(float(died))
+        return min(times, default=None)
+
     def _view(self, code: str) -> list[Observation]:
         """One code's results without those removed, withdrawn or replaced."""
         bases = self._bases_of_code.get(code, set())

@@ -30,16 +30,19 @@ class Published(msgspec.Struct):
     state: AlertState
     severity: Severity
     since: float
+    stay: str  # the stay that the episode belongs to
 
 
 class RiskState(msgspec.Struct):
     """What a worker remembers of one risk of one patient."""
 
     stay: str = ""  # which stay the steps belong to
+    start: float | None = None  # when it began
     steps: list[tuple[float, int]] = []  # (time, level) at each change of level, ascending
     published: list[Published] = []  # newest last; only the last can be open
-    walked: float = float("-inf")  # the patient's time up to which the steps are known
-    plotted: float = float("-inf")  # time of the newest point of the trend
+    # Never an infinity: JSON has none.
+    walked: float | None = None  # the patient's time up to which the steps are known
+    plotted: float | None = None  # time of the newest point of the trend
 
 
 class Wanted(NamedTuple):
@@ -66,10 +69,8 @@ def next_level(level: int, probability: float, rule: AlertRule) -> int:
     return level if level and probability >= rule.clear else QUIET
 
 
-def rewind(state: RiskState, stay: str, since: float) -> int:
-    """Forget the steps from `since` on (all of them in a new stay); returns the level before."""
-    if state.stay != stay:
-        state.stay, state.steps = stay, []
+def rewind(state: RiskState, since: float) -> int:
+    """Forget the steps from `since` on; returns the level before."""
     while state.steps and state.steps[-1][0] >= since:
         state.steps.pop()
     return state.steps[-1][1] if state.steps else QUIET
@@ -102,22 +103,17 @@ def walk(
     return level
 
 
-def wanted(state: RiskState, level: int, now: float) -> Wanted | None:
-    """The alert that the steps, and the level at `now`, call for."""
+def wanted(state: RiskState) -> Wanted | None:
+    """The alert that the steps call for: the last episode, when it has not ended."""
+    onset, level = 0.0, QUIET
+    for time, reached in state.steps:
+        if level == QUIET:
+            onset = time
+        level = reached
     if level == QUIET:
         return None
-    onset, number = now, 1
-    last = QUIET
-    for time, reached in state.steps:
-        if last == QUIET and reached:
-            onset, number = time, number + 1
-        last = reached
-    if last != QUIET:
-        number -= 1
-    else:
-        onset = now
     severity = Severity.CRITICAL if level == CRITICAL else Severity.WARNING
-    return Wanted(f"{state.stay or 'unknown'}-{number}", onset, severity)
+    return Wanted(f"{state.stay}-{episodes(state)}", onset, severity)
 
 
 def episodes(state: RiskState) -> int:
@@ -137,7 +133,7 @@ def alert_id(patient: str, risk: str, episode: str) -> str:
 class Situation(NamedTuple):
     """What ends alerts whatever the score says."""
 
-    presence: Presence
+    presence: Presence  # in the stay that the open alert belongs to
     abstained: str | None
 
 
@@ -205,6 +201,7 @@ def _tell(
         state=to,
         severity=want.severity if want else last.severity,
         since=want.since if want else last.since,
+        stay=last.stay,
     )
     state.published[state.published.index(last)] = new
     return Announcement(new, reason)
@@ -220,6 +217,7 @@ def _open(patient: str, risk: str, state: RiskState, want: Wanted) -> Announceme
         state=AlertState.FIRING,
         severity=want.severity,
         since=want.since,
+        stay=state.stay,
     )
     if before is not None:
         state.published.remove(before)

@@ -32,7 +32,11 @@ def to_fields(touched: Touched, scores: list[Score]) -> Fields:
     """The fields that one record changed."""
     state = touched.state
     remembered = Remembered(
-        clock=state.record.clock, heard=state.heard, trace=state.trace, risks=state.risks
+        clock=state.record.clock,
+        ahead=state.ahead,
+        ticked=state.ticked,
+        trace=state.trace,
+        risks=state.risks,
     )
     fields: Fields = {keys.STATE_FIELD: _json.encode(remembered)}
     for slot in touched.slots:
@@ -52,7 +56,7 @@ def to_state(fields: Fields) -> PatientState:
         return state
     remembered = _remembered.decode(raw)
     state.record.clock = remembered.clock
-    state.heard, state.trace = remembered.heard, remembered.trace
+    state.ahead, state.ticked, state.trace = remembered.ahead, remembered.ticked, remembered.trace
     state.risks = remembered.risks
     state.trends = to_trends(fields)
     return state
@@ -93,7 +97,7 @@ def to_trends(fields: Fields) -> dict[str, list[tuple[float, float]]]:
 def to_summary(patient: str, state: PatientState, effects: Effects) -> bytes:
     """What a list shows of a patient after this record."""
     scores = {s.risk: s for s in effects.scores if s.patient == patient}
-    as_of = state.record.clock
+    as_of = state.now()
     stay = state.record.stay(as_of) if as_of > EVER else None
     summary = Summary(
         patient=patient,

@@ -13,8 +13,8 @@ import msgspec
 
 from connectors.clock import iso
 from connectors.contract import Alert, AlertState, LogPosition, Score, Threshold
-from connectors.facts import AnyFact, FactRecord, Tick
-from models.record import EVER, PatientRecord, Presence
+from connectors.facts import AnyFact, FactRecord
+from models.record import EVER, PatientRecord, Presence, Stay
 from models.risk import Assessment, RiskModel
 from streams import alerting
 from streams.alerting import Announcement, RiskState, Situation
@@ -28,18 +28,23 @@ class PatientState:
     """What a worker knows of one patient."""
 
     record: PatientRecord = field(default_factory=PatientRecord)
-    heard: float = 0.0  # Tocsin's clock at the newest message
+    ahead: float | None = None  # most that a sender's clock was ahead of ours, seconds
+    ticked: float | None = None  # the patient's time that a tick brought: it never goes back
     trace: str = ""
     risks: dict[str, RiskState] = field(default_factory=dict)
     trends: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # as_of, log-odds
 
-    def now(self, tick: float) -> float:
-        """The patient's time at a tick: the sender's clock, plus what has passed since by ours."""
-        return self.record.clock + max(0.0, tick - self.heard)
+    def now(self) -> float:
+        """The patient's time: the newest message's, or what a tick has brought since."""
+        return self.record.clock if self.ticked is None else max(self.record.clock, self.ticked)
+
+    def at_tick(self, tick: float) -> float:
+        """The patient's time at a tick: as far ahead of our clock as its newest sender was."""
+        return max(self.now(), tick + (self.ahead or 0.0))
 
     def due(self, at: float) -> float:
         """The tick at which the patient's time reaches `at`."""
-        return self.heard + max(0.0, at - self.record.clock)
+        return at - (self.ahead or 0.0)
 
 
 @dataclass(slots=True)
@@ -91,34 +96,31 @@ class Engine:
             _fold(touched, message.facts, message.sent, message.heard, message.trace)
         if record.tick is not None:
             for patient in expired:
-                effects.touched.setdefault(patient, Touched(patients[patient]))
+                touched = effects.touched.setdefault(patient, Touched(patients[patient]))
+                touched.state.ticked = touched.state.at_tick(record.tick.at)
         for model in self.models:
-            self._score(model, effects, log, record.tick)
+            self._score(model, effects, log)
         for patient, touched in effects.touched.items():
             effects.due[patient] = self._due(touched.state)
         return effects
 
-    def _score(
-        self, model: RiskModel, effects: Effects, log: LogPosition, tick: Tick | None
-    ) -> None:
+    def _score(self, model: RiskModel, effects: Effects, log: LogPosition) -> None:
         """One score, and what it means for alerts, for each touched patient."""
         patients = list(effects.touched.items())
-        nows = [_now(touched, tick) for _, touched in patients]
+        nows = [touched.state.now() for _, touched in patients]
         answers = model.assess(
             [(touched.state.record, now) for (_, touched), now in zip(patients, nows, strict=True)]
         )
-        levels = self._trajectories(model, [t for _, t in patients], nows)
-        for (patient, touched), answer, level in zip(patients, answers, levels, strict=True):
+        self._walk(model, [t for _, t in patients], nows)
+        for (patient, touched), answer in zip(patients, answers, strict=True):
             score = _to_score(patient, model, answer, touched, log)
             effects.scores.append(score)
             _extend_trend(model.risk, touched, answer)
-            for told in _decide(patient, model, touched.state, answer, level):
+            for told in _decide(patient, model, touched.state, answer):
                 effects.alerts.append(_to_alert(model, touched.state, told, score))
 
-    def _trajectories(
-        self, model: RiskModel, touched: Sequence[Touched], nows: Sequence[float]
-    ) -> list[int]:
-        """The level of each patient's rule after its newest observation, all in one batch."""
+    def _walk(self, model: RiskModel, touched: Sequence[Touched], nows: Sequence[float]) -> None:
+        """Bring each patient's steps up to its newest observation, all in one batch."""
         plans: list[tuple[int, float, list[float]]] = []
         batch: list[tuple[PatientRecord, float]] = []
         for one, now in zip(touched, nows, strict=True):
@@ -126,24 +128,30 @@ class Engine:
             plans.append(plan)
             batch += [(one.state.record, time) for time in plan[2]]
         scored = iter(model.log_odds(batch) if batch else ())
-        levels = []
         for one, (level, before, times) in zip(touched, plans, strict=True):
             points = [(time, _probability(next(scored))) for time in times]
             state = one.state.risks[model.risk]
-            levels.append(alerting.walk(state, level, points, before, model.expires_s, model.rule))
-        return levels
+            alerting.walk(state, level, points, before, model.expires_s, model.rule)
 
     def _due(self, state: PatientState) -> float | None:
-        """When an open alert's evidence expires, on the log's clock."""
+        """When something happens without a message, on the log's clock.
+
+        An open alert's evidence expires; what is dated later than the patient's time comes true.
+        """
+        now, record = state.now(), state.record
         due: list[float] = []
         for model in self.models:
+            coming = record.next_observation(model.codes, now)
+            if coming is not None:
+                due.append(coming)
             risk = state.risks.get(model.risk)
-            if not risk or not risk.published or risk.published[-1].state is not AlertState.FIRING:
-                continue
-            newest = state.record.newest(model.codes, math.nextafter(state.record.clock, math.inf))
-            if newest > EVER:
-                due.append(state.due(newest + model.expires_s) + 1.0)
-        return min(due, default=None)
+            if risk and risk.published and risk.published[-1].state is AlertState.FIRING:
+                newest = record.newest(model.codes, math.nextafter(now, math.inf))
+                due.append(newest + model.expires_s + 1.0)
+        coming = record.next_event(now)
+        if coming is not None:
+            due.append(coming)
+        return state.due(min(due)) if due and min(due) > EVER else None
 
 
 def _fold(
@@ -158,15 +166,8 @@ def _fold(
     touched.heard = heard
     if change.since is not None:
         touched.since = change.since if touched.since is None else min(touched.since, change.since)
-    state.heard = max(state.heard, heard)
+    state.ahead = sent - heard if state.ahead is None else max(state.ahead, sent - heard)
     state.trace = trace or state.trace
-
-
-def _now(touched: Touched, tick: Tick | None) -> float:
-    state = touched.state
-    if tick is not None and not touched.heard:
-        return state.now(tick.at)
-    return state.record.clock
 
 
 def _plan(model: RiskModel, touched: Touched, now: float) -> tuple[int, float, list[float]]:
@@ -175,38 +176,56 @@ def _plan(model: RiskModel, touched: Touched, now: float) -> tuple[int, float, l
     record = state.record
     risk = state.risks.setdefault(model.risk, RiskState())
     stay = record.stay(now)
-    name = stay.visit[:12] if stay else ""
-    start = stay.start if stay else EVER
-    if not touched.heard:  # only a tick: nothing new is known
-        return (risk.steps[-1][1] if risk.steps else alerting.QUIET), EVER, []
-    # What changed, and what was known but lay in the future of the patient's clock.
-    since = math.nextafter(risk.walked, math.inf)
+    name, start = _name(stay), stay.start if stay else None
+    since = EVER if risk.walked is None else math.nextafter(risk.walked, math.inf)
     if touched.since is not None:
         since = min(since, touched.since)
-    if risk.stay != name:
+    if (risk.stay, risk.start) != (name, start):
+        risk.stay, risk.start, risk.steps = name, start, []
         since = EVER
+    # What changed, and what was known but lay in the future of the patient's time.
     risk.walked = now
-    level = alerting.rewind(risk, name, since)
-    times = record.times(model.codes, max(since, start), now)
+    level = alerting.rewind(risk, since)
+    times = record.times(model.codes, max(since, EVER if start is None else start), now)
     return level, record.newest(model.codes, since), times
 
 
+def _name(stay: Stay | None) -> str:
+    """The stay in an episode's name."""
+    if stay is None:
+        return "unknown"
+    return stay.visit[:12] or "unnumbered"
+
+
+def _presence(record: PatientRecord, stay: str, now: float) -> Presence:
+    """What became of the stay that an alert belongs to."""
+    current = record.stay(now)
+    if _name(current) == stay or stay == "unknown":
+        return record.presence(now)
+    found = [s for s in record.stays() if _name(s) == stay]
+    if not found:
+        return Presence.CANCELLED
+    # Another stay has taken its place: the patient has left this one, announced or not.
+    return Presence.DISCHARGED
+
+
 def _decide(
-    patient: str, model: RiskModel, state: PatientState, answer: Assessment, level: int
+    patient: str, model: RiskModel, state: PatientState, answer: Assessment
 ) -> list[Announcement]:
+    """Alerts follow the scores at times of observation; between them nothing fires by itself."""
     risk = state.risks[model.risk]
-    want = None
-    if answer.probability is not None:
-        level = alerting.next_level(level, answer.probability, model.rule)
-        want = alerting.wanted(risk, level, answer.as_of)
-    presence = state.record.presence(answer.as_of)
+    want = alerting.wanted(risk) if answer.abstained is None else None
+    open_in = risk.published[-1].stay if risk.published else risk.stay
+    presence = _presence(state.record, open_in, answer.as_of)
     situation = Situation(presence, answer.abstained)
     return alerting.announce(patient, model.risk, risk, want, situation)
 
 
 def _extend_trend(risk: str, touched: Touched, answer: Assessment) -> None:
     state = touched.state.risks[risk]
-    if answer.log_odds is None or answer.as_of < state.plotted + TREND_STEP_S:
+    plotted = state.plotted
+    too_soon = plotted is not None and answer.as_of < plotted + TREND_STEP_S
+    if answer.log_odds is None or too_soon:
         return
     state.plotted = answer.as_of
     trend = touched.state.trends.setdefault(risk, [])
@@ -245,7 +264,7 @@ def _to_score(
 
 def _to_alert(model: RiskModel, state: PatientState, told: Announcement, score: Score) -> Alert:
     published, reason = told
-    stay = state.record.stay(state.record.clock)
+    stay = state.record.stay(state.now())
     return Alert(
         alert_id=published.alert_id,
         revision=published.revision,
@@ -268,11 +287,7 @@ class Remembered(msgspec.Struct, omit_defaults=True):
     """A patient's state beside the facts and the trends, as the store keeps it."""
 
     clock: float
-    heard: float
+    ahead: float | None = None
+    ticked: float | None = None
     trace: str = ""
     risks: dict[str, RiskState] = {}
-
-
-def is_present(state: PatientState) -> bool:
-    """Is the patient, as far as is known, in the hospital?"""
-    return state.record.presence(state.record.clock) in (Presence.PRESENT, Presence.UNKNOWN)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors import contract, facts, topics
 from connectors.contract import AlertState
-from connectors.facts import FactRecord, Tick
+from connectors.facts import FactRecord, MessageFacts, Tick
 from streams.engine import Engine
 from streams.partition import Output, PartitionOwner
 from streams.store import FencedError, MemoryStore
-from tests.unit.streams.timeline import START, HeartRateRisk, admitted, heart_rate
+from tests.unit.streams.timeline import (
+    ANY_MESSAGE,
+    START,
+    HeartRateRisk,
+    admitted,
+    discharged,
+    heart_rate,
+)
 
 
 class ListLog:
@@ -190,3 +201,80 @@ async def test_expired_evidence_ends_an_alert_on_a_tick() -> None:
         (AlertState.RESOLVED, "data_expired"),
     ]
     assert store.dues[0] == {}
+
+
+async def story(records: list[FactRecord], cached: int = 1) -> list[tuple[str, str]]:
+    """What is told, with a worker that restarts after every record."""
+    store, told, log = MemoryStore(), Told(), ListLog(records)
+    for offset in range(len(log.raw)):
+        await play(store, told, log, [offset], cached)
+    return [(str(a.state), str(a.reason)) for a in told.alerts()]
+
+
+async def test_a_patient_without_a_score_yet_survives_a_restart() -> None:
+    """An admission alone, then a restart, then the first observation."""
+    records = [FactRecord(messages=[admitted(0)]), FactRecord(messages=[heart_rate(5, 120.0)])]
+    assert await story(records) == [("firing", "above_threshold")]
+
+
+async def test_a_repeated_message_does_not_wake_an_expired_alert() -> None:
+    """The patient's time does not go back behind what a tick has brought."""
+    first = heart_rate(1, 120.0)
+    again = msgspec.structs.replace(first, heard=START + 36_000.0)
+    records = [
+        FactRecord(messages=[first]),
+        FactRecord(tick=Tick(at=START + 7_200.0)),
+        FactRecord(messages=[again]),
+        FactRecord(tick=Tick(at=START + 40_000.0)),
+    ]
+    assert await story(records) == [("firing", "above_threshold"), ("resolved", "data_expired")]
+
+
+async def test_a_repetition_does_not_keep_old_evidence_fresh() -> None:
+    first = heart_rate(1, 120.0)
+    again = msgspec.structs.replace(first, heard=START + 3_000.0)
+    records = [
+        FactRecord(messages=[first]),
+        FactRecord(messages=[again]),
+        FactRecord(tick=Tick(at=START + 3_800.0)),
+    ]
+    assert (await story(records))[-1] == ("resolved", "data_expired")
+
+
+async def test_a_discharge_dated_a_little_later_than_its_message_comes_true_on_a_tick() -> None:
+    records = [
+        FactRecord(messages=[admitted(0), heart_rate(1, 120.0)]),
+        FactRecord(messages=[discharged(3, sent=2)]),
+        FactRecord(tick=Tick(at=START + 150.0)),
+        FactRecord(tick=Tick(at=START + 200.0)),
+    ]
+    assert await story(records) == [("firing", "above_threshold"), ("resolved", "discharged")]
+
+
+async def test_a_value_dated_a_little_later_than_its_message_is_scored_on_a_tick() -> None:
+    records = [
+        FactRecord(messages=[heart_rate(1, 80.0), heart_rate(3, 120.0, sent=2)]),
+        FactRecord(tick=Tick(at=START + 200.0)),
+    ]
+    assert await story(records) == [("firing", "above_threshold")]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ANY_MESSAGE, min_size=1, max_size=10), st.integers(0, 2**31))
+async def test_restarts_evictions_and_losses_change_no_byte(
+    messages: list[MessageFacts], seed: int
+) -> None:
+    chance = random.Random(seed)
+    records = [FactRecord(messages=[m]) for m in messages]
+    for at in sorted(chance.sample(range(20_000), 3)):
+        records.insert(chance.randrange(len(records) + 1), FactRecord(tick=Tick(at=START + at)))
+    log = ListLog(records)
+    calm, calmly = MemoryStore(), Told()
+    await play(calm, calmly, log, range(len(log.raw)))
+    store, told = MemoryStore(), Told()
+    for offset in range(len(log.raw)):
+        if chance.random() < 0.2:
+            store.empty()
+        await play(store, told, log, [offset], cached=1)
+    assert stored(store) == stored(calm)
+    assert told.alerts() == calmly.alerts()

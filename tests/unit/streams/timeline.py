@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import strategies as st
+
 from connectors.clock import iso
 from connectors.contract import Evidence, Missing
 from connectors.facts import EncounterEvent, MessageFacts, Observation
@@ -81,27 +83,31 @@ def heart_rate(
     return _message(patient, said, [fact], control)
 
 
-def admitted(minute: float, *, cancelled: bool = False, sent: float | None = None) -> MessageFacts:
+def admitted(
+    minute: float, *, cancelled: bool = False, sent: float | None = None, visit: str = "visit"
+) -> MessageFacts:
     """A01, or A11."""
-    return _encounter(minute, EncounterEvent.ADMITTED, cancelled, sent)
+    return _encounter(minute, EncounterEvent.ADMITTED, cancelled, sent, visit)
 
 
 def discharged(
-    minute: float, *, cancelled: bool = False, sent: float | None = None
+    minute: float, *, cancelled: bool = False, sent: float | None = None, visit: str = "visit"
 ) -> MessageFacts:
     """A03, or A13."""
-    return _encounter(minute, EncounterEvent.DISCHARGED, cancelled, sent)
+    return _encounter(minute, EncounterEvent.DISCHARGED, cancelled, sent, visit)
 
 
-def _encounter(minute: float, event: str, cancelled: bool, sent: float | None) -> MessageFacts:
+def _encounter(
+    minute: float, event: str, cancelled: bool, sent: float | None, visit: str
+) -> MessageFacts:
     at = START + minute * MINUTE
     said = at if sent is None else START + sent * MINUTE
-    control = f"{event}-{said}"
+    control = f"{visit}-{event}-{said}"
     fact = EncounterEvent(
-        id=f"visit-{event}",
+        id=f"{visit}-{event}",
         rank=(1, said, int(cancelled), control),
         removed=cancelled,
-        visit="visit",
+        visit=visit,
         event=event,
         time=at,
         patient_class="I",
@@ -122,3 +128,28 @@ def _message(patient: str, sent: float, facts: list, control: str) -> MessageFac
         source="TEST",
         message_type="ORU^R01",
     )
+
+
+# Any message of one patient: values, corrections, removals, admissions and discharges.
+ANY_MESSAGE = (
+    st.builds(
+        heart_rate,
+        st.integers(0, 120).map(float),
+        st.integers(80, 130).map(float),
+        order=st.sampled_from(["", "a", "b", "c"]),
+        status=st.sampled_from("PFFFCDW"),
+        sent=st.integers(0, 150).map(float),
+    )
+    | st.builds(
+        discharged,
+        st.integers(0, 120).map(float),
+        cancelled=st.booleans(),
+        visit=st.sampled_from(["visit", "other", ""]),
+    )
+    | st.builds(
+        admitted,
+        st.integers(0, 60).map(float),
+        cancelled=st.booleans(),
+        visit=st.sampled_from(["visit", "other", ""]),
+    )
+)
