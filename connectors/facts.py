@@ -11,16 +11,19 @@ number or other identifier of a person leaves `tocsin.wire.*` and the vault.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 SCHEMA_VERSION = 1
 
+# UTC epoch seconds within the years 1 to 9999: what can be written as a date.
+Time = Annotated[float, msgspec.Meta(ge=-62_135_596_800.0, lt=253_402_300_800.0)]
+
 # (final, changed_at, correction, control_id), compared from left to right. `final` is 0 for
 # preliminary and 1 for everything that a laboratory or ward stands by (final, corrected, deleted).
 # `changed_at` is when the status changed (OBR-22, else MSH-7). `correction` is 1 for a correction.
-Rank = tuple[int, float, int, str]
+Rank = tuple[int, Time, int, str]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,7 +39,7 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
 
     code: str  # e.g. 8867-4
     system: str  # "LN" for LOINC, otherwise as sent
-    time: float  # when it was true of the patient
+    time: Time  # when it was true of the patient
     status: str  # HL7 table 0085
     name: str = ""
     value: float | str | None = None  # None: not resent (status U) or cannot be obtained (X)
@@ -45,10 +48,10 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
     sub_id: str = ""  # OBX-4
     flag: str = ""  # OBX-8, table 0078
     # OBX-14 where an order number names the result: serial values of one order stay apart by it.
-    serial: float | None = None
+    serial: Time | None = None
     # Set by the fold alone, on serial values: when the first of the versions that this one has
     # displaced was reported (tells a corrected value from one that a correction brought).
-    first: float | None = None
+    first: Time | None = None
 
 
 class EncounterEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="encounter"):
@@ -60,7 +63,7 @@ class EncounterEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="e
 
     visit: str  # keyed hash of the visit number; "" when the sender names none
     event: str
-    time: float
+    time: Time
     patient_class: str = ""  # PV1-2, table 0004: I inpatient, E emergency, O outpatient …
     ward: str = ""
     bed: str = ""
@@ -84,21 +87,21 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The facts of one message about one patient, and where they came from."""
 
     patient: str  # keyed pseudonym
-    sent: float  # the sender's clock (MSH-7), else `heard`: drives the patient's clock
-    heard: float  # Tocsin's clock when the message came in
+    sent: Time  # the sender's clock (MSH-7), else `heard`: drives the patient's clock
+    heard: Time  # Tocsin's clock when the message came in
     wire: str  # "topic/partition/offset" of the raw bytes
     facts: list[AnyFact] = []
     source: str = ""
     message_type: str = ""  # "ORU^R01"
     control_id: str = ""
     trace: str = ""  # W3C traceparent of the message
-    sequenced: float = 0.0  # when the sequencer wrote it: a hop time, never an input to a score
+    sequenced: Time = 0.0  # when the sequencer wrote it: a hop time, never an input to a score
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """The clock, written into every partition: the only time that a worker knows."""
 
-    at: float
+    at: Time
 
 
 class FactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,8 +123,11 @@ def encode(record: FactRecord | AnyFact) -> bytes:
 
 
 def decode(raw: bytes) -> FactRecord:
-    """Raises `msgspec.ValidationError` or `msgspec.DecodeError` for bytes outside the contract."""
-    record = _decoder.decode(raw)
+    """Raises `msgspec.MsgspecError` for bytes outside the contract."""
+    try:
+        record = _decoder.decode(raw)
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise msgspec.DecodeError(f"not a record of facts: {type(error).__name__}") from None
     if record.v != SCHEMA_VERSION:
         raise msgspec.ValidationError(f"facts schema version {record.v}, expected {SCHEMA_VERSION}")
     return record

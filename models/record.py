@@ -302,7 +302,7 @@ class PatientRecord:
         replaced = {base for name in names for base in self._replaced(name)}
         found = (self._effective(base) for base in bases if base not in replaced)
         counted = [o for o in found if o and not o.removed and o.value is not None]
-        counted.sort(key=lambda o: (o.time, o.id))
+        counted.sort(key=lambda o: (o.time, base_of(o)))
         return counted
 
     def _group(self, name: str) -> set[str]:

@@ -85,9 +85,8 @@ class PartitionOwner:
             await self._publish(offset, [Output(*o) for o in _outputs.decode(packed)])
         self.lease.outbox.clear()
 
-    async def handle(self, offset: int, raw: bytes) -> Applied:
-        """Apply the record at `offset`. Raises `msgspec.MsgspecError` outside the contract."""
-        record = facts.decode(raw)
+    async def handle(self, offset: int, record: FactRecord) -> Applied:
+        """Apply the record at `offset`. Raises `FencedError` when the partition was taken over."""
         if offset <= self.lease.offset:
             return Applied(record, None, _done())
         for _ in range(3):
@@ -100,10 +99,6 @@ class PartitionOwner:
             else:
                 return Applied(record, effects, self._publish(offset, outputs))
         raise RuntimeError(f"the store of partition {self.lease.partition} does not keep its data")
-
-    async def skip(self, offset: int) -> None:
-        """Pass over a record that cannot be read: it changes nothing."""
-        await self.handle(offset, facts.encode(FactRecord()))
 
     async def _start_over(self) -> None:
         """The store lost data under our feet: go on from where it stands now."""

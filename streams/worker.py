@@ -18,7 +18,8 @@ import faust
 import msgspec
 from redis.asyncio import Redis
 
-from connectors import contract, metrics, topics
+from connectors import contract, facts, metrics, topics
+from connectors.facts import FactRecord
 from connectors.quarantine import Reason, quarantined
 from connectors.settings import KafkaSettings
 from models.risk import RiskModel
@@ -27,7 +28,7 @@ from streams.engine import Effects, Engine
 from streams.partition import Applied, Output, PartitionOwner
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.settings import Settings
-from streams.store import RedisStore
+from streams.store import FencedError, RedisStore
 
 log = logging.getLogger("tocsin.worker")
 
@@ -47,11 +48,17 @@ class Worker:
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
         self._owners: dict[int, PartitionOwner] = {}
+        self._assigned: set[int] = set()
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def on_revoked(self, partitions: set[int]) -> None:
+    def on_assigned(self, partitions: set[int]) -> None:
+        """These are ours now."""
+        self._assigned = set(partitions)
+
+    def on_revoked(self, partitions: set[int]) -> None:
         """These belong to others now."""
+        self._assigned -= partitions
         for partition in partitions:
             self._owners.pop(partition, None)
 
@@ -60,20 +67,35 @@ class Worker:
         message = event.message
         read, started = time.time(), time.perf_counter()
         await self._in_flight.acquire()
-        owner = await self._owner(message.partition)
-        try:
-            applied = await owner.handle(message.offset, message.value)
-        except msgspec.MsgspecError as error:
-            await self._set_aside(message, error)
-            await owner.skip(message.offset)
+        applied = await self._handle(message)
+        if applied is None:  # whoever has the partition now gets the record again
             self._in_flight.release()
-            event.ack()
             return
         stored = time.time()
         metrics.histogram("tocsin_worker_record_seconds").record(time.perf_counter() - started)
         applied.confirmed.add_done_callback(
             lambda future: self._on_confirmed(event, applied, future, read, stored)
         )
+
+    async def _handle(self, message: Any) -> Applied | None:
+        """None when the partition is not ours any more: no lease may be taken for it then."""
+        partition, raw = message.partition, message.value or b""
+        if partition not in self._assigned:
+            return None
+        try:
+            owner = await self._owner(partition)
+            try:
+                record = facts.decode(raw)
+            except msgspec.MsgspecError:
+                await self._set_aside(message)
+                record = FactRecord()  # changes nothing, and the log goes on behind it
+            return await owner.handle(message.offset, record)
+        except FencedError:
+            log.warning("partition %d was taken over by another worker", partition)
+            metrics.counter("tocsin_worker_fenced").add(1)
+            self._owners.pop(partition, None)
+            self._assigned.discard(partition)
+            return None
 
     async def _owner(self, partition: int) -> PartitionOwner:
         owner = self._owners.get(partition)
@@ -133,7 +155,7 @@ class Worker:
                 alerts=raised.get(message.patient, 0),
             )
 
-    async def _set_aside(self, message: Any, error: msgspec.MsgspecError) -> None:
+    async def _set_aside(self, message: Any) -> None:
         record = quarantined(
             Reason.BAD_FACTS,
             "a record of tocsin.facts does not keep to its schema",
@@ -238,13 +260,17 @@ async def run(
                 worker.fail(error)
                 await asyncio.Event().wait()
 
+    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        worker.on_assigned({p.partition for p in partitions})
+
     async def revoked(_: Any, partitions: Any, **__: Any) -> None:
-        await worker.on_revoked({p.partition for p in partitions})
+        worker.on_revoked({p.partition for p in partitions})
 
     async def balanced(_: Any, **__: Any) -> None:
         on_ready()
 
     app.agent(facts_topic, name="facts")(fold)
+    app.on_partitions_assigned.connect(assigned)
     app.on_partitions_revoked.connect(revoked)
     app.on_rebalance_complete.connect(balanced)
     await app.start()

@@ -73,6 +73,9 @@ class Header(NamedTuple):
         return code in ("ACK", "MCF") or event == "ACK"
 
 
+_LONGEST_PART = 4  # digits of a part of a version: int() refuses very long numbers
+
+
 # A feed sends a handful of types, versions and delimiters over and over.
 @lru_cache(512)
 def _code_and_event(message_type: str, component: str) -> tuple[str, str]:
@@ -83,7 +86,8 @@ def _code_and_event(message_type: str, component: str) -> tuple[str, str]:
 @lru_cache(64)
 def _version_number(version: str, component: str) -> tuple[int, ...]:
     parts = version.split(component, 1)[0].strip().split(".")
-    return tuple(int(p) for p in parts) if all(p.isdecimal() for p in parts) else ()
+    usable = all(p.isdecimal() and len(p) <= _LONGEST_PART for p in parts)
+    return tuple(int(p) for p in parts) if usable else ()
 
 
 class HeaderError(Exception):

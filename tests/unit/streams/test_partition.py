@@ -86,7 +86,7 @@ async def play(
 ) -> None:
     one = await owner(store, told, log, cached)
     for offset in offsets:
-        await one.handle(offset, log.raw[offset])
+        await one.handle(offset, facts.decode(log.raw[offset]))
         await asyncio.sleep(0)
 
 
@@ -134,7 +134,7 @@ async def test_a_crash_between_store_and_broker_loses_no_alert(cut: int) -> None
     one = await owner(store, told, log)
     for offset in range(cut):
         told.away = offset == cut - 1  # the last is applied and stored, never published
-        await one.handle(offset, log.raw[offset])
+        await one.handle(offset, facts.decode(log.raw[offset]))
         await asyncio.sleep(0)
     told.away = False
     await play(store, told, log, range(cut, len(RECORDS)))
@@ -150,7 +150,7 @@ async def test_an_emptied_store_is_rebuilt_to_the_same_bytes(cut: int) -> None:
     for offset, raw in enumerate(log.raw):
         if offset == cut:
             store.empty()
-        await one.handle(offset, raw)
+        await one.handle(offset, facts.decode(raw))
         await asyncio.sleep(0)
     assert stored(store) == stored(expected)
     assert told.outputs == told_once.outputs
@@ -169,11 +169,11 @@ async def test_an_emptied_store_is_rebuilt_after_a_restart() -> None:
 async def test_what_is_being_told_while_the_store_is_lost_stays_in_the_outbox() -> None:
     store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
     one = await owner(store, told, log)
-    await one.handle(0, log.raw[0])
+    await one.handle(0, RECORDS[0])
     told.away = True
-    await one.handle(1, log.raw[1])  # on its way, not confirmed
+    await one.handle(1, RECORDS[1])  # on its way, not confirmed
     store.empty()
-    await one.handle(2, log.raw[2])
+    await one.handle(2, RECORDS[2])
     told.away = False
     await owner(store, told, log)  # the process died; its successor publishes the outbox
     assert told.alerts()[0].reason == "above_threshold"
@@ -182,12 +182,12 @@ async def test_what_is_being_told_while_the_store_is_lost_stays_in_the_outbox() 
 async def test_a_zombie_cannot_write() -> None:
     store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
     zombie = await owner(store, told, log)
-    await zombie.handle(0, log.raw[0])
+    await zombie.handle(0, RECORDS[0])
     successor = await owner(store, told, log)
-    await successor.handle(1, log.raw[1])
+    await successor.handle(1, RECORDS[1])
     before = stored(store)
     with pytest.raises(FencedError):
-        await zombie.handle(1, log.raw[1])
+        await zombie.handle(1, RECORDS[1])
     assert stored(store) == before
 
 
