@@ -117,8 +117,8 @@ _decoder = msgspec.json.Decoder(FactRecord)
 _fact_decoder: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact)
 
 
-def encode(record: FactRecord | AnyFact) -> bytes:
-    """A record, or a single fact, as JSON bytes: equal values give equal bytes."""
+def encode(record: FactRecord | MessageFacts | AnyFact) -> bytes:
+    """A record, or a part of one, as JSON bytes: equal values give equal bytes."""
     return _encoder.encode(record)
 
 

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
     # Further down
+    OVERSIZED_FACTS = "oversized_facts"  # the facts of one message do not fit a record of the log
     BAD_FACTS = "bad_facts"  # a record of `tocsin.facts` outside the contract
 
 

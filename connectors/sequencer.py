@@ -15,13 +15,25 @@ from typing import NamedTuple
 from connectors import contract, facts, topics
 from connectors.clock import Clock
 from connectors.facts import FactRecord, MessageFacts
-from connectors.hl7.interpret import Interpretation, Profile, interpret
+from connectors.hl7.interpret import Interpretation, Issue, Profile, interpret
 from connectors.identity import Identity, IdentityKey
 from connectors.quarantine import Reason, quarantined
 from connectors.trace import new_traceparent
 
 MOST_ISSUES = 100  # quarantine records of one message
-MOST_FACTS = 2_000  # facts of one message in one record: a larger message is written in parts
+MOST_FACTS = 500  # facts of one message in one record: a larger message is written in parts
+MOST_BYTES = 500_000  # of a record, where the messages in it are not larger by themselves
+LARGEST = 900_000  # bytes of one message's facts: what a broker takes without being configured
+LONGEST_NAME = 200  # characters of a source, a control id, a message type
+
+
+_CENTURY = 946_684_800.0  # 2000-01-01
+_AHEAD_S = 60.0
+
+
+class _Sized(NamedTuple):
+    size: int  # bytes when encoded
+    message: MessageFacts
 
 
 class WireMessage(NamedTuple):
@@ -66,7 +78,7 @@ class Sequencer:
     def sequence(self, batch: Iterable[WireMessage]) -> Sequenced:
         """Map a batch. Never raises for any bytes."""
         out = Sequenced()
-        pending: dict[int, list[MessageFacts]] = {}
+        pending: dict[int, list[_Sized]] = {}
         for message in batch:
             read = interpret(message.raw, message.heard, self._key, self._profile)
             outcome = (read.outcome, read.reason)
@@ -75,12 +87,27 @@ class Sequencer:
             if read.identity is not None and read.pseudonym:
                 out.identities[read.pseudonym] = read.identity
             if read.facts:
-                out.facts += len(read.facts)
-                partition = topics.partition_of(read.pseudonym, self._partitions)
-                pending.setdefault(partition, []).extend(self._to_messages(message, read))
+                self._take(out, pending, message, read)
         for partition, messages in pending.items():
             out.records[partition] = list(self._to_records(messages))
         return out
+
+    def _take(
+        self,
+        out: Sequenced,
+        pending: dict[int, list[_Sized]],
+        message: WireMessage,
+        read: Interpretation,
+    ) -> None:
+        """The message's facts, unless they do not fit a record even by themselves."""
+        parts = [_Sized(len(facts.encode(p)), p) for p in self._to_messages(message, read)]
+        if any(part.size > LARGEST for part in parts):
+            issue = Issue(Reason.OVERSIZED_FACTS, "its facts do not fit a record", "")
+            self._quarantine(out, message, read, issue)
+            return
+        out.facts += len(read.facts)
+        partition = topics.partition_of(read.pseudonym, self._partitions)
+        pending.setdefault(partition, []).extend(parts)
 
     def tick(self) -> FactRecord:
         """The clock, for every partition."""
@@ -96,47 +123,50 @@ class Sequencer:
                 heard=message.heard,
                 wire=message.position,
                 facts=read.facts[start : start + MOST_FACTS],
-                source=message.source or read.source,
+                source=(message.source or read.source)[:LONGEST_NAME],
                 message_type=read.message_type,
                 control_id=read.control_id,
                 trace=trace,
                 sequenced=now,
             )
 
-    def _to_records(self, messages: list[MessageFacts]) -> Iterator[FactRecord]:
+    def _to_records(self, parts: list[_Sized]) -> Iterator[FactRecord]:
         chunk: list[MessageFacts] = []
         size = 0
-        for message in messages:
-            if chunk and (
-                len(chunk) >= self._record_messages or size + len(message.facts) > MOST_FACTS
-            ):
+        for part in parts:
+            if chunk and (len(chunk) >= self._record_messages or size + part.size > MOST_BYTES):
                 yield FactRecord(messages=chunk)
                 chunk, size = [], 0
-            chunk.append(message)
-            size += len(message.facts)
+            chunk.append(part.message)
+            size += part.size
         if chunk:
             yield FactRecord(messages=chunk)
 
     def _set_aside(self, out: Sequenced, message: WireMessage, read: Interpretation) -> None:
         """One quarantine record for each thing that was not understood."""
         for issue in read.issues[:MOST_ISSUES]:
-            record = quarantined(
-                issue.reason,
-                issue.detail,
-                raw=message.raw,
-                received_at=message.heard,
-                source=message.source or read.source,
-                wire=message.position,
-                location=issue.location,
-                message_type=read.message_type,
-                control_id=read.control_id,
-                partial=read.outcome != "quarantine",
-                trace=message.trace,
-            )
-            out.quarantine.append((record.id, contract.encode(record)))
-            out.reasons[record.reason] = out.reasons.get(record.reason, 0) + 1
+            self._quarantine(out, message, read, issue)
         if read.outcome == "quarantine" and not read.issues:
             raise AssertionError(f"quarantine without an issue: {Reason(read.reason)}")
+
+    def _quarantine(
+        self, out: Sequenced, message: WireMessage, read: Interpretation, issue: Issue
+    ) -> None:
+        record = quarantined(
+            issue.reason,
+            issue.detail,
+            raw=message.raw,
+            received_at=message.heard,
+            source=(message.source or read.source)[:LONGEST_NAME],
+            wire=message.position,
+            location=issue.location,
+            message_type=read.message_type[:LONGEST_NAME],
+            control_id=read.control_id[:LONGEST_NAME],
+            partial=read.outcome != "quarantine",
+            trace=message.trace,
+        )
+        out.quarantine.append((record.id, contract.encode(record)))
+        out.reasons[record.reason] = out.reasons.get(record.reason, 0) + 1
 
 
 def headers_of(pairs: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:
@@ -151,9 +181,15 @@ def headers_of(pairs: Iterable[tuple[str, bytes | None]] | None) -> dict[str, st
 
 
 def to_heard(headers: dict[str, str], timestamp_s: float, now: float) -> float:
-    """When Tocsin heard a message: the header, else the record's timestamp, else now."""
+    """When Tocsin heard a message: the header, else the record's timestamp, else now.
+
+    Whatever lies before this century, or ahead of the clock, cannot be true and is passed over.
+    """
     try:
-        heard = float(headers[topics.HEADER_RECEIVED_AT])
+        claimed = float(headers[topics.HEADER_RECEIVED_AT])
     except (KeyError, ValueError):
-        heard = timestamp_s
-    return heard if 0.0 < heard <= now + 60.0 else now
+        claimed = timestamp_s
+    for heard in (claimed, timestamp_s):
+        if _CENTURY < heard <= now + _AHEAD_S:
+            return heard
+    return now

@@ -19,12 +19,13 @@ from connectors.hl7.interpret import Profile, interpret
 from connectors.identity import Identity, IdentityKey
 from connectors.sequencer import Sequenced, Sequencer, WireMessage, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
+from connectors.trace import checked
 from connectors.vault import VaultWriter
 
 log = logging.getLogger("tocsin.sequencer")
 
 GROUP = "tocsin-sequencer"
-MAX_RECORD_BYTES = 8_000_000  # facts of a large message are longer than the message
+MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
 _CLOCK_PARTITION = 0  # whoever reads this partition of wire.hl7 also writes the ticks
 
@@ -56,7 +57,6 @@ class SequencerProcess:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 0,
-                "message.max.bytes": MAX_RECORD_BYTES,
                 "message.timeout.ms": 0,  # wait for the broker for ever: nothing is lost meanwhile
                 # No compression: Faust's transport reads lz4 and zstd only with further libraries.
             }
@@ -134,7 +134,7 @@ class SequencerProcess:
             position=f"{message.topic()}/{message.partition()}/{message.offset()}",
             heard=to_heard(headers, message.timestamp()[1] / 1000, now),
             source=headers.get(topics.HEADER_SOURCE, ""),
-            trace=headers.get(topics.HEADER_TRACEPARENT, ""),
+            trace=checked(headers.get(topics.HEADER_TRACEPARENT, "")),
         )
 
     # ── Kafka ───────────────────────────────────────────────────────────────────────────────

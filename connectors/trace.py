@@ -9,6 +9,7 @@ message would raise one.
 from __future__ import annotations
 
 import os
+import re
 
 _SAMPLED = 1
 
@@ -18,6 +19,14 @@ def new_traceparent(ratio: float) -> str:
     trace_id = os.urandom(16)
     sampled = int.from_bytes(trace_id[8:]) < ratio * 2**64
     return f"00-{trace_id.hex()}-{os.urandom(8).hex()}-{int(sampled):02x}"
+
+
+_FORM = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def checked(traceparent: str) -> str:
+    """The traceparent when it is one, else "": a header may hold anything, and names go nowhere."""
+    return traceparent if _FORM.fullmatch(traceparent) else ""
 
 
 def trace_id_of(traceparent: str) -> str:

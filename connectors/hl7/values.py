@@ -15,6 +15,7 @@ from connectors.quarantine import Reason
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _CENSORED: Final = re.compile(r"(<=|>=|<|>)?\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))")
 _LONGEST_NUMBER: Final = 64  # characters: bounds the cache's memory
+_LONGEST_TEXT: Final = 200  # characters of a text that may be a result ("positive", "1+")
 _LONGEST_KIND: Final = 40  # characters: "application/octet-stream"; more is not a kind of data
 
 
@@ -42,7 +43,7 @@ def read(value_type: str, field: str, has_unit: bool, syntax: Syntax) -> Value:
     if reading is Reading.STRUCTURED:
         return _structured(field, syntax)
     if reading is Reading.TEXT:
-        return _text(field, has_unit, syntax)
+        return _kept_short(syntax.first(value_type), _text(field, has_unit, syntax))
     if reading is Reading.CODED:
         return _joined([_coded(r, syntax) for r in syntax.repetitions(field)])
     if reading is Reading.AS_SENT:
@@ -104,6 +105,20 @@ def _one_structured(repetition: str, syntax: Syntax) -> Value:
 
 def _shown(value: Value) -> str:
     return f"{value.comparator}{value.value}"
+
+
+def _kept_short(value_type: str, read: Value) -> Value:
+    """Narrative stays in the wire log: it names people, and no model reads it.
+
+    What facts keep is that there is one, and how long it is. A short text may be a result
+    ("negative", "1+"), whatever its type.
+    """
+    text = read.value
+    if not isinstance(text, str):
+        return read
+    if len(text) > _LONGEST_TEXT:
+        return Value(f"[{value_type}, {len(text)} characters]")
+    return read
 
 
 def _text(field: str, has_unit: bool, syntax: Syntax) -> Value:

@@ -33,6 +33,8 @@ def configuration(topic: str, settings: KafkaSettings) -> dict[str, str]:
         config["cleanup.policy"] = "compact"
     elif topic not in _RECOMPUTABLE:
         config["retention.ms"] = "-1"
+    if topic in _WIRE:  # when Tocsin heard it, whatever an engine's producer thinks
+        config["message.timestamp.type"] = "LogAppendTime"
     return config
 
 

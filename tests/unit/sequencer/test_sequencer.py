@@ -11,6 +11,7 @@ from connectors.hl7 import build
 from connectors.hl7.interpret import Profile
 from connectors.identity import IdentityKey
 from connectors.sequencer import MOST_FACTS, Sequencer, WireMessage, headers_of, to_heard
+from connectors.trace import checked
 
 NOW = 1_767_268_800.0
 PARTITIONS = 4
@@ -94,7 +95,13 @@ def test_the_trace_of_the_socket_is_carried_on_and_one_is_made_where_there_is_no
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("1767268700.5", NOW - 99.5), ("rubbish", NOW - 5), ("nan", NOW), ("9e99", NOW)],
+    [
+        ("1767268700.5", NOW - 99.5),
+        ("rubbish", NOW - 5),
+        ("nan", NOW - 5),
+        ("9e99", NOW - 5),
+        ("1", NOW - 5),
+    ],
 )
 def test_when_a_message_was_heard(header: str, expected: float) -> None:
     """A header that cannot be true does not become a time."""
@@ -106,3 +113,43 @@ def test_headers_that_are_no_text_are_left_out() -> None:
         "source": "LAB",
         "y": "",
     }
+
+
+def test_a_time_that_nobody_can_know_is_now() -> None:
+    assert to_heard({}, 1.0, NOW) == NOW
+
+
+def test_records_are_cut_by_size() -> None:
+    """Fifty large reports for one partition do not become a record that no broker takes."""
+    batch = [wire(vitals("1", [80.0] * 400, str(i)), i) for i in range(50)]
+    records = next(iter(sequencer().sequence(batch).records.values()))
+    assert len(records) > 1
+    assert max(len(facts.encode(r)) for r in records) < 1_000_000
+    assert sum(len(r.messages) for r in records) == 50
+
+
+def test_narrative_stays_in_the_wire_log() -> None:
+    """However long it is, and whoever is named in it."""
+    segments = build.message("ORU^R01", "1", NOW - 60)
+    segments += [build.pid([("1", "HOSP", "MR")]), build.obr(RATE, filler="1", observed=NOW - 60)]
+    letter = "Dear Mrs Miller " + "x" * 600_000
+    segments += [build.obx(("X", "Letter", "L"), letter, type="TX")]
+    segments += [build.obx(("Y", "Note", "L"), letter, set_id=2, type="ST")]
+    out = sequencer().sequence([wire(build.join(segments))])
+    written = b"".join(facts.encode(r) for rs in out.records.values() for r in rs)
+    assert b"Miller" not in written
+    assert b"[TX, 600016 characters]" in written
+    assert b"[ST, 600016 characters]" in written
+
+
+def test_a_message_whose_facts_fit_no_record_goes_to_quarantine() -> None:
+    raw = vitals("1", [80.0]).replace(b"/min", b"u" * 1_000_000)
+    out = sequencer().sequence([wire(raw), wire(vitals("1", [81.0], "2"))])
+    assert [contract.decode_quarantined(v).reason for _, v in out.quarantine] == ["oversized_facts"]
+    assert out.facts == 1
+
+
+def test_a_traceparent_that_is_none_is_not_carried_on() -> None:
+    assert checked("Zzyxname leaks here") == ""
+    assert checked("00-" + "0" * 32 + "-b7ad6b7169203331-01") == ""
+    assert checked("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
