@@ -30,6 +30,19 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     sex: str = ""
 
 
+def merged(old: Identity | None, new: Identity) -> Identity:
+    """What is known of a person after a newer message: an empty field says nothing new."""
+    if old is None:
+        return new
+    return Identity(
+        identifiers=tuple(sorted({*old.identifiers, *new.identifiers})),
+        family=new.family or old.family,
+        given=new.given or old.given,
+        birth_date=new.birth_date or old.birth_date,
+        sex=new.sex or old.sex,
+    )
+
+
 class IdentityKey:
     """Keyed hashes: stable for one installation, meaningless outside it.
 

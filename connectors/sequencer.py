@@ -16,7 +16,7 @@ from connectors import contract, facts, topics
 from connectors.clock import Clock
 from connectors.facts import FactRecord, MessageFacts
 from connectors.hl7.interpret import Interpretation, Issue, Profile, interpret
-from connectors.identity import Identity, IdentityKey
+from connectors.identity import Identity, IdentityKey, merged
 from connectors.quarantine import Reason, quarantined
 from connectors.trace import new_traceparent
 
@@ -85,7 +85,8 @@ class Sequencer:
             out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
             self._set_aside(out, message, read)
             if read.identity is not None and read.pseudonym:
-                out.identities[read.pseudonym] = read.identity
+                known = out.identities.get(read.pseudonym)
+                out.identities[read.pseudonym] = merged(known, read.identity)
             if read.facts:
                 self._take(out, pending, message, read)
         for partition, messages in pending.items():

@@ -16,7 +16,7 @@ from redis import exceptions as redis_errors
 from connectors import facts, metrics, topics
 from connectors.clock import Clock
 from connectors.hl7.interpret import Profile, interpret
-from connectors.identity import Identity, IdentityKey
+from connectors.identity import Identity, IdentityKey, merged
 from connectors.sequencer import Sequenced, Sequencer, WireMessage, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.trace import checked
@@ -197,7 +197,8 @@ class SequencerProcess:
             wire = self._to_wire(message)
             read = interpret(wire.raw, wire.heard, self._key, self._profile)
             if read.identity is not None and read.pseudonym:
-                identities[read.pseudonym] = read.identity
+                known = identities.get(read.pseudonym)
+                identities[read.pseudonym] = merged(known, read.identity)
         self._vault.put_missing(identities)
         self._vault.mark_complete()
         log.info("the identity vault is complete: %d patients", len(identities))

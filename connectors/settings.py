@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class Section(BaseModel):
@@ -107,6 +108,27 @@ class SequencerSettings(Section):
         600.0, ge=0, description="a time further ahead of the clock than this is refused"
     )
 
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is no time zone (e.g. UTC, Europe/Vienna)") from None
+        return name
+
+    @field_validator("charset")
+    @classmethod
+    def _readable_charset(cls, name: str) -> str:
+        ascii_bytes = bytes(range(128))
+        try:
+            fits = not name or ascii_bytes.decode(name) == ascii_bytes.decode("ascii")
+        except (LookupError, UnicodeError):
+            fits = False
+        if not fits or name.replace("-", "_").endswith("_escape"):
+            raise ValueError(f"{name!r} is no charset that extends ASCII (e.g. latin-1, utf-8)")
+        return name
+
 
 class IdentitySettings(Section):
     """Pseudonyms and the identity vault."""
@@ -115,6 +137,15 @@ class IdentitySettings(Section):
         SecretStr(""),
         description="32 bytes in hex; empty: a key file is made in the working folder",
     )
+
+    @field_validator("key")
+    @classmethod
+    def _whole_key(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value()
+        if text and (len(text) != 64 or set(text.lower()) - set("0123456789abcdef")):
+            raise ValueError("the key has to be 32 bytes in hex, that is 64 digits")
+        return key
+
     preferred_types: tuple[str, ...] = Field(
         ("MR", "PI", "PT", "AN"), description="PID-3 identifier types (table 0203), best first"
     )

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis import Redis
 
 from connectors.clock import Clock, iso
-from connectors.identity import Identity, IdentityKey
+from connectors.identity import Identity, IdentityKey, merged
 
 ENTRIES = "tocsin:vault"  # hash: pseudonym → nonce + ciphertext
 COMPLETE = "tocsin:vault:complete"  # set once the vault holds everyone in the wire log
@@ -65,18 +65,32 @@ class VaultWriter:
         self._known: dict[str, Identity] = {}
 
     def put(self, identities: Mapping[str, Identity]) -> bool:
-        """Store those that are new or changed. False when the vault is not complete (any more)."""
-        changed = {p: i for p, i in identities.items() if self._known.get(p) != i}
+        """Store what is new in them. False when the vault is not complete (any more).
+
+        Raises `ValueError` when the vault was written with another key.
+        """
+        self._remember([p for p in identities if p not in self._known])
+        news = {p: merged(self._known.get(p), i) for p, i in identities.items()}
+        changed = {p: i for p, i in news.items() if self._known.get(p) != i}
         with self._redis.pipeline(transaction=False) as pipe:
             if changed:
                 entries = {p: self._sealer.seal(p, i) for p, i in changed.items()}
                 pipe.hset(ENTRIES, mapping=entries)  # type: ignore[arg-type]  # invariant dict
             pipe.exists(COMPLETE)
             complete = bool(pipe.execute()[-1])
-        if len(self._known) > _REMEMBERED:
-            self._known.clear()
         self._known.update(changed)
         return complete
+
+    def _remember(self, pseudonyms: Sequence[str]) -> None:
+        """What the vault holds already of those that we have not met."""
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        if not pseudonyms:
+            return
+        entries = self._redis.hmget(ENTRIES, list(pseudonyms))
+        for pseudonym, entry in zip(pseudonyms, entries, strict=True):
+            if isinstance(entry, bytes):
+                self._known[pseudonym] = self._sealer.open(pseudonym, entry)
 
     def put_missing(self, identities: Mapping[str, Identity]) -> None:
         """Store those that the vault lacks: what it has is newer."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from redis import Redis as SyncRedis
 from redis import exceptions
 from redis.asyncio import Redis
@@ -19,10 +27,11 @@ from connectors.identity import Identity, IdentityKey
 from connectors.settings import KafkaSettings
 from connectors.vault import VaultReader
 from models.record import Presence
-from models.risk import RiskModel
 from streams import codec, keys
 from streams.codec import Summary
 from streams.console.ports import PatientSummary, PatientView, Unavailable
+
+log = logging.getLogger("tocsin.console")
 
 _summary = msgspec.json.Decoder(Summary)
 _ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
@@ -121,11 +130,18 @@ class AuditedNames:
             )
         except exceptions.RedisError as error:
             raise Unavailable("the identity vault does not answer") from error
+        except ValueError:
+            raise Unavailable("the identity vault was written with another key") from None
 
     def _audit(self, record: bytes) -> None:
-        self._producer.produce(topics.AUDIT, record)
-        if self._producer.flush(5.0):
-            raise Unavailable("the audit log does not answer")
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            failures.extend([error] if error is not None else [])
+
+        self._producer.produce(topics.AUDIT, record, on_delivery=delivered)
+        if self._producer.flush(5.0) or failures:
+            raise Unavailable("the audit log does not take records, so no name is shown")
 
 
 class KafkaFeed:
@@ -151,18 +167,30 @@ class KafkaFeed:
         try:
             await asyncio.to_thread(_assign_ends, consumer)
             while True:
-                batch = await asyncio.to_thread(consumer.consume, 500, 0.1)
-                for message in batch:
+                for message in await asyncio.to_thread(consumer.consume, 500, 0.1):
                     if message.error() is not None:
                         continue
                     self._last = time.monotonic()
-                    value = message.value() or b""
-                    if message.topic() == topics.ALERTS:
-                        yield contract.decode_alert(value)
-                    elif message.topic() == topics.SCORES:
-                        yield contract.decode_score(value)
+                    record = _read_record(message)
+                    if record is not None:
+                        yield record
+        except (KafkaException, KeyError) as error:
+            raise Unavailable("Kafka does not answer") from error
         finally:
             consumer.close()
+
+
+def _read_record(message: Message) -> Alert | Score | None:
+    """None for other topics, and for bytes that are no record of ours: those are only logged."""
+    value = message.value() or b""
+    try:
+        if message.topic() == topics.ALERTS:
+            return contract.decode_alert(value)
+        if message.topic() == topics.SCORES:
+            return contract.decode_score(value)
+    except msgspec.MsgspecError:
+        log.warning("a record of %s cannot be read", message.topic())
+    return None
 
 
 def _assign_ends(consumer: Consumer) -> None:
@@ -173,8 +201,3 @@ def _assign_ends(consumer: Consumer) -> None:
             _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
             places.append(TopicPartition(topic, partition, end))
     consumer.assign(places)
-
-
-def thresholds_of(models: Sequence[RiskModel]) -> dict[str, Threshold]:
-    """The threshold in force, by risk."""
-    return {m.risk: Threshold(value=m.rule.fire, version=m.rule.version) for m in models}

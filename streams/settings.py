@@ -46,7 +46,9 @@ class WorkerSettings(Section):
     )
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
     bundles: Path | None = Field(None, description="folder of model bundles; empty: those shipped")
-    risks: tuple[str, ...] = Field(("deterioration",), description="bundles to score with")
+    risks: tuple[str, ...] = Field(
+        ("deterioration",), min_length=1, description="bundles to score with"
+    )
 
 
 class ConsoleSettings(Section):
@@ -128,12 +130,18 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {e['msg']}"
+            f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: {_words(e['msg'])}"
             for e in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(f"Settings cannot be used: {problems}.") from None
     except ValueError as error:  # TOML that does not parse
         raise SettingsError(f"{settings_file()} cannot be read: {error}.") from None
+
+
+def _words(problem: str) -> str:
+    if problem == "Extra inputs are not permitted":
+        return "there is no such setting (`tocsin doctor --settings` lists them)"
+    return problem.removeprefix("Value error, ")
 
 
 def _unknown_variables() -> list[str]:

@@ -6,7 +6,9 @@ import json
 import logging
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import metrics
@@ -20,7 +22,7 @@ from streams.settings import TelemetrySettings
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line. Exceptions keep their type and place, not their message's values."""
+    """One JSON object a line. Exceptions keep type and place: their texts may quote messages."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -35,8 +37,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = record.exc_info[0].__name__
+            line["frames"] = traceback.format_tb(record.exc_info[2])
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -91,6 +94,13 @@ def log_to_stderr(process: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, frames: TracebackType | None
+) -> None:
+    logging.getLogger("tocsin").critical("stopped by an error", exc_info=(kind, error, frames))
 
 
 def start(process: str, settings: TelemetrySettings) -> Telemetry:

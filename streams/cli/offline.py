@@ -39,7 +39,10 @@ def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
             raw = file.read_bytes()
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-        for message in messages_of(raw):
+        messages = messages_of(raw)
+        if not messages:
+            typer.echo(f"{file} holds no message.", err=True)
+        for message in messages:
             yield file, interpret(message, now, key, profile)
 
 
@@ -81,8 +84,10 @@ def fold(files: Files, as_json: AsJson = False) -> None:
     Example: tocsin fold admission.hl7 labs.hl7 --json
     """
     records: dict[str, PatientRecord] = {}
-    for _, read in _interpret(files):
+    for file, read in _interpret(files):
         if not read.facts:
+            what = f"{read.message_type or 'a message'}: {read.outcome}, {read.reason}"
+            typer.echo(f"Not folded, {what} ({file})", err=True)
             continue
         record = records.setdefault(read.pseudonym, PatientRecord())
         record.clock = max(record.clock, read.sent)

@@ -134,7 +134,7 @@ def sequencer() -> None:
 def worker() -> None:
     """Keep patients' state, score, raise alerts. Example: tocsin worker"""
     try:
-        from models.bundle import load_bundle  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_bundle  # noqa: PLC0415  # torch
         from streams import worker as worker_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UserError(
@@ -142,7 +142,10 @@ def worker() -> None:
         ) from None
     settings, probe = _start("worker")
     _redis_url(settings)
-    models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
+    try:
+        models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
+    except BundleError as error:
+        raise UserError(str(error)) from None
 
     async def body(stop: asyncio.Event) -> None:
         await worker_module.run(settings, models, on_ready=probe.set_ready, stop=stop)
@@ -171,7 +174,10 @@ def console(
 
     async def body(stop: asyncio.Event) -> None:
         redis = Redis.from_url(url)
-        thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
+        try:
+            thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"The thresholds cannot be read from the bundles: {error}.") from None
         await serve(
             own,
             RedisReader(redis, settings.kafka.partitions, thresholds),

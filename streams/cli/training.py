@@ -101,13 +101,13 @@ def evaluate(
     from models.training.report import write_report  # noqa: PLC0415
 
     model = DeteriorationModel(_read_bundle((bundles or SHIPPED) / risk, risk))
+    _make(out)
     stays = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
         figures, rows, _ = evaluation.evaluate(stays, model, scores, on_stay=step)
     figures["cross_fitted"] = bool(figures["patients_in_training_set"])  # both ways alike
     figures["via"] = via.value
-    out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")
     write_report(out, figures, rows)
@@ -154,6 +154,13 @@ def _prepare_torch() -> None:
             f"Training and evaluation need {error.name}: `pip install 'tocsin[train]'`."
         ) from None
     torch.set_num_threads(1)  # sums in one order: the same figures on any machine
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out} cannot be made ({error.strerror}): name another folder.") from None
 
 
 def _read_bundle(folder: Path, risk: Risk) -> Any:

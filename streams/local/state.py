@@ -73,13 +73,15 @@ def log_folder(home: Path) -> Path:
 
 
 def read_state(home: Path) -> State:
-    """What `up` noted; nothing when it never ran or the file cannot be read."""
-    return _read(run_folder(home) / "up.json", State) or State()
+    """What `up` noted; nothing when it never ran or neither of two copies can be read."""
+    folder = run_folder(home)
+    return _read(folder / "up.json", State) or _read(folder / "up.copy.json", State) or State()
 
 
 def write_state(home: Path, state: State) -> None:
     """Replace the note."""
-    _write(run_folder(home) / "up.json", state)
+    for name in ("up.copy.json", "up.json"):  # `down` must find what runs, whatever happens
+        _write(run_folder(home) / name, state)
 
 
 def read_plan(home: Path) -> Plan | None:

@@ -78,3 +78,11 @@ def test_a_rebuild_does_not_overwrite_what_is_newer(redis: Redis) -> None:
     writer.put_missing({"p-1": WHO, "p-2": WHO})
     found = reader(redis, []).names(["p-1", "p-2"], who="x", purpose="console")
     assert found == {"p-1": newer, "p-2": WHO}
+
+
+def test_an_empty_field_says_nothing_new(redis: Redis) -> None:
+    """A result without a name does not take the name away; a restart changes nothing about it."""
+    VaultWriter(redis, KEY).put({"p-1": WHO})
+    VaultWriter(redis, KEY).put({"p-1": Identity(identifiers=WHO.identifiers, sex="F")})
+    found = reader(redis, []).names(["p-1"], who="x", purpose="console")["p-1"]
+    assert (found.family, found.given, found.sex) == ("Meier", "Eva", "F")
