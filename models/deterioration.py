@@ -64,36 +64,45 @@ class DeteriorationModel:
         """The same bundle answering with one member alone (see `models.evaluation.Scorer`)."""
         return DeteriorationModel(single_member(self.bundle, member))
 
-    @torch.inference_mode()
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         """One answer for each (record, as_of), with reasons."""
-        reasons, answerable, windows, x = self._inputs(patients)
-        if answerable:
+        return self.answer(patients, ())[0]
+
+    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
+        """As `assess`, without explanations: None where it abstains."""
+        return self.answer((), patients)[1]
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        patients: Sequence[tuple[PatientRecord, float]],
+        points: Sequence[tuple[PatientRecord, float]],
+    ) -> tuple[list[Assessment], list[float | None]]:
+        """`assess` of the patients and `log_odds` of the points, in one batch."""
+        reasons, windows, x = self._inputs([*patients, *points])
+        means: list[float] = []
+        if windows:
             places, weights = self._net.places(x), self._net.anchor_weights(x[:, HOURS])
             members = self._net(places, weights)
-            explained = self._explain(x, windows, places, weights, members.mean(1) - self.baseline)
-            spread = _spread(members).tolist()
-            means = members.mean(1).tolist()
+            mean = members.mean(1)
+            means = mean.tolist()
+        n = sum(reason is None for reason in reasons[: len(patients)])
+        if n:
+            llr = mean[:n] - self.baseline
+            explained = self._explain(x[:n], windows[:n], places[:n], weights[:n], llr)
+            spread = _spread(members[:n]).tolist()
         found: list[Assessment] = []
         at = 0
-        for (_, as_of), reason in zip(patients, reasons, strict=True):
+        for (_, as_of), reason in zip(patients, reasons, strict=False):
             if reason is not None:
                 found.append(self._abstained(as_of, reason))
                 continue
             top, missing = explained[at]
             found.append(self._answer(as_of, windows[at], means[at], spread[at], top, missing))
             at += 1
-        return found
-
-    @torch.inference_mode()
-    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
-        """As `assess`, without explanations: None where it abstains."""
-        reasons, answerable, _, x = self._inputs(patients)
-        if not answerable:
-            return [None] * len(patients)
-        members = self._net(self._net.places(x), self._net.anchor_weights(x[:, HOURS]))
-        values = iter(members.mean(1).tolist())
-        return [None if reason else self._split(next(values))[1] for reason in reasons]
+        rest = iter(means[n:])
+        scored = [None if r else self._split(next(rest))[1] for r in reasons[len(patients) :]]
+        return found, scored
 
     def _split(self, log_odds: float) -> tuple[float, float]:
         """llr and log-odds as printed: `baseline + llr = log_odds` to the last digit."""
@@ -102,7 +111,7 @@ class DeteriorationModel:
 
     def _inputs(
         self, patients: Sequence[tuple[PatientRecord, float]]
-    ) -> tuple[list[Abstention | None], bool, list[Window], Tensor]:
+    ) -> tuple[list[Abstention | None], list[Window], Tensor]:
         """Reasons for all; windows and features (N, F) of those that can be answered."""
         reasons: list[Abstention | None] = []
         rows: list[list[float]] = []
@@ -117,7 +126,7 @@ class DeteriorationModel:
             if reason is None:
                 rows.append(row)
                 windows.append(window)
-        return reasons, bool(rows), windows, torch.tensor(rows, dtype=torch.float64)
+        return reasons, windows, torch.tensor(rows, dtype=torch.float64)
 
     def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
         if window.newest is None:

@@ -77,3 +77,11 @@ class RiskModel(Protocol):
     def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
         """As `assess`, without explanations: None where it abstains."""
         ...
+
+    def answer(
+        self,
+        patients: Sequence[tuple[PatientRecord, float]],
+        points: Sequence[tuple[PatientRecord, float]],
+    ) -> tuple[list[Assessment], list[float | None]]:
+        """`assess` of the patients and `log_odds` of the points, in one batch."""
+        ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -106,32 +107,26 @@ class Engine:
 
     def _score(self, model: RiskModel, effects: Effects, log: LogPosition) -> None:
         """One score, and what it means for alerts, for each touched patient."""
-        patients = list(effects.touched.items())
-        nows = [touched.state.now() for _, touched in patients]
-        answers = model.assess(
-            [(touched.state.record, now) for (_, touched), now in zip(patients, nows, strict=True)]
+        touched = list(effects.touched.values())
+        nows = [one.state.now() for one in touched]
+        plans = [_plan(model, one, now) for one, now in zip(touched, nows, strict=True)]
+        records = [one.state.record for one in touched]
+        answers, scored = model.answer(
+            list(zip(records, nows, strict=True)),
+            [(r, t) for r, plan in zip(records, plans, strict=True) for t in plan.times],
         )
-        self._walk(model, [t for _, t in patients], nows)
-        for (patient, touched), answer in zip(patients, answers, strict=True):
-            score = _to_score(patient, model, answer, touched, log)
+        left = iter(scored)
+        for patient, one, plan, answer in zip(
+            effects.touched, touched, plans, answers, strict=True
+        ):
+            points = [(time, _probability(next(left))) for time in plan.times]
+            risk = one.state.risks[model.risk]
+            alerting.walk(risk, plan.level, points, plan.before, model.expires_s, model.rule)
+            score = _to_score(patient, model, answer, one, log)
             effects.scores.append(score)
-            _extend_trend(model.risk, touched, answer)
-            for told in _decide(patient, model, touched.state, answer):
-                effects.alerts.append(_to_alert(model, touched.state, told, score))
-
-    def _walk(self, model: RiskModel, touched: Sequence[Touched], nows: Sequence[float]) -> None:
-        """Bring each patient's steps up to its newest observation, all in one batch."""
-        plans: list[tuple[int, float, list[float]]] = []
-        batch: list[tuple[PatientRecord, float]] = []
-        for one, now in zip(touched, nows, strict=True):
-            plan = _plan(model, one, now)
-            plans.append(plan)
-            batch += [(one.state.record, time) for time in plan[2]]
-        scored = iter(model.log_odds(batch) if batch else ())
-        for one, (level, before, times) in zip(touched, plans, strict=True):
-            points = [(time, _probability(next(scored))) for time in times]
-            state = one.state.risks[model.risk]
-            alerting.walk(state, level, points, before, model.expires_s, model.rule)
+            _extend_trend(model.risk, one, answer)
+            for told in _decide(patient, model, one.state, answer):
+                effects.alerts.append(_to_alert(model, one.state, told, score))
 
     def _due(self, state: PatientState) -> float | None:
         """When something happens without a message, on the log's clock.
@@ -170,8 +165,16 @@ def _fold(
     state.trace = trace or state.trace
 
 
-def _plan(model: RiskModel, touched: Touched, now: float) -> tuple[int, float, list[float]]:
-    """Level to start from, time of the newest observation before, and the times to score anew."""
+class _Plan(NamedTuple):
+    """Where the rule has to walk again."""
+
+    level: int  # to start from
+    before: float  # time of the newest observation before
+    times: list[float]  # of observations to score anew
+
+
+def _plan(model: RiskModel, touched: Touched, now: float) -> _Plan:
+    """Forget the steps that may not hold any more; says where to walk."""
     state = touched.state
     record = state.record
     risk = state.risks.setdefault(model.risk, RiskState())
@@ -187,7 +190,7 @@ def _plan(model: RiskModel, touched: Touched, now: float) -> tuple[int, float, l
     risk.walked = now
     level = alerting.rewind(risk, since)
     times = record.times(model.codes, max(since, EVER if start is None else start), now)
-    return level, record.newest(model.codes, since), times
+    return _Plan(level, record.newest(model.codes, since), times)
 
 
 def _name(stay: Stay | None) -> str:

@@ -33,6 +33,13 @@ class HeartRateRisk:
     def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
         return [answer.log_odds for answer in self.assess(patients)]
 
+    def answer(
+        self,
+        patients: Sequence[tuple[PatientRecord, float]],
+        points: Sequence[tuple[PatientRecord, float]],
+    ) -> tuple[list[Assessment], list[float | None]]:
+        return self.assess(patients), self.log_odds(points)
+
     def _one(self, record: PatientRecord, as_of: float) -> Assessment:
         stay = record.stay(as_of)
         start = max(stay.start if stay else 0.0, as_of - self.expires_s)
