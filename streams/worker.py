@@ -107,7 +107,7 @@ class Worker:
                 self._engine,
                 self._log,
                 self._publisher,
-                self._settings.worker.cached_patients,
+                max(1, self._settings.worker.cached_patients // self._settings.kafka.partitions),
                 on_rebuild=lambda start, end: _on_rebuild(partition, start, end),
             )
             await owner.publish_outbox()

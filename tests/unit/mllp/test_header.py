@@ -106,3 +106,9 @@ def test_headers_of_other_systems_are_read(shared: Path) -> None:
     assert len(files) > 1_000
     for file in files:
         assert scan(file.read_bytes()).code
+
+
+def test_a_version_of_thousands_of_digits_is_no_version() -> None:
+    """Python refuses to make a number of it; the sender must get an answer all the same."""
+    raw = b"MSH|^~\\&|LAB|HOSP|||2026||ORU^R01|1|P|2." + b"1" * 5_000 + b"\rPID|1||4711\r"
+    assert scan(raw).version_number == ()
