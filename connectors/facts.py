@@ -11,6 +11,7 @@ number or other identifier of a person leaves `tocsin.wire.*` and the vault.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -52,18 +53,30 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
     # Set by the fold alone, on serial values: when the first of the versions that this one has
     # displaced was reported (tells a corrected value from one that a correction brought).
     first: Time | None = None
+    visit: str = ""  # keyed hash of the visit that the sender names
+    # Of a measurement in images:
+    study: str = ""  # keyed hash of the StudyInstanceUID: a rejected study takes its values along
+    object: str = ""  # keyed hash of the SOP instance that holds the value
+    site: str = ""  # finding site, "code^scheme"
+    laterality: str = ""  # R, L, B
+    tracking: str = ""  # keyed hash of the tracking UID: the same lesion in study after study
 
 
 class EncounterEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="encounter"):
-    """Something that happened to a stay: admitted, discharged, or placed in a location."""
+    """Something that happened to a stay."""
 
+    PLANNED: ClassVar[str] = "planned"  # announced for later: the patient is not there
+    REGISTERED: ClassVar[str] = "registered"  # came to the emergency department or a clinic
     ADMITTED: ClassVar[str] = "admitted"
     DISCHARGED: ClassVar[str] = "discharged"
     LOCATED: ClassVar[str] = "located"
+    LEFT: ClassVar[str] = "left"  # on leave: the stay goes on, the bed is empty
+    RETURNED: ClassVar[str] = "returned"  # from leave
 
     visit: str  # keyed hash of the visit number; "" when the sender names none
     event: str
     time: Time
+    account: str = ""  # keyed hash of the account number: accounts hold visits
     patient_class: str = ""  # PV1-2, table 0004: I inpatient, E emergency, O outpatient …
     ward: str = ""
     bed: str = ""
@@ -80,7 +93,164 @@ class PersonDetail(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="per
     value: float | str | None
 
 
-AnyFact = Observation | EncounterEvent | PersonDetail
+class Statement(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="statement"):
+    """Something that is said of a patient and is no measurement: a diagnosis, an allergy …"""
+
+    DIAGNOSIS: ClassVar[str] = "diagnosis"  # DG1
+    PROBLEM: ClassVar[str] = "problem"  # PRB
+    PROCEDURE: ClassVar[str] = "procedure"  # PR1
+    ALLERGY: ClassVar[str] = "allergy"  # AL1, IAM
+    DOCUMENT: ClassVar[str] = "document"  # TXA: that there is one, never what it says
+
+    kind: str
+    code: str
+    system: str
+    time: Time
+    end: Time | None = None  # resolved, inactivated
+    name: str = ""
+    status: str = ""  # as sent: DG1-6 type, PRB life cycle, AL1 severity, TXA completion status
+    visit: str = ""
+
+
+class Medication(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="medication"):
+    """A drug or vaccine that was ordered, dispensed or given."""
+
+    ORDERED: ClassVar[str] = "ordered"  # RXO, RXE
+    DISPENSED: ClassVar[str] = "dispensed"  # RXD
+    GIVEN: ClassVar[str] = "given"  # RXA
+
+    event: str
+    code: str
+    system: str
+    time: Time
+    end: Time | None = None
+    name: str = ""
+    dose: float | None = None
+    unit: str = ""
+    route: str = ""
+    status: str = ""  # RXA-20, ORC-1 or ORC-5, as sent
+    order: str = ""  # keyed hash of the order number
+    visit: str = ""
+
+
+class Order(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="order"):
+    """The state of one order, by its newest message."""
+
+    order: str  # keyed hash of the filler's, else the placer's number
+    status: str  # ORC-5 (table 0038), else what ORC-1 (table 0119) makes of it
+    time: Time
+    code: str = ""  # what was ordered: OBR-4
+    system: str = ""
+    name: str = ""
+    visit: str = ""
+
+
+class Stage(StrEnum):
+    """How far an imaging study is, in order. `models.studies` has the transitions."""
+
+    ORDERED = "ordered"
+    IN_PROGRESS = "in_progress"  # MPPS IN PROGRESS, ORC-5 IP
+    ACQUIRED = "acquired"  # MPPS COMPLETED: all pictures taken, not yet archived
+    AVAILABLE = "available"  # can be fetched from the archive
+    REPORTED = "reported"  # a radiologist's final report
+    CORRECTED = "corrected"  # the report was corrected or amended
+    REJECTED = "rejected"  # the pictures do not count: wrong patient, quality, order cancelled
+
+
+class StudyEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="study"):
+    """An imaging study reached a stage. The same study may be announced often, and by many."""
+
+    stage: Stage
+    time: Time
+    study: str = ""  # keyed hash of the StudyInstanceUID; "" where only the accession is known
+    accession: str = ""  # keyed hash of the accession number
+    modality: str = ""  # DICOM code: MR, CT, US …
+    code: str = ""  # the procedure
+    system: str = ""
+    name: str = ""
+    instances: int | None = None  # as announced
+    visit: str = ""
+
+
+class Presence(StrEnum):
+    """What a laboratory says of a variant or gene. Only `PRESENT` is evidence of a variant."""
+
+    PRESENT = "present"
+    ABSENT = "absent"  # looked for and not found: wild type
+    NO_CALL = "no_call"  # looked for, without an answer
+    NOT_EXAMINED = "not_examined"  # never looked for
+
+
+class Variant(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="variant"):
+    """One variant, or with a gene alone what is said of the whole gene."""
+
+    presence: Presence
+    time: Time
+    source_class: str  # "germline", "somatic", "" where the laboratory does not say
+    status: str = "F"  # HL7 table 0085
+    gene: str = ""  # HGNC symbol
+    assembly: str = ""  # GRCh37, GRCh38 …; always there with a genomic position
+    chromosome: str = ""  # without "chr"
+    position: int | None = None  # 1-based, as in VCF
+    end: int | None = None
+    ref: str = ""
+    alt: str = ""  # bases, "<DEL>" or a breakend as in VCF
+    hgvs_c: str = ""
+    hgvs_p: str = ""
+    hgvs_g: str = ""
+    transcript: str = ""  # with version
+    change: str = ""  # SNV, deletion, fusion …
+    zygosity: str = ""  # heterozygous, homozygous, hemizygous, homoplasmic, heteroplasmic
+    significance: str = ""  # pathogenic, likely pathogenic, uncertain, likely benign, benign
+    allele_fraction: float | None = None  # 0 to 1
+    depth: int | None = None
+    copy_number: float | None = None
+    iscn: str = ""
+    report: str = ""  # keyed hash of the report's order number
+    visit: str = ""
+
+
+class LinkKind(StrEnum):
+    """Which way facts go between two patients."""
+
+    INTO = "into"  # this patient is that one: all facts (or a visit's) belong to `other`
+    FROM = "from"  # the other end of INTO
+    SAME = "same"  # two identities of one person, both kept: each sees the facts of both
+
+
+class Link(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="link"):
+    """Two patients' records, or two visits, are one. `removed`: no longer (unlinked, unmerged).
+
+    Both ends get a link, so that each knows which way the newest statement about the pair goes.
+    """
+
+    kind: LinkKind
+    other: str  # pseudonym; the patient's own where a visit was only renumbered
+    visit: str = ""  # only this visit's facts (keyed hash); "" all of them
+    account: str = ""  # only the facts of this account's visits
+    renamed: str = ""  # under which visit or account they go on
+
+
+AnyFact = (
+    Observation
+    | EncounterEvent
+    | PersonDetail
+    | Statement
+    | Medication
+    | Order
+    | StudyEvent
+    | Variant
+    | Link
+)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Facts of one patient that a worker hands on to another, to whom they belong by a link."""
+
+    origin: str  # whose facts they were at first
+    via: str  # who hands them on
+    version: int  # log offset, in the partition of `via`, of what made it do so
+    withdrawn: bool = False  # all that `via` handed on of `origin` before counts no more
 
 
 class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,12 +266,14 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     control_id: str = ""
     trace: str = ""  # W3C traceparent of the message
     sequenced: Time = 0.0  # when the sequencer wrote it: a hop time, never an input to a score
+    part: Part | None = None  # set where a worker hands facts on
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
+class Tick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The clock, written into every partition: the only time that a worker knows."""
 
     at: Time
+    silent: list[str] = []  # sources that should have sent something by now, and did not
 
 
 class FactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

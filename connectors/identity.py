@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 KEY_BYTES = 32
+_HALF = 16  # hex digits: 64 bits
 
 
 class Identifier(msgspec.Struct, frozen=True, order=True):
@@ -74,6 +75,14 @@ class IdentityKey:
         h = self._reference.copy()
         h.update(_joined(*parts))
         return h.hexdigest()
+
+    def study(self, uid: str) -> str:
+        """In place of a StudyInstanceUID, wherever it comes from."""
+        return self.reference("study", uid.strip())[:_HALF]
+
+    def accession(self, number: str) -> str:
+        """In place of an accession number: compared within one patient alone."""
+        return self.reference("accession", number.strip())[:_HALF]
 
 
 def _joined(*parts: str) -> bytes:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     FOREIGN_LINE = "foreign_line"  # a line that is no segment
     NO_PATIENT = "no_patient"  # no PID, or none of its identifiers can be used
     NO_VISIT_EVENT = "no_visit_event"  # an ADT event without PV1 or without a usable time
+    UNSUPPORTED_CONTENT = "unsupported_content"  # a record whose content type nobody reads
     # The observation
     NO_CODE = "no_code"  # OBX-3 is empty
     NO_TIME = "no_time"  # neither OBX-14 nor OBR-7 nor MSH-7 gives a time

@@ -15,10 +15,12 @@ from typing import NamedTuple
 from connectors import contract, facts, topics
 from connectors.clock import Clock
 from connectors.facts import FactRecord, MessageFacts
-from connectors.hl7.interpret import Interpretation, Issue, Profile, interpret
 from connectors.identity import Identity, IdentityKey, merged
+from connectors.interpret import interpret
+from connectors.interpretation import About, Interpretation, Issue, Site
 from connectors.quarantine import Reason, quarantined
 from connectors.trace import new_traceparent
+from connectors.wire import WireMessage
 
 MOST_ISSUES = 100  # quarantine records of one message
 MOST_FACTS = 500  # facts of one message in one record: a larger message is written in parts
@@ -34,16 +36,6 @@ _AHEAD_S = 60.0
 class _Sized(NamedTuple):
     size: int  # bytes when encoded
     message: MessageFacts
-
-
-class WireMessage(NamedTuple):
-    """A record of a `tocsin.wire.*` topic."""
-
-    raw: bytes
-    position: str  # topic/partition/offset
-    heard: float
-    source: str  # as the feed names itself; "" when the publisher set no header
-    trace: str
 
 
 @dataclass(slots=True)
@@ -64,13 +56,13 @@ class Sequencer:
     def __init__(
         self,
         key: IdentityKey,
-        profile: Profile,
+        site: Site,
         partitions: int,
         record_messages: int,
         clock: Clock,
     ) -> None:
         self._key = key
-        self._profile = profile
+        self._site = site
         self._partitions = partitions
         self._record_messages = record_messages
         self._clock = clock
@@ -80,15 +72,15 @@ class Sequencer:
         out = Sequenced()
         pending: dict[int, list[_Sized]] = {}
         for message in batch:
-            read = interpret(message.raw, message.heard, self._key, self._profile)
-            outcome = (read.outcome, read.reason)
-            out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
-            self._set_aside(out, message, read)
-            if read.identity is not None and read.pseudonym:
-                known = out.identities.get(read.pseudonym)
-                out.identities[read.pseudonym] = merged(known, read.identity)
-            if read.facts:
-                self._take(out, pending, message, read)
+            for read in interpret(message, self._key, self._site):
+                outcome = (read.outcome, read.reason)
+                out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
+                self._set_aside(out, message, read)
+                for pseudonym, identity in read.identities():
+                    out.identities[pseudonym] = merged(out.identities.get(pseudonym), identity)
+                for about in read.patients:
+                    if about.facts:
+                        self._take(out, pending, message, read, about)
         for partition, messages in pending.items():
             out.records[partition] = list(self._to_records(messages))
         return out
@@ -99,32 +91,35 @@ class Sequencer:
         pending: dict[int, list[_Sized]],
         message: WireMessage,
         read: Interpretation,
+        about: About,
     ) -> None:
-        """The message's facts, unless they do not fit a record even by themselves."""
-        parts = [_Sized(len(facts.encode(p)), p) for p in self._to_messages(message, read)]
+        """One patient's facts, unless they do not fit a record even by themselves."""
+        parts = [_Sized(len(facts.encode(p)), p) for p in self._to_messages(message, read, about)]
         if any(part.size > LARGEST for part in parts):
             issue = Issue(Reason.OVERSIZED_FACTS, "its facts do not fit a record", "")
             self._quarantine(out, message, read, issue)
             return
-        out.facts += len(read.facts)
-        partition = topics.partition_of(read.pseudonym, self._partitions)
+        out.facts += len(about.facts)
+        partition = topics.partition_of(about.pseudonym, self._partitions)
         pending.setdefault(partition, []).extend(parts)
 
     def tick(self) -> FactRecord:
         """The clock, for every partition."""
         return FactRecord(tick=facts.Tick(at=self._clock()))
 
-    def _to_messages(self, message: WireMessage, read: Interpretation) -> Iterator[MessageFacts]:
+    def _to_messages(
+        self, message: WireMessage, read: Interpretation, about: About
+    ) -> Iterator[MessageFacts]:
         now = self._clock()
         trace = message.trace or new_traceparent(0.0)
-        for start in range(0, len(read.facts), MOST_FACTS):
+        for start in range(0, len(about.facts), MOST_FACTS):
             yield MessageFacts(
-                patient=read.pseudonym,
+                patient=about.pseudonym,
                 sent=read.sent,
                 heard=message.heard,
                 wire=message.position,
-                facts=read.facts[start : start + MOST_FACTS],
-                source=(message.source or read.source)[:LONGEST_NAME],
+                facts=about.facts[start : start + MOST_FACTS],
+                source=read.source[:LONGEST_NAME],
                 message_type=read.message_type,
                 control_id=read.control_id,
                 trace=trace,
@@ -158,7 +153,7 @@ class Sequencer:
             issue.detail,
             raw=message.raw,
             received_at=message.heard,
-            source=(message.source or read.source)[:LONGEST_NAME],
+            source=read.source[:LONGEST_NAME],
             wire=message.position,
             location=issue.location,
             message_type=read.message_type[:LONGEST_NAME],

@@ -13,14 +13,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from redis import Redis
 from redis import exceptions as redis_errors
 
-from connectors import facts, metrics, topics
+from connectors import facts, metrics, topics, wire
 from connectors.clock import Clock
-from connectors.hl7.interpret import Profile, interpret
 from connectors.identity import Identity, IdentityKey, merged
-from connectors.sequencer import Sequenced, Sequencer, WireMessage, headers_of, to_heard
+from connectors.interpret import interpret
+from connectors.interpretation import Site
+from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.trace import checked
 from connectors.vault import VaultWriter
+from connectors.wire import WireMessage
 
 log = logging.getLogger("tocsin.sequencer")
 
@@ -39,13 +41,13 @@ class SequencerProcess:
         kafka: KafkaSettings,
         redis: Redis,
         key: IdentityKey,
-        profile: Profile,
+        site: Site,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._kafka = kafka
         self._clock = clock
-        self._key, self._profile = key, profile
+        self._key, self._site = key, site
         self._vault = VaultWriter(redis, key)
         self._rebuilding: threading.Thread | None = None
         self._next_tick = 0.0
@@ -62,7 +64,7 @@ class SequencerProcess:
             }
         )
         self._partitions = self._count_partitions()
-        self._sequencer = Sequencer(key, profile, self._partitions, settings.record_messages, clock)
+        self._sequencer = Sequencer(key, site, self._partitions, settings.record_messages, clock)
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
         """Read, map, write, commit, until `stop`."""
@@ -135,6 +137,8 @@ class SequencerProcess:
             heard=to_heard(headers, message.timestamp()[1] / 1000, now),
             source=headers.get(topics.HEADER_SOURCE, ""),
             trace=checked(headers.get(topics.HEADER_TRACEPARENT, "")),
+            content_type=headers.get(topics.HEADER_CONTENT_TYPE, "") or wire.HL7,
+            subject=headers.get(topics.HEADER_SUBJECT, ""),
         )
 
     # ── Kafka ───────────────────────────────────────────────────────────────────────────────
@@ -194,11 +198,9 @@ class SequencerProcess:
         log.info("the identity vault is not complete: reading identities from the wire log")
         identities: dict[str, Identity] = {}
         for message in self._everything():
-            wire = self._to_wire(message)
-            read = interpret(wire.raw, wire.heard, self._key, self._profile)
-            if read.identity is not None and read.pseudonym:
-                known = identities.get(read.pseudonym)
-                identities[read.pseudonym] = merged(known, read.identity)
+            for read in interpret(self._to_wire(message), self._key, self._site):
+                for pseudonym, identity in read.identities():
+                    identities[pseudonym] = merged(identities.get(pseudonym), identity)
         self._vault.put_missing(identities)
         self._vault.mark_complete()
         log.info("the identity vault is complete: %d patients", len(identities))

@@ -37,6 +37,7 @@ BY_PATIENT = frozenset({FACTS, SCORES, ALERTS})
 HEADER_SOURCE = "source"
 HEADER_RECEIVED_AT = "received-at"  # epoch seconds, decimal text
 HEADER_CONTENT_TYPE = "content-type"
+HEADER_SUBJECT = "subject"  # authority|type|number of the patient, where the bytes name none
 HEADER_TRACEPARENT = "traceparent"
 
 

@@ -155,6 +155,8 @@ class PatientRecord:
             # One event may move or cancel its whole stay.
             times = [e.time for e in self._events() if e.visit == new.visit]
             return min([*times, old.time] if isinstance(old, EncounterEvent) else times)
+        if not isinstance(new, PersonDetail):
+            return EVER
         same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
             new.value,
             new.removed,

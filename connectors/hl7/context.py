@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from connectors.hl7 import times
 from connectors.hl7.syntax import NULL, Syntax
 from connectors.identity import IdentityKey
+from connectors.interpretation import Issue, Profile, RefusedError
 from connectors.quarantine import Reason
 
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How a site's messages are read (`SequencerSettings`, `IdentitySettings`)."""
-
-    time_zone: str = "UTC"  # IANA name, of times without an offset
-    charset: str = ""  # overrides MSH-18
-    max_future_s: float = 600.0  # a time further ahead of the clock than this is refused
-    preferred_types: tuple[str, ...] = ("MR", "PI", "PT", "AN")  # table 0203, best first
-
-
-class Issue(NamedTuple):
-    """Something that could not be understood. `detail` never holds patient data."""
-
-    reason: Reason
-    detail: str
-    location: str  # "OBX[3]-5"; "" for the whole message
-
-
-class RefusedError(Exception):
-    """Stops the mapping of a message, a segment or a field, with the issue that says why."""
-
-    def __init__(self, reason: Reason, detail: str, location: str = "") -> None:
-        super().__init__(detail)
-        self.issue = Issue(reason, detail, location)
+__all__ = ["Context", "Issue", "Profile", "RefusedError"]
 
 
 @dataclass(slots=True)
 class Context:
-    """One message being mapped."""
+    """One message being mapped, for one of its patients."""
 
     syntax: Syntax
     key: IdentityKey
@@ -51,6 +27,7 @@ class Context:
     source: str  # MSH-3|MSH-4: the feed
     facility: str  # MSH-4
     pseudonym: str = ""
+    visit: str = ""  # keyed hash of the visit that PV1 or PID names
     issues: list[Issue] = field(default_factory=list)
 
     def moment(self, text: str, location: str) -> float | None:

@@ -5,17 +5,18 @@ One way through, for every message: header → charset → segments → route �
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from connectors.facts import AnyFact
 from connectors.hl7.charset import UnknownCharsetError, codec
 from connectors.hl7.context import Context, Issue, Profile, RefusedError
+from connectors.hl7.group import Group, by_patient
 from connectors.hl7.header import Header, HeaderError, scan
 from connectors.hl7.patient import details, identify
-from connectors.hl7.results import Results
-from connectors.hl7.routing import ROUTES, Handler, NoFacts, Route, no_facts
+from connectors.hl7.results import read_results
+from connectors.hl7.routing import ROUTES, NoFacts, Reads, Route, no_facts
 from connectors.hl7.syntax import (
     LONGEST_CACHED,
     ForeignLineError,
@@ -25,38 +26,30 @@ from connectors.hl7.syntax import (
     segments,
     syntax_for,
 )
-from connectors.hl7.visit import visit_events
-from connectors.identity import Identity, IdentityKey
+from connectors.hl7.visit import read_visit, visit_of
+from connectors.identity import IdentityKey
+from connectors.interpretation import About, Interpretation, Site
 from connectors.quarantine import Reason
 
 __all__ = ["Interpretation", "Issue", "NoFacts", "Profile", "interpret"]
 
 _UTF8_MARK: Final = "\ufeff"
 
-
-@dataclass(slots=True)
-class Interpretation:
-    """What one message says, and what of it could not be understood.
-
-    `outcome` is "facts" with at least one fact (`issues` then holds the parts that were not
-    understood), "no_facts" with a `NoFacts` reason, or "quarantine" with a `Reason`, which is
-    also that of the first of `issues`.
-    """
-
-    outcome: Literal["facts", "no_facts", "quarantine"]
-    reason: str = ""
-    message_type: str = ""  # "ORU^R01"
-    control_id: str = ""
-    source: str = ""  # "MSH-3|MSH-4"
-    sent: float = 0.0  # MSH-7, else when it was heard; UTC epoch seconds
-    pseudonym: str = ""  # "" without a patient
-    identity: Identity | None = None
-    facts: list[AnyFact] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
+Reader = Callable[[Group, Route, Context], Iterable[AnyFact]]
+# A reader notes what it cannot understand in `context.issues`, and raises `RefusedError` only
+# where the message as a whole has lost its meaning.
+READERS: Final[dict[Reads, Reader]] = {
+    Reads.VISIT: read_visit,
+    Reads.RESULTS: read_results,
+}
 
 
-def interpret(raw: bytes, heard: float, key: IdentityKey, profile: Profile) -> Interpretation:
+def interpret(
+    raw: bytes, heard: float, key: IdentityKey, site: Site, source: str = ""
+) -> Interpretation:
     """Map one message. Never raises, whatever the bytes; `heard` is UTC epoch seconds.
+
+    `source` is the feed's name where the feed itself gives one (`mllp.source`, a record header).
 
     >>> from connectors.hl7 import build
     >>> message = build.message("ADT^A01", "7", 1767268800.0)
@@ -68,9 +61,11 @@ def interpret(raw: bytes, heard: float, key: IdentityKey, profile: Profile) -> I
     out = Interpretation("quarantine", sent=heard)
     try:
         header = _header(raw, out)
-        _map(raw, header, heard, key, profile, out)
+        out.source = source or out.source
+        _map(raw, header, heard, key, site.of(out.source), out)
     except RefusedError as refused:
-        out.facts = []
+        for about in out.patients:
+            about.facts = []
         out.outcome, out.reason = "quarantine", refused.issue.reason
         out.issues.insert(0, refused.issue)
     return out
@@ -129,19 +124,38 @@ def _map(
     if isinstance(route, NoFacts):
         out.outcome, out.reason = "no_facts", route
         return
-    context = _context(header, heard, key, profile, syntax, out)
-    pid = _patient(body, context, out)
-    if route.handler is Handler.VISIT:
-        evn, pv1 = _find(body, "EVN"), _find(body, "PV1")
-        out.facts.extend(visit_events(route, evn, pid, pv1, context))
-    _observe(route, body, context, out)
-    out.facts.extend(details(pid, context, may_remove=route.handler is Handler.VISIT))
-    if out.facts:
+    groups = by_patient(body)
+    if not groups:
+        raise RefusedError(Reason.NO_PATIENT, "no PID segment", "PID")
+    for group in groups:
+        _read(group, route, _context(header, heard, key, profile, syntax, out), out)
+    if any(about.facts for about in out.patients):
         out.outcome, out.reason = "facts", ""
     elif out.issues:
         out.reason = out.issues[0].reason
     else:
         out.outcome, out.reason = "no_facts", NoFacts.NOTHING_MAPPED
+
+
+def _read(group: Group, route: Route, context: Context, out: Interpretation) -> None:
+    """What the message says of one patient."""
+    pid = group.pid
+    location = "PID" if group.number == 1 else f"PID[{group.number}]"
+    context.pseudonym, identity = identify(pid, context, location)
+    context.visit = visit_of(pid, group.find("PV1"), context)
+    about = next((a for a in out.patients if a.pseudonym == context.pseudonym), None)
+    if about is None:
+        about = About(context.pseudonym, identity)
+        out.patients.append(about)
+    noted = len(out.issues)
+    found: list[AnyFact] = []
+    for reads in route.reads:
+        found += READERS[reads](group, route, context)
+    if not found and not route.event and len(out.issues) > noted:
+        # Whoever sent results of which none was understood has to hear of it.
+        raise RefusedError(*out.issues.pop(noted))
+    about.facts += found
+    about.facts += details(pid, context, may_remove=Reads.VISIT in route.reads)
 
 
 def _syntax(header: Header, profile: Profile) -> Syntax:
@@ -209,32 +223,6 @@ def _context(
         context.sent = out.sent = sent
         context.dated = True
     return context
-
-
-def _patient(body: list[Segment], context: Context, out: Interpretation) -> Segment:
-    """The message's PID. Facts of two patients in one message are never told apart by guessing."""
-    found = [s for s in body if s[0] == "PID"]
-    if not found:
-        raise RefusedError(Reason.NO_PATIENT, "no PID segment", "PID")
-    out.pseudonym, out.identity = identify(found[0], context)
-    for number, other in enumerate(found[1:], 2):
-        if identify(other, context, f"PID[{number}]")[0] != out.pseudonym:
-            out.pseudonym, out.identity = "", None
-            detail = "several patients in one message"
-            raise RefusedError(Reason.UNSUPPORTED_TYPE, detail, f"PID[{number}]")
-    context.pseudonym = out.pseudonym
-    return found[0]
-
-
-def _observe(route: Route, body: list[Segment], context: Context, out: Interpretation) -> None:
-    """Raises `RefusedError` for results of which none could be understood."""
-    results = Results(context)
-    results.read(body)
-    if results.refused and not results.found and route.handler is Handler.RESULTS:
-        out.issues.sort(key=lambda issue: not issue.location.startswith("OBX"))
-        first = out.issues.pop(0)
-        raise RefusedError(*first)
-    out.facts.extend(results.found.values())
 
 
 def _find(body: list[Segment], name: str) -> Segment | None:

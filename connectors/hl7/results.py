@@ -10,15 +10,17 @@ of the order, keyed, and of code and sub-id, which the fact names anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
 
-from connectors.facts import Observation
+from connectors.facts import AnyFact, Observation
 from connectors.hl7 import values
 from connectors.hl7.context import Context, Issue, RefusedError
+from connectors.hl7.group import Group
+from connectors.hl7.routing import Route
 from connectors.hl7.syntax import LONGEST_CACHED, Code, Segment, at
 from connectors.hl7.tables import (
     DEFAULT_STATUS,
@@ -66,14 +68,15 @@ class Results:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._shapes: dict[_ShapeKey, _Shape] = context.syntax.shapes
+        # What is read differs with the delimiters.
+        shapes = context.profile.shapes
+        self._shapes: dict[_ShapeKey, _Shape] = shapes.setdefault(context.syntax, {})
         self._control_id = context.control_id
         self._no_order = self._order = _Order("", context.sent)
         self._orders = 0
         self._time_field = ""  # OBX-14 of the segment before, and what it was read as
         self._time_read: tuple[float, float | None, str] = (0.0, None, "")
         self.found: dict[tuple[object, ...], Observation] = {}
-        self.refused = 0
 
     def read(self, body: Iterable[Segment]) -> None:
         """Read a message's segments. What cannot be understood becomes an issue of the context."""
@@ -101,7 +104,6 @@ class Results:
                 self._order, self._time_field = self._no_order, ""
 
     def _refuse(self, number: int, error: RefusedError) -> None:
-        self.refused += 1
         reason, detail, field = error.issue
         location = f"OBX[{number}]-{field}" if field else f"OBX[{number}]"
         self._context.issues.append(Issue(reason, detail, location))
@@ -150,7 +152,7 @@ class Results:
         """One OBX as a fact. Raises `RefusedError`, its location a field number."""
         if len(f) <= _TIME:
             f = f + _PADDING
-        order = self._order
+        order, context = self._order, self._context
         # Looked up, so that only values and times are read anew in each message.
         status = f[_STATUS] or order.status
         shape_key = (f[_TYPE], f[_CODE], f[_SUB_ID], f[_UNIT], f[_FLAG], status)
@@ -186,6 +188,7 @@ class Results:
             sub_id=sub_id,
             flag=flag,
             serial=serial,
+            visit=context.visit,
         )
 
     def _shape(self, key: _ShapeKey) -> _Shape:
@@ -282,6 +285,13 @@ class Results:
         elif (old.value, old.comparator, old.unit) != (new.value, new.comparator, new.unit):
             detail = "another value for the same order, code, sub-id and time"
             raise RefusedError(Reason.AMBIGUOUS, detail, str(_VALUE))
+
+
+def read_results(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
+    """The observations among a patient's segments."""
+    results = Results(context)
+    results.read(group.segments)
+    yield from results.found.values()
 
 
 def _hashed(*parts: str) -> str:

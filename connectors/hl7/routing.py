@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 from connectors.facts import EncounterEvent
@@ -19,35 +19,43 @@ class NoFacts(StrEnum):
     NOTHING_MAPPED = "nothing_mapped"  # a mapped type with nothing in it that becomes a fact
 
 
-class Handler(StrEnum):
-    """Who maps a message."""
+class Reads(Enum):
+    """What of a message becomes facts. `connectors.hl7.interpret` has the readers."""
 
-    VISIT = "visit"
-    RESULTS = "results"
+    IDENTITY = "identity"  # PID and MRG: merges, moves, links
+    VISIT = "visit"  # EVN and PV1: what happened to a stay
+    RESULTS = "results"  # OBR and OBX
+    ORDERS = "orders"  # ORC and what it orders
+    MEDICATION = "medication"  # RXO, RXE, RXD, RXA
+    STATEMENTS = "statements"  # DG1, PR1, AL1, IAM, PRB
+    DOCUMENT = "document"  # TXA
+    STUDIES = "studies"  # imaging studies: IPC, OBX with a StudyInstanceUID, OBR of radiology
+    VARIANTS = "variants"  # OBX groups of clinical genomics
 
 
 class Route(NamedTuple):
     """What a message type and event is mapped to."""
 
-    handler: Handler
+    reads: tuple[Reads, ...]
     event: str = ""  # of `EncounterEvent`
     cancels: bool = False
-    needs_visit: bool = True  # without PV1 the message has lost its meaning
+    needs_visit: bool = False  # without PV1 the message has lost its meaning
 
 
-_ADMITTED = Route(Handler.VISIT, EncounterEvent.ADMITTED)
+_ON_VISIT: Final = (Reads.VISIT, Reads.RESULTS)
+_ADMITTED = Route(_ON_VISIT, EncounterEvent.ADMITTED, needs_visit=True)
 
 # By "type^event". What is neither here nor in NO_FACTS goes to quarantine as `unsupported_type`.
 ROUTES: Final[dict[str, Route]] = {
     "ADT^A01": _ADMITTED,
-    "ADT^A02": Route(Handler.VISIT, EncounterEvent.LOCATED),
-    "ADT^A03": Route(Handler.VISIT, EncounterEvent.DISCHARGED),
+    "ADT^A02": Route(_ON_VISIT, EncounterEvent.LOCATED, needs_visit=True),
+    "ADT^A03": Route(_ON_VISIT, EncounterEvent.DISCHARGED, needs_visit=True),
     "ADT^A04": _ADMITTED,
-    "ADT^A08": Route(Handler.VISIT, EncounterEvent.LOCATED, needs_visit=False),
-    "ADT^A11": Route(Handler.VISIT, EncounterEvent.ADMITTED, cancels=True),
-    "ADT^A13": Route(Handler.VISIT, EncounterEvent.DISCHARGED, cancels=True),
-    "ORU^R01": Route(Handler.RESULTS),
-    "ORU": Route(Handler.RESULTS),  # v2.1 and v2.2 knew the type alone
+    "ADT^A08": Route(_ON_VISIT, EncounterEvent.LOCATED),
+    "ADT^A11": Route(_ON_VISIT, EncounterEvent.ADMITTED, cancels=True, needs_visit=True),
+    "ADT^A13": Route(_ON_VISIT, EncounterEvent.DISCHARGED, cancels=True, needs_visit=True),
+    "ORU^R01": Route((Reads.RESULTS,)),
+    "ORU": Route((Reads.RESULTS,)),  # v2.1 and v2.2 knew the type alone
 }
 
 _QUERIES: Final = """

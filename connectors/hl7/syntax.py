@@ -8,7 +8,7 @@ says nothing (no change). HL7 v2.5.1 chapter 2, sections 2.5 and 2.7.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 NULL: Final = '""'
 
@@ -52,7 +52,6 @@ class Syntax:
             "E": self.escape,
             "P": encoding[4] if len(encoding) > 4 else "#",
         }
-        self.shapes: dict[Any, Any] = {}  # of OBX segments, kept by `results`
         self._cached_first = lru_cache(maxsize=8_192)(self.read_first)
 
     def repetitions(self, field: str) -> list[str]:

@@ -13,11 +13,13 @@ from typing import Final, NamedTuple
 
 from connectors.facts import EncounterEvent, Rank
 from connectors.hl7.context import Context, RefusedError
+from connectors.hl7.group import Group
 from connectors.hl7.routing import Route
 from connectors.hl7.syntax import NULL, Segment, at
 from connectors.quarantine import Reason
 
 _NO_SEGMENT: Final[Segment] = []
+_HALF: Final = 16  # hex digits: 64 bits
 
 # Where the time of an event stands in PV1; otherwise EVN-6 (occurred), EVN-2 (recorded), MSH-7.
 _TIME_IN_PV1: Final = {EncounterEvent.ADMITTED: 44, EncounterEvent.DISCHARGED: 45}
@@ -29,10 +31,9 @@ class _Place(NamedTuple):
     bed: str
 
 
-def visit_events(
-    route: Route, evn: Segment | None, pid: Segment, pv1: Segment | None, context: Context
-) -> Iterator[EncounterEvent]:
+def read_visit(group: Group, route: Route, context: Context) -> Iterator[EncounterEvent]:
     """The facts of an ADT message. Raises `RefusedError` when its own event cannot be told."""
+    evn, pv1 = group.find("EVN"), group.find("PV1")
     if pv1 is None:
         if route.needs_visit:
             raise RefusedError(Reason.NO_VISIT_EVENT, "no PV1 segment", "PV1")
@@ -40,7 +41,7 @@ def visit_events(
     evn = _NO_SEGMENT if evn is None else evn
     recorded = context.noted_moment(at(evn, 2), "EVN-2")
     changed_at = context.sent if recorded is None else recorded
-    visit = _visit(pid, pv1, context)
+    visit = context.visit
     place = _place(pv1, context)
     yield _fact(
         route.event,
@@ -72,7 +73,7 @@ def _fact(
     """A stay is admitted and discharged once, and located once at any one time."""
     once = "" if event != EncounterEvent.LOCATED else repr(time)
     return EncounterEvent(
-        id=context.key.reference("visit", context.pseudonym, visit, event, once),
+        id=context.key.reference("visit", visit, event, once),
         rank=rank,
         removed=removed,
         visit=visit,
@@ -84,18 +85,27 @@ def _fact(
     )
 
 
-def _visit(pid: Segment, pv1: Segment, context: Context) -> str:
-    """The hashed visit number PV1-19, else the account number PID-18; "" where neither is sent."""
-    syntax = context.syntax
-    for kind, field in (("VN", at(pv1, 19)), ("AN", at(pid, 18))):
-        parts = syntax.components(syntax.repetitions(field)[0])
-        number = syntax.part(parts, 1)
-        if number:
-            authority = syntax.named(parts[3]) if len(parts) > 3 else ""
-            return context.key.reference(
-                "visit", context.pseudonym, kind, authority or context.facility, number
-            )
+def visit_of(pid: Segment, pv1: Segment | None, context: Context) -> str:
+    """The hashed visit number PV1-19, else the account number PID-18; "" where neither is sent.
+
+    The patient is not part of it: a visit that goes on under another patient number is one visit.
+    """
+    numbered = ("VN", at(pv1 or _NO_SEGMENT, 19)), ("AN", at(pid, 18))
+    for kind, field in numbered:
+        if field and (found := hashed_number(kind, field, context)):
+            return found
     return ""
+
+
+def hashed_number(kind: str, field: str, context: Context) -> str:
+    """A visit (VN) or account (AN) number, a CX, as a keyed hash; "" for an empty one."""
+    syntax = context.syntax
+    parts = syntax.components(syntax.repetitions(field)[0])
+    number = syntax.part(parts, 1)
+    if not number:
+        return ""
+    authority = syntax.named(parts[3]) if len(parts) > 3 else ""
+    return context.key.reference("visit", kind, authority or context.facility, number)[:_HALF]
 
 
 def _place(pv1: Segment, context: Context) -> _Place:

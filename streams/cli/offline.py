@@ -54,7 +54,12 @@ def _to_json(file: Path, read: Interpretation) -> dict[str, Any]:
         "message_type": read.message_type,
         "control_id": read.control_id,
         "patient": read.pseudonym or None,
-        "facts": msgspec.to_builtins(read.facts),
+        "patients": [about.pseudonym for about in read.patients],
+        "facts": [
+            {"patient": about.pseudonym, **msgspec.to_builtins(fact)}
+            for about in read.patients
+            for fact in about.facts
+        ],
         "issues": [
             {"reason": i.reason, "detail": i.detail, "location": i.location} for i in read.issues
         ],
@@ -89,9 +94,10 @@ def fold(files: Files, as_json: AsJson = False) -> None:
             what = f"{read.message_type or 'a message'}: {read.outcome}, {read.reason}"
             typer.echo(f"Not folded, {what} ({file})", err=True)
             continue
-        record = records.setdefault(read.pseudonym, PatientRecord())
-        record.clock = max(record.clock, read.sent)
-        record.fold_facts(read.facts)
+        for about in read.patients:
+            record = records.setdefault(about.pseudonym, PatientRecord())
+            record.clock = max(record.clock, read.sent)
+            record.fold_facts(about.facts)
     for pseudonym in sorted(records):
         record = records[pseudonym]
         if as_json:

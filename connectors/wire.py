@@ -1,0 +1,25 @@
+"""A record of a `tocsin.wire.*` topic, as the sequencer reads it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# Content types of wire records (header `content-type`). Without one, the topic decides.
+HL7 = "application/hl7-v2+er7"
+DICOM = "application/dicom"  # a DICOM object as an archive gave it (PS3.10 bytes)
+DICOM_JSON = "application/dicom+json"  # a dataset: parameter `event` says what it came as
+FETCH = "application/vnd.tocsin.fetch+json"  # the sequencer asks the archive about a study
+FHIR_JSON = "application/fhir+json"
+VCF = "text/x-vcf"
+
+
+class WireMessage(NamedTuple):
+    """One message as received."""
+
+    raw: bytes
+    position: str  # topic/partition/offset
+    heard: float
+    source: str  # as the feed names itself; "" when the publisher set no header
+    trace: str
+    content_type: str = HL7
+    subject: str = ""  # header `subject`: authority|type|number, where the bytes name no patient
