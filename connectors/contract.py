@@ -39,6 +39,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     next_datum: str | None  # the datum that would move the score most
     expected_change: float | None = None  # in log-odds, expected absolute change
     features: list[str] = []  # variables of present modalities never seen in this stay
+    feeds_down: list[str] = []  # feeds of this patient that are silent although they should speak
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class AlertReason(StrEnum):
     DATA_CHANGED = "data_changed"  # a correction or late datum took the ground away
     DATA_EXPIRED = "data_expired"  # nothing recent enough to stand on
     DIED = "died"  # the patient has died
+    MERGED = "merged"  # the patient goes on under another identity, with alerts of their own
 
 
 class Severity(StrEnum):

@@ -54,6 +54,8 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
     # displaced was reported (tells a corrected value from one that a correction brought).
     first: Time | None = None
     visit: str = ""  # keyed hash of the visit that the sender names
+    # Set by the fold alone: when `visit` was said, where it is that of a displaced version.
+    visit_at: Time | None = None
     # Of a measurement in images:
     study: str = ""  # keyed hash of the StudyInstanceUID: a rejected study takes its values along
     object: str = ""  # keyed hash of the SOP instance that holds the value

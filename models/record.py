@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -22,8 +21,14 @@ from connectors.facts import (
     MessageFacts,
     Observation,
     PersonDetail,
+    StudyEvent,
     encode,
 )
+from models import stays
+from models.stays import Presence, Stay
+from models.studies import rejected_studies
+
+__all__ = ["EVER", "Change", "PatientRecord", "Presence", "Stay", "base_of", "slot_of"]
 
 EVER = float("-inf")  # "everything that this patient's scores rest on may have changed"
 
@@ -35,28 +40,6 @@ class Change(NamedTuple):
 
     slots: list[str]  # slots whose fact is another one now: what a store must write
     since: float | None  # earliest time whose view differs now; None when no view differs
-
-
-class Presence(StrEnum):
-    """Is the patient in the hospital?"""
-
-    UNKNOWN = "unknown"  # no encounter was ever announced
-    PRESENT = "present"
-    NOT_YET = "not_yet"  # announced for later
-    DISCHARGED = "discharged"
-    CANCELLED = "cancelled"  # every announced stay was cancelled
-    DIED = "died"
-
-
-class Stay(NamedTuple):
-    """A stay as the record knows it."""
-
-    visit: str
-    start: float
-    end: float | None
-    patient_class: str
-    ward: str
-    bed: str
 
 
 def slot_of(fact: AnyFact) -> str:
@@ -90,14 +73,31 @@ def _outranks(new: AnyFact, old: AnyFact) -> bool:
     return encode(new) > encode(old)
 
 
-def _merged(new: AnyFact, old: AnyFact) -> AnyFact:
-    """The one of two versions that counts; a serial value remembers when it was first reported."""
-    if not isinstance(new, Observation) or not isinstance(old, Observation) or new.serial is None:
+def joined(new: AnyFact, old: AnyFact) -> AnyFact:
+    """The one of two versions that counts.
+
+    A serial value remembers when it was first reported. A result without a visit keeps the visit
+    that was named last: a correction often comes without one.
+    """
+    if not isinstance(new, Observation) or not isinstance(old, Observation):
         return new if _outranks(new, old) else old
-    first = min(_reported_first(new), _reported_first(old))
-    bare_new, bare_old = replace(new, first=None), replace(old, first=None)
+    plain = new.visit_at is None and old.visit_at is None and new.visit == old.visit
+    if plain and new.serial is None:
+        return new if _outranks(new, old) else old
+    bare_new, bare_old = (replace(o, first=None, visit="", visit_at=None) for o in (new, old))
     winner = bare_new if _outranks(bare_new, bare_old) else bare_old
-    winner = winner if first >= winner.rank[1] else replace(winner, first=first)
+    changed_at = winner.rank[1]
+    first = None if new.serial is None else min(_reported_first(new), _reported_first(old))
+    said_at, visit = max(
+        ((o.rank[1] if o.visit_at is None else o.visit_at, o.visit) for o in (new, old) if o.visit),
+        default=(changed_at, ""),
+    )
+    winner = replace(
+        winner,
+        first=None if first is None or first >= changed_at else first,
+        visit=visit,
+        visit_at=None if said_at == changed_at else said_at,
+    )
     return old if winner == old else winner
 
 
@@ -118,6 +118,8 @@ class PatientRecord:
         self._corrected: set[str] = set()  # ids of which a correction is known
         self._series: dict[str, list[Observation]] = {}
         self._stays: list[Stay] | None = None
+        self._rejected: frozenset[str] = frozenset()  # studies whose measurements do not count
+        self.merged_into = ""  # the pseudonym under which this patient goes on (`models.patient`)
 
     # ── the fold ────────────────────────────────────────────────────────────────────────────
 
@@ -133,7 +135,7 @@ class PatientRecord:
         for fact in facts:
             slot = slot_of(fact)
             old = self.facts.get(slot)
-            new = fact if old is None else _merged(fact, old)
+            new = fact if old is None else joined(fact, old)
             if new is old:
                 continue
             slots.append(slot)
@@ -155,13 +157,27 @@ class PatientRecord:
             # One event may move or cancel its whole stay.
             times = [e.time for e in self._events() if e.visit == new.visit]
             return min([*times, old.time] if isinstance(old, EncounterEvent) else times)
+        if isinstance(new, StudyEvent):
+            return self._put_study()
         if not isinstance(new, PersonDetail):
-            return EVER
+            return None  # no score reads statements, orders, medication, variants or links
         same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
             new.value,
             new.removed,
         )
         return None if same else EVER
+
+    def _put_study(self) -> float | None:
+        """A rejection takes the study's measurements along, and its withdrawal brings them back."""
+        events = [f for f in self.facts.values() if isinstance(f, StudyEvent)]
+        rejected = rejected_studies(events)
+        changed, self._rejected = rejected ^ self._rejected, rejected
+        times = [
+            o.time for o in self.facts.values() if isinstance(o, Observation) and o.study in changed
+        ]
+        if changed:
+            self._series.clear()
+        return min(times, default=None)
 
     def _put_observation(self, slot: str, new: Observation) -> float | None:
         base = base_of(new)
@@ -203,6 +219,7 @@ class PatientRecord:
         series = self._series.get(after.code)
         if series is not None:
             counts = not after.removed and after.value is not None
+            counts = counts and after.study not in self._rejected
             if counts and (not series or series[-1].time < after.time):
                 series.append(after)  # the usual case: a new value at the end
             else:
@@ -303,7 +320,11 @@ class PatientRecord:
         names = {base.partition("@")[0] for base in bases} & self._corrected
         replaced = {base for name in names for base in self._replaced(name)}
         found = (self._effective(base) for base in bases if base not in replaced)
-        counted = [o for o in found if o and not o.removed and o.value is not None]
+        counted = [
+            o
+            for o in found
+            if o and not o.removed and o.value is not None and o.study not in self._rejected
+        ]
         counted.sort(key=lambda o: (o.time, base_of(o)))
         return counted
 
@@ -362,11 +383,7 @@ class PatientRecord:
     def stays(self) -> list[Stay]:
         """Stays that were not cancelled, by start."""
         if self._stays is None:
-            visits: dict[str, list[EncounterEvent]] = {}
-            for event in self._events():
-                visits.setdefault(event.visit, []).append(event)
-            found = (_stay(visit, events) for visit, events in visits.items())
-            self._stays = sorted((s for s in found if s), key=lambda s: (s.start, s.visit))
+            self._stays = stays.stays(self._events())
         return self._stays
 
     def _events(self) -> Iterator[EncounterEvent]:
@@ -382,13 +399,16 @@ class PatientRecord:
     def presence(self, as_of: float) -> Presence:
         """Is the patient in the hospital at that time?"""
         died = self.person(PersonDetail.DIED_AT)
+        if self.merged_into:
+            return Presence.MERGED
         if isinstance(died, float | int) and died <= as_of:
             return Presence.DIED
         stay = self.stay(as_of)
         if stay is not None:
-            ended = stay.end is not None and stay.end <= as_of
-            return Presence.DISCHARGED if ended else Presence.PRESENT
-        if self.stays():
+            if stay.end is not None and stay.end <= as_of:
+                return Presence.DISCHARGED
+            return Presence.ON_LEAVE if stay.on_leave(as_of) else Presence.PRESENT
+        if self.stays() or stays.is_planned(self._events()):
             return Presence.NOT_YET
         return Presence.CANCELLED if any(self._events()) else Presence.UNKNOWN
 
@@ -447,44 +467,3 @@ def _same_observation(a: Observation, b: Observation) -> bool:
         b.unit,
         b.removed,
     )
-
-
-def _stay(visit: str, events: list[EncounterEvent]) -> Stay | None:
-    """One visit's events as a stay; None when it was cancelled or nothing of it stands."""
-    admissions = [e for e in events if e.event == EncounterEvent.ADMITTED]
-    if admissions and all(e.removed for e in admissions):
-        return None
-    standing = sorted((e for e in events if not e.removed), key=lambda e: (e.time, e.rank, e.id))
-    standing = _since_readmission(standing)
-    if not standing:
-        return None
-    ends = [e.time for e in standing if e.event == EncounterEvent.DISCHARGED]
-    placed = [e for e in standing if e.event != EncounterEvent.DISCHARGED]
-    where = next((e for e in reversed(placed) if e.ward or e.bed), None)
-    classes = [e.patient_class for e in standing if e.patient_class]
-    return Stay(
-        visit=visit,
-        start=standing[0].time,
-        end=max(ends) if ends else None,
-        patient_class=classes[-1] if classes else "",
-        ward=where.ward if where else "",
-        bed=where.bed if where else "",
-    )
-
-
-def _since_readmission(events: list[EncounterEvent]) -> list[EncounterEvent]:
-    """Without what lies before an admission that followed a discharge of the same visit.
-
-    Senders without visit numbers, and some with, use one number for stay after stay. Only a
-    discharge that both happened and was recorded before the admission is of an earlier stay: one
-    dated by the day alone may well lie before the hour of its own admission.
-    """
-    for admission in (e for e in events if e.event == EncounterEvent.ADMITTED):
-        if any(
-            e.event == EncounterEvent.DISCHARGED
-            and e.time < admission.time
-            and e.rank[1] < admission.rank[1]
-            for e in events
-        ):
-            return [e for e in events if e.time >= admission.time]
-    return events

@@ -142,6 +142,7 @@ _ENDED_BY_PRESENCE = {
     Presence.DIED: (AlertState.RESOLVED, AlertReason.DIED),
     Presence.CANCELLED: (AlertState.WITHDRAWN, AlertReason.STAY_CANCELLED),
     Presence.NOT_YET: (AlertState.WITHDRAWN, AlertReason.STAY_CANCELLED),
+    Presence.MERGED: (AlertState.WITHDRAWN, AlertReason.MERGED),
 }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from connectors import contract, facts
 from connectors.contract import Score
-from models.record import EVER, PatientRecord
+from connectors.facts import AnyFact
+from models.patient import Compartment, Patient
+from models.record import EVER
 from streams import keys
 from streams.engine import Effects, PatientState, Remembered, Touched
 from streams.store import Fields
@@ -32,15 +36,21 @@ def to_fields(touched: Touched, scores: list[Score]) -> Fields:
     """The fields that one record changed."""
     state = touched.state
     remembered = Remembered(
-        clock=state.record.clock,
+        clock=state.patient.clock,
         ahead=state.ahead,
         ticked=state.ticked,
         trace=state.trace,
         risks=state.risks,
+        sources=state.sources,
+        parts={key: part.meta for key, part in state.patient.parts.items()},
     )
     fields: Fields = {keys.STATE_FIELD: _json.encode(remembered)}
     for slot in touched.slots:
-        fields[keys.FACT_FIELD + slot.encode()] = facts.encode(state.record.facts[slot])
+        fields[keys.FACT_FIELD + slot.encode()] = facts.encode(state.patient.own[slot])
+    for part, slot in touched.parts:
+        if slot:
+            fact = state.patient.parts[part].facts[slot]
+            fields[_part_field(part, slot)] = facts.encode(fact)
     for score in scores:
         fields[keys.SCORE_FIELD + score.risk.encode()] = contract.encode(score)
     for risk in touched.trends:
@@ -48,30 +58,40 @@ def to_fields(touched: Touched, scores: list[Score]) -> Fields:
     return fields
 
 
-def to_state(fields: Fields) -> PatientState:
+def to_forget(touched: Touched) -> list[bytes]:
+    """The fields that hold nothing any more."""
+    return [_part_field(part, slot) for part, slot in sorted(touched.dropped)]
+
+
+def _part_field(part: str, slot: str) -> bytes:
+    return keys.PART_FIELD + f"{part}/{slot}".encode()
+
+
+def to_state(pseudonym: str, fields: Fields) -> PatientState:
     """The state that those fields hold; a new one when there are none."""
-    state = PatientState(record=to_record(fields))
+    state = PatientState(patient=Patient(pseudonym))
     raw = fields.get(keys.STATE_FIELD)
     if raw is None:
         return state
     remembered = _remembered.decode(raw)
-    state.record.clock = remembered.clock
+    parts = {key: Compartment(meta) for key, meta in remembered.parts.items()}
+    start = len(keys.PART_FIELD)
+    for name, encoded in fields.items():
+        if name[:start] == keys.PART_FIELD:
+            via, origin, slot = name[start:].decode().split("/", 2)
+            parts[f"{via}/{origin}"].facts[slot] = facts.decode_fact(encoded)
+    state.patient.restore(remembered.clock, _own(fields), parts)
     state.ahead, state.ticked, state.trace = remembered.ahead, remembered.ticked, remembered.trace
-    state.risks = remembered.risks
+    state.risks, state.sources = remembered.risks, remembered.sources
     state.trends = to_trends(fields)
     return state
 
 
-def to_record(fields: Fields) -> PatientRecord:
-    """The facts alone."""
-    record = PatientRecord()
+def _own(fields: Fields) -> Iterator[AnyFact]:
     start = len(keys.FACT_FIELD)
-    record.fold_facts(
-        facts.decode_fact(raw)
-        for name, raw in sorted(fields.items())
-        if name[:start] == keys.FACT_FIELD
-    )
-    return record
+    for name, raw in sorted(fields.items()):
+        if name[:start] == keys.FACT_FIELD:
+            yield facts.decode_fact(raw)
 
 
 def to_scores(fields: Fields) -> dict[str, Score]:

@@ -6,7 +6,8 @@ The worker, `tocsin reproduce`, back-testing and the tests all run this one stat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import msgspec
 
 from connectors.clock import iso
 from connectors.contract import Alert, AlertState, LogPosition, Score, Threshold
-from connectors.facts import AnyFact, FactRecord
+from connectors.facts import FactRecord, MessageFacts
+from models.patient import Meta, Patient
 from models.record import EVER, PatientRecord, Presence, Stay
 from models.risk import Assessment, RiskModel
 from streams import alerting
@@ -22,18 +24,30 @@ from streams.alerting import Announcement, RiskState, Situation
 
 TREND_STEP_S = 300.0  # the trend keeps one score for each such span of the patient's time
 TREND_POINTS = 288
+MERGED = "merged"  # abstained: the patient goes on under another identity
+FEED_DOWN = "feed_down"  # abstained: not the patient's data are missing, but their feed is silent
+MOST_SOURCES = 32  # feeds remembered of one patient
+_PLACES = (
+    10_000  # more than a record has messages: versions are offset × this + place in the record
+)
 
 
 @dataclass(slots=True)
 class PatientState:
     """What a worker knows of one patient."""
 
-    record: PatientRecord = field(default_factory=PatientRecord)
+    patient: Patient
     ahead: float | None = None  # most that a sender's clock was ahead of ours, seconds
     ticked: float | None = None  # the patient's time that a tick brought: it never goes back
     trace: str = ""
     risks: dict[str, RiskState] = field(default_factory=dict)
     trends: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # as_of, log-odds
+    sources: list[str] = field(default_factory=list)  # feeds that spoke of the patient, sorted
+
+    @property
+    def record(self) -> PatientRecord:
+        """What is known of the patient today."""
+        return self.patient.record
 
     def now(self) -> float:
         """The patient's time: the newest message's, or what a tick has brought since."""
@@ -54,6 +68,8 @@ class Touched:
 
     state: PatientState
     slots: list[str] = field(default_factory=list)
+    parts: set[tuple[str, str]] = field(default_factory=set)  # (compartment, slot) to store
+    dropped: set[tuple[str, str]] = field(default_factory=set)  # … to forget
     caused_by: list[str] = field(default_factory=list)
     since: float | None = None
     heard: float = 0.0
@@ -67,6 +83,7 @@ class Effects:
     touched: dict[str, Touched] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    handed_on: list[MessageFacts] = field(default_factory=list)  # to be logged for other patients
     due: dict[str, float | None] = field(default_factory=dict)  # next tick of interest per patient
 
 
@@ -82,30 +99,34 @@ class Engine:
         record: FactRecord,
         log: LogPosition,
         expired: Sequence[str] = (),
+        silent: Collection[str] = (),
     ) -> Effects:
         """Apply one record to the states of the patients that it touches.
 
         `patients` holds a state (new or loaded) for each patient of the record, and for each of
         `expired`: those whose time has come by the record's tick. States are changed in place.
+        `silent` are the feeds that say nothing although they should.
         """
         effects = Effects()
-        for message in record.messages:
+        for place, message in enumerate(record.messages):
             touched = effects.touched.get(message.patient)
             if touched is None:
                 touched = Touched(patients[message.patient], heard=message.heard)
                 effects.touched[message.patient] = touched
-            _fold(touched, message.facts, message.sent, message.heard, message.trace)
+            effects.handed_on += _fold(touched, message, log.offset * _PLACES + place)
         if record.tick is not None:
             for patient in expired:
                 touched = effects.touched.setdefault(patient, Touched(patients[patient]))
                 touched.state.ticked = touched.state.at_tick(record.tick.at)
         for model in self.models:
-            self._score(model, effects, log)
+            self._score(model, effects, log, silent)
         for patient, touched in effects.touched.items():
             effects.due[patient] = self._due(touched.state)
         return effects
 
-    def _score(self, model: RiskModel, effects: Effects, log: LogPosition) -> None:
+    def _score(
+        self, model: RiskModel, effects: Effects, log: LogPosition, silent: Collection[str]
+    ) -> None:
         """One score, and what it means for alerts, for each touched patient."""
         touched = list(effects.touched.values())
         nows = [one.state.now() for one in touched]
@@ -122,7 +143,7 @@ class Engine:
             points = [(time, _probability(next(left))) for time in plan.times]
             risk = one.state.risks[model.risk]
             alerting.walk(risk, plan.level, points, plan.before, model.expires_s, model.rule)
-            score = _to_score(patient, model, answer, one, log)
+            score = _to_score(patient, model, answer, one, log, silent)
             effects.scores.append(score)
             _extend_trend(model.risk, one, answer)
             for told in _decide(patient, model, one.state, answer):
@@ -149,20 +170,25 @@ class Engine:
         return state.due(min(due)) if due and min(due) > EVER else None
 
 
-def _fold(
-    touched: Touched, facts: Sequence[AnyFact], sent: float, heard: float, trace: str
-) -> None:
+def _fold(touched: Touched, message: MessageFacts, version: int) -> list[MessageFacts]:
     state = touched.state
-    record = state.record
-    record.clock = max(record.clock, sent)
-    change = record.fold_facts(facts)
-    touched.slots += change.slots
-    touched.caused_by += [record.facts[slot].id for slot in change.slots]
-    touched.heard = heard
-    if change.since is not None:
-        touched.since = change.since if touched.since is None else min(touched.since, change.since)
-    state.ahead = sent - heard if state.ahead is None else max(state.ahead, sent - heard)
-    state.trace = trace or state.trace
+    folded = state.patient.fold(message, version)
+    touched.slots += folded.slots
+    touched.parts.difference_update(folded.dropped)
+    touched.dropped.update(folded.dropped)
+    touched.dropped.difference_update(folded.parts)
+    touched.parts.update(folded.parts)
+    touched.caused_by += [fact.id for fact in folded.changed]
+    touched.heard = message.heard
+    if folded.since is not None:
+        since = folded.since
+        touched.since = since if touched.since is None else min(touched.since, since)
+    ahead = message.sent - message.heard
+    state.ahead = ahead if state.ahead is None else max(state.ahead, ahead)
+    state.trace = message.trace or state.trace
+    if message.source not in state.sources and len(state.sources) < MOST_SOURCES:
+        insort(state.sources, message.source)
+    return folded.handed_on
 
 
 class _Plan(NamedTuple):
@@ -202,6 +228,8 @@ def _name(stay: Stay | None) -> str:
 
 def _presence(record: PatientRecord, stay: str, now: float) -> Presence:
     """What became of the stay that an alert belongs to."""
+    if record.merged_into:
+        return Presence.MERGED
     current = record.stay(now)
     if _name(current) == stay or stay == "unknown":
         return record.presence(now)
@@ -244,8 +272,19 @@ def _probability(log_odds: float | None) -> float | None:
 
 
 def _to_score(
-    patient: str, model: RiskModel, answer: Assessment, touched: Touched, log: LogPosition
+    patient: str,
+    model: RiskModel,
+    answer: Assessment,
+    touched: Touched,
+    log: LogPosition,
+    silent: Collection[str],
 ) -> Score:
+    down = [source for source in touched.state.sources if source in silent] if silent else []
+    abstained = answer.abstained
+    if abstained is not None and touched.state.record.merged_into:
+        abstained = MERGED
+    elif abstained is not None and down:
+        abstained = FEED_DOWN
     return Score(
         patient=patient,
         risk=model.risk,
@@ -253,10 +292,12 @@ def _to_score(
         probability=answer.probability,
         log_odds=answer.log_odds,
         interval=answer.interval,
-        abstained=answer.abstained,
+        abstained=abstained,
         baseline=answer.baseline,
         evidence=list(answer.evidence),
-        missing=answer.missing,
+        missing=msgspec.structs.replace(answer.missing, feeds_down=down)
+        if down
+        else answer.missing,
         model=model.digest,
         config=model.rule.version,
         log=log,
@@ -294,3 +335,5 @@ class Remembered(msgspec.Struct, omit_defaults=True):
     ticked: float | None = None
     trace: str = ""
     risks: dict[str, RiskState] = {}
+    sources: list[str] = []
+    parts: dict[str, Meta] = {}

@@ -10,7 +10,7 @@ PREFIX = "tocsin"
 
 
 def position(partition: int) -> str:
-    """Hash: `fence` (who may write), `offset` (last applied record of facts)."""
+    """Hash: `fence` (who may write), `offset` (last applied record of facts), `silent` feeds."""
     return f"{PREFIX}:{{{partition}}}:position"
 
 
@@ -35,11 +35,13 @@ def summaries(partition: int) -> str:
 
 
 def patient(partition: int, pseudonym: str) -> str:
-    """Hash: `m` state, `f:<slot>` facts, `s:<risk>` newest score, `t:<risk>` trend."""
+    """Hash: `m` state, `f:<slot>` own facts, `p:<via>/<origin>/<slot>` facts handed on by others,
+    `s:<risk>` newest score, `t:<risk>` trend."""
     return f"{PREFIX}:{{{partition}}}:patient:{pseudonym}"
 
 
 STATE_FIELD = b"m"
 FACT_FIELD = b"f:"
+PART_FIELD = b"p:"
 SCORE_FIELD = b"s:"
 TREND_FIELD = b"t:"

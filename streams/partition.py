@@ -124,10 +124,13 @@ class PartitionOwner:
         expired = self._expired(record)
         states = await self._states({m.patient for m in record.messages}.union(expired))
         log = LogPosition(topic=topics.FACTS, partition=self.lease.partition, offset=offset)
-        effects = self._engine.apply(states, record, log, expired)
+        silent = self.lease.silent if record.tick is None else record.tick.silent
+        effects = self._engine.apply(states, record, log, expired, silent)
         outputs = _to_outputs(effects) if tell else []
         write = self._to_write(offset, effects, outputs)
+        write.silent = silent if silent != self.lease.silent else None
         await self._store.commit(self.lease, write)
+        self.lease.silent = silent
         del self._confirmed[: len(write.confirmed)]
         for patient, at in effects.due.items():
             if at is None:
@@ -148,7 +151,7 @@ class PartitionOwner:
         if unknown:
             loaded = await self._store.load(self.lease.partition, unknown)
             for patient, fields in loaded.items():
-                self._cache[patient] = codec.to_state(fields)
+                self._cache[patient] = codec.to_state(patient, fields)
         states = {}
         for patient in patients:
             self._cache.move_to_end(patient)
@@ -168,6 +171,11 @@ class PartitionOwner:
             patients={
                 patient: codec.to_fields(touched, scores.get(patient, []))
                 for patient, touched in effects.touched.items()
+            },
+            forgotten={
+                patient: codec.to_forget(touched)
+                for patient, touched in effects.touched.items()
+                if touched.dropped
             },
             due=effects.due,
             alerts={alert.alert_id: contract.encode(alert) for alert in effects.alerts},
@@ -200,6 +208,11 @@ def _to_outputs(effects: Effects) -> list[Output]:
     out += [
         Output(topics.ALERTS, a.patient, contract.encode(a), heard[a.patient])
         for a in effects.alerts
+    ]
+    # Facts for other patients: whoever owns them reads these from the log like any others.
+    out += [
+        Output(topics.FACTS, m.patient, facts.encode(FactRecord(messages=[m])), m.heard)
+        for m in effects.handed_on
     ]
     return out
 

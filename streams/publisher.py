@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from connectors import topics
 from connectors.kafka import AppendError, KafkaLog
@@ -20,6 +20,8 @@ class KafkaPublisher:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._log = KafkaLog(kafka, client_id="tocsin-worker")
+        self._kafka = kafka
+        self._partitions = 0  # of facts; asked for when the first facts are handed on
 
     def publish(self, partition: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
         """Done when the broker has confirmed them all; fails with `AppendError` otherwise."""
@@ -38,15 +40,22 @@ class KafkaPublisher:
 
         for output in outputs:
             headers = ((HEADER_HEARD, repr(output.heard)),)
+            is_facts = output.topic == topics.FACTS  # for a patient of any partition
             self._log.append(
                 output.topic,
                 output.value,
                 headers,
                 confirmed,
                 key=output.key,
-                partition=partition,
+                partition=self._partition_of(output.key) if is_facts else partition,
             )
         return future
+
+    def _partition_of(self, patient: str) -> int:
+        if not self._partitions:
+            found = Producer(self._kafka.client()).list_topics(topics.FACTS, timeout=30)
+            self._partitions = len(found.topics[topics.FACTS].partitions)
+        return topics.partition_of(patient, self._partitions)
 
     async def close(self) -> None:
         """Wait a little for what is on its way; the outbox keeps the rest."""

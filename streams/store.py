@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 import stamina
 from redis import exceptions
 from redis.asyncio import Redis
@@ -43,6 +44,7 @@ class Lease:
     offset: int
     outbox: dict[int, bytes]
     due: dict[str, float]
+    silent: list[str] = field(default_factory=list)  # feeds, as of the newest tick
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Write:
     outbox: bytes = b""
     confirmed: list[int] = field(default_factory=list)  # offsets whose outbox Kafka has
     patients: dict[str, Fields] = field(default_factory=dict)
+    forgotten: dict[str, list[bytes]] = field(default_factory=dict)  # fields, by patient
+    silent: list[str] | None = None  # None: as before
     due: dict[str, float | None] = field(default_factory=dict)
     alerts: dict[str, bytes] = field(default_factory=dict)
     summaries: dict[str, bytes] = field(default_factory=dict)
@@ -76,7 +80,8 @@ class Store(Protocol):
 
 # KEYS: position, outbox, due, alerts, summaries, then one key per patient.
 # ARGV: fence, previous offset, offset, outbox, then lists, each led by its length: confirmed
-#       offsets; due (patient, tick or ""); alerts; summaries; and for each patient its fields.
+#       offsets; due (patient, tick or ""); fields of the position; alerts; summaries; and for each
+#       patient its fields, then those to forget.
 _COMMIT = """
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if not fence then return {1, '-1'} end
@@ -102,13 +107,18 @@ each(2, function(from, to)
   if ARGV[to] == '' then redis.call('ZREM', KEYS[3], ARGV[from])
   else redis.call('ZADD', KEYS[3], ARGV[to], ARGV[from]) end
 end)
+set(KEYS[1])
 set(KEYS[4])
 set(KEYS[5])
-for p = 6, #KEYS do set(KEYS[p]) end
+for p = 6, #KEYS do
+  set(KEYS[p])
+  each(1000, function(from, to) redis.call('HDEL', KEYS[p], unpack(ARGV, from, to)) end)
+end
 redis.call('HSET', KEYS[1], 'offset', ARGV[3])
 return {2, ARGV[3]}
 """
 
+_names = msgspec.json.Decoder(list[str])
 _FENCED, _MOVED = 0, 1  # otherwise 2: written
 
 # A fence is the server's time in microseconds, not a counter: a store that was emptied must not
@@ -122,7 +132,7 @@ if before and tonumber(before) >= tonumber(fence) then
 end
 redis.call('HSET', KEYS[1], 'fence', fence)
 return {fence, redis.call('HGET', KEYS[1], 'offset'), redis.call('HGETALL', KEYS[2]),
-        redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}
+        redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), redis.call('HGET', KEYS[1], 'silent')}
 """
 
 
@@ -150,13 +160,14 @@ class RedisStore:
     async def acquire(self, partition: int) -> Lease:
         """See `Store`."""
         names = [keys.position(partition), keys.outbox(partition), keys.due(partition)]
-        fence, offset, outbox, due = await self._acquire(keys=names)
+        fence, offset, outbox, due, silent = await self._acquire(keys=names)
         return Lease(
             partition=partition,
             fence=int(fence),
             offset=NOTHING if offset is None else int(offset),
             outbox={int(k): v for k, v in zip(outbox[::2], outbox[1::2], strict=True)},
             due={k.decode(): float(v) for k, v in zip(due[::2], due[1::2], strict=True)},
+            silent=_names.decode(silent) if silent else [],
         )
 
     @_patiently
@@ -178,10 +189,14 @@ class RedisStore:
         due = {k: b"" if v is None else repr(v).encode() for k, v in write.due.items()}
         args: list[Any] = [lease.fence, lease.offset, write.offset, write.outbox]
         args += [len(write.confirmed), *write.confirmed]
-        mappings: list[Mapping[Any, bytes]] = [due, write.alerts, write.summaries]
-        for mapping in (*mappings, *write.patients.values()):
-            args.append(2 * len(mapping))
-            args += [part for pair in mapping.items() for part in pair]
+        silent = {} if write.silent is None else {"silent": msgspec.json.encode(write.silent)}
+        mappings: list[Mapping[Any, bytes]] = [due, silent, write.alerts, write.summaries]
+        for mapping in mappings:
+            args += _listed(mapping)
+        for name, fields in write.patients.items():
+            args += _listed(fields)
+            forgotten = write.forgotten.get(name, [])
+            args += [len(forgotten), *forgotten]
         code, value = await self._commit(keys=names, args=args)
         if code == _FENCED:
             raise FencedError(f"partition {p} was taken over")
@@ -189,6 +204,10 @@ class RedisStore:
         if code == _MOVED and int(value) != write.offset:
             raise MovedError(int(value))
         lease.offset = write.offset
+
+
+def _listed(mapping: Mapping[Any, bytes]) -> list[Any]:
+    return [2 * len(mapping), *(part for pair in mapping.items() for part in pair)]
 
 
 class MemoryStore:
@@ -200,6 +219,7 @@ class MemoryStore:
         self.offsets: dict[int, int] = {}
         self.outboxes: dict[int, dict[int, bytes]] = {}
         self.dues: dict[int, dict[str, float]] = {}
+        self.silents: dict[int, list[str]] = {}
         self.patients: dict[tuple[int, str], Fields] = {}
         self.alerts: dict[tuple[int, str], bytes] = {}
         self.summaries: dict[tuple[int, str], bytes] = {}
@@ -220,6 +240,7 @@ class MemoryStore:
             offset=self.offsets.get(partition, NOTHING),
             outbox=dict(self.outboxes.get(partition, {})),
             due=dict(self.dues.get(partition, {})),
+            silent=list(self.silents.get(partition, [])),
         )
 
     async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
@@ -242,7 +263,12 @@ class MemoryStore:
 
     def _write(self, p: int, write: Write) -> None:
         for name, fields in write.patients.items():
-            self.patients.setdefault((p, name), {}).update(fields)
+            kept = self.patients.setdefault((p, name), {})
+            kept.update(fields)
+            for forgotten in write.forgotten.get(name, []):
+                kept.pop(forgotten, None)
+        if write.silent is not None:
+            self.silents[p] = list(write.silent)
         outbox = self.outboxes.setdefault(p, {})
         for offset in write.confirmed:
             outbox.pop(offset, None)

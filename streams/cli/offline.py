@@ -11,10 +11,11 @@ import msgspec
 import typer
 
 from connectors.clock import wall_clock
+from connectors.facts import MessageFacts
 from connectors.hl7.interpret import Interpretation, Profile, interpret
 from connectors.identity import IdentityKey, load_key
 from connectors.mllp.files import messages_of
-from models.record import PatientRecord
+from models.patient import Patient, settle
 from streams import settings as settings_module
 from streams.cli.errors import UserError
 
@@ -88,26 +89,32 @@ def fold(files: Files, as_json: AsJson = False) -> None:
 
     Example: tocsin fold admission.hl7 labs.hl7 --json
     """
-    records: dict[str, PatientRecord] = {}
+    patients: dict[str, Patient] = {}
+    told: list[MessageFacts] = []
     for file, read in _interpret(files):
         if not read.facts:
             what = f"{read.message_type or 'a message'}: {read.outcome}, {read.reason}"
             typer.echo(f"Not folded, {what} ({file})", err=True)
             continue
-        for about in read.patients:
-            record = records.setdefault(about.pseudonym, PatientRecord())
-            record.clock = max(record.clock, read.sent)
-            record.fold_facts(about.facts)
-    for pseudonym in sorted(records):
-        record = records[pseudonym]
+        told.extend(
+            MessageFacts(
+                patient=about.pseudonym, sent=read.sent, heard=read.sent, wire="", facts=about.facts
+            )
+            for about in read.patients
+        )
+    for _ in settle(patients, told):
+        pass
+    for pseudonym in sorted(patients):
+        patient = patients[pseudonym]
+        record = patient.record
         if as_json:
-            state = json.loads(record.canonical())
-            line = {"patient": pseudonym, "digest": record.digest(), "state": state}
+            state = json.loads(patient.canonical())
+            line = {"patient": pseudonym, "digest": patient.digest(), "state": state}
             typer.echo(json.dumps(line, ensure_ascii=False))
         else:
             counted = sum(len(record.series(code)) for code in record.codes())
             presence = record.presence(record.clock)
             typer.echo(
-                f"{pseudonym}  {presence:10} {len(record.facts)} facts, {counted} observations "
-                f"count  {record.digest()[:16]}"
+                f"{pseudonym}  {presence:10} {len(patient.own)} facts, {counted} observations "
+                f"count  {patient.digest()[:16]}"
             )

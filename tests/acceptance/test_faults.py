@@ -12,6 +12,7 @@ from connectors.contract import LogPosition
 from connectors.simulator import run as simulator
 from models.bundle import load_bundle
 from streams import codec
+from models.patient import Patient
 from streams.engine import Engine, PatientState
 from streams.store import Fields
 from tests.acceptance.system import System, wait_for
@@ -31,7 +32,7 @@ def undisturbed(system: System) -> tuple[dict[bytes, Fields], dict[tuple[str, in
         at = record.tick.at if record.tick else float("-inf")
         expired = sorted(n for (p, n), when in due.items() if p == partition and when <= at)
         names = {m.patient for m in record.messages}.union(expired)
-        mine = {n: states.setdefault((partition, n), PatientState()) for n in names}
+        mine = {n: states.setdefault((partition, n), PatientState(Patient(n))) for n in names}
         log = LogPosition(topic=topics.FACTS, partition=partition, offset=offset)
         effects = engine.apply(mine, record, log, expired)
         for name, touched in effects.touched.items():

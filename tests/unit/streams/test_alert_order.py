@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.contract import AlertState, LogPosition
 from connectors.facts import FactRecord, MessageFacts
+from models.patient import Patient
 from streams.engine import Engine, PatientState
 from tests.unit.streams.timeline import (
     ANY_MESSAGE,
@@ -26,7 +27,7 @@ LOG = LogPosition(topic="tocsin.facts", partition=0, offset=0)
 def final(batches: list[list[MessageFacts]]) -> tuple[object, ...]:
     """State, score and open alert after those records."""
     engine = Engine([HeartRateRisk()])
-    states = {"p-1": PatientState()}
+    states = {"p-1": PatientState(Patient("p-1"))}
     alerts: dict[str, object] = {}
     score = None
     for batch in batches:
