@@ -249,10 +249,9 @@ AnyFact = (
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts of one patient that a worker hands on to another, to whom they belong by a link."""
 
-    origin: str  # whose facts they were at first
-    via: str  # who hands them on
-    version: int  # log offset, in the partition of `via`, of what made it do so
-    withdrawn: bool = False  # all that `via` handed on of `origin` before counts no more
+    path: tuple[str, ...]  # from the patient whose facts they were at first to who hands them on
+    version: int  # grows with what the last of `path` hands on this way
+    withdrawn: bool = False  # all that came this way before counts no more
 
 
 class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,7 +5,8 @@ owns the one patient hands their facts on to the other (`MessageFacts.part`), an
 part lies in a compartment of its own, so that an unmerge takes away exactly what the merge brought.
 The *record*, which scores and pages read, is the join of what belongs to the patient today.
 
-- Facts keep their `origin` along a chain of merges and never return to it.
+- A part keeps the path that it came along, and never goes where it has been: what is withdrawn at
+  one end is gone at the other, whatever else is linked.
 - Which of two patients survives is decided by the newest statement about the pair.
 - In a ring of merges nobody survives by that rule: then everybody stays, with all the facts. Two
   alerts for one person are better than none.
@@ -34,13 +35,13 @@ from connectors.facts import (
 from models.record import EVER, PatientRecord, joined, slot_of
 
 MOST_FACTS = 500  # in one message handed on
+MOST_HOPS = 8  # patients along one path: more than any chain of merges that means something
 
 
 class Meta(msgspec.Struct, omit_defaults=True):
     """What is known of a compartment besides its facts."""
 
-    origin: str
-    via: str
+    path: tuple[str, ...]  # as in `connectors.facts.Part`; of own facts: the patient alone
     clock: float | None = None
     version: int = -1  # of the newest message
     reset: int = -1  # of the newest withdrawal
@@ -49,7 +50,7 @@ class Meta(msgspec.Struct, omit_defaults=True):
 
 @dataclass(slots=True)
 class Compartment:
-    """The facts of one origin that came one way."""
+    """The facts of one patient that came one way."""
 
     meta: Meta
     facts: dict[str, AnyFact] = field(default_factory=dict)
@@ -83,13 +84,13 @@ class Folded(NamedTuple):
 
 
 class _Handed(NamedTuple):
-    """What one target gets of one origin."""
+    """What one target gets along one path."""
 
     clock: float | None
     facts: dict[str, AnyFact]
 
 
-_Shares = dict[str, dict[str, _Handed]]  # target → origin → facts
+_Shares = dict[str, dict[tuple[str, ...], _Handed]]  # target → path → facts
 
 
 class Patient:
@@ -146,7 +147,7 @@ class Patient:
     def _separate(self) -> Compartment:
         if self._own is None:
             clock = self.record.clock
-            meta = Meta(self.name, self.name, clock if clock > EVER else None)
+            meta = Meta((self.name,), clock if clock > EVER else None)
             self._own = Compartment(meta, dict(self.record.facts))
         return self._own
 
@@ -158,10 +159,10 @@ class Patient:
         dropped: list[tuple[str, str]],
     ) -> list[AnyFact]:
         """Facts that another patient hands on. Late repetitions from before a reset are void."""
-        key = f"{part.via}/{part.origin}"
+        key = ">".join(part.path)
         compartment = self.parts.get(key)
         if compartment is None:
-            compartment = self.parts[key] = Compartment(Meta(part.origin, part.via))
+            compartment = self.parts[key] = Compartment(Meta(part.path))
         meta = compartment.meta
         if part.withdrawn:
             if part.version <= meta.reset or part.version < meta.version:
@@ -176,7 +177,7 @@ class Patient:
             return []
         meta.version, meta.withdrawn = max(meta.version, part.version), False
         compartment.advance(message.sent)
-        slots = compartment.join(message.facts) if part.origin != self.name else []
+        slots = compartment.join(message.facts)
         stored += [(key, ""), *((key, slot) for slot in slots)]
         return [compartment.facts[slot] for slot in slots]
 
@@ -225,7 +226,7 @@ class Patient:
             elif not scope and link.kind is LinkKind.SAME and link.other != self.name:
                 same.append(link.other)
         # One's own facts come back: a ring of merges.
-        ring = bool(into) and any(c.meta.origin == self.name for c in self._active())
+        ring = bool(into) and any(c.meta.path[0] == self.name for c in self._active())
         return _Routing(into, tuple(sorted(same)), tuple(sorted(scoped.items())), ring)
 
     def _visits_of(self, link: Link) -> set[str]:
@@ -251,31 +252,31 @@ class Patient:
         staying: list[AnyFact] = []
         shares: _Shares = {}
 
-        def give(target: str, source: Compartment, slot: str, fact: AnyFact) -> None:
-            origin, clock = source.meta.origin, source.meta.clock
-            handed = shares.setdefault(target, {}).setdefault(origin, _Handed(clock, {}))
-            if origin != target:
-                known = handed.facts.get(slot)
-                handed.facts[slot] = fact if known is None else joined(fact, known)
-
         for source in (self._separate(), *self._active()):
-            if routing.into:
+            path = source.meta.path if source is self._own else (*source.meta.path, self.name)
+            if routing.into and self._may_go(path, routing.into, ring=True):
                 # Even without a fact: the clock, or the sign of a ring, has to arrive.
-                shares.setdefault(routing.into, {}).setdefault(
-                    source.meta.origin, _Handed(source.meta.clock, {})
-                )
+                to = shares.setdefault(routing.into, {})
+                to[path] = _Handed(source.meta.clock, {})
             for slot, fact in source.facts.items():
                 if isinstance(fact, Link):
                     continue
                 target, placed = self._place(fact, visits, scoped, routing.into)
                 if target == self.name or (routing.ring and target == routing.into):
                     staying.append(placed)
-                if target != self.name:
-                    give(target, source, slot, _demoted(placed))
-                for other in routing.same:
-                    if other != target:
-                        give(other, source, slot, _demoted(placed))
+                for to_whom in {target, *routing.same} - {self.name}:
+                    if self._may_go(path, to_whom):
+                        to = shares.setdefault(to_whom, {})
+                        handed = to.setdefault(path, _Handed(source.meta.clock, {}))
+                        handed.facts[slot] = _demoted(placed)
         return staying, shares
+
+    @staticmethod
+    def _may_go(path: tuple[str, ...], target: str, *, ring: bool = False) -> bool:
+        """Facts never return; the sign of a ring goes back to where they began."""
+        if ring and path[0] == target:
+            return len(path) <= MOST_HOPS
+        return target not in path and len(path) <= MOST_HOPS
 
     def _place(
         self, fact: AnyFact, visits: dict[str, str], scoped: dict[str, tuple[str, str]], into: str
@@ -319,9 +320,9 @@ class Patient:
         out: list[MessageFacts] = []
         for target in sorted(before.keys() | after.keys()):
             had, has = before.get(target, {}), after.get(target, {})
-            for origin in sorted(had.keys() | has.keys()):
-                part = Part(origin=origin, via=self.name, version=version)
-                old, new = had.get(origin), has.get(origin)
+            for path in sorted(had.keys() | has.keys()):
+                part = Part(path=path, version=version)
+                old, new = had.get(path), has.get(path)
                 gone = old is not None and (
                     new is None or bool(old.facts.keys() - new.facts.keys())
                 )

@@ -78,8 +78,8 @@ def to_state(pseudonym: str, fields: Fields) -> PatientState:
     start = len(keys.PART_FIELD)
     for name, encoded in fields.items():
         if name[:start] == keys.PART_FIELD:
-            via, origin, slot = name[start:].decode().split("/", 2)
-            parts[f"{via}/{origin}"].facts[slot] = facts.decode_fact(encoded)
+            part, _, slot = name[start:].decode().partition("/")
+            parts[part].facts[slot] = facts.decode_fact(encoded)
     state.patient.restore(remembered.clock, _own(fields), parts)
     state.ahead, state.ticked, state.trace = remembered.ahead, remembered.ticked, remembered.trace
     state.risks, state.sources = remembered.risks, remembered.sources

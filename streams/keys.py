@@ -35,7 +35,7 @@ def summaries(partition: int) -> str:
 
 
 def patient(partition: int, pseudonym: str) -> str:
-    """Hash: `m` state, `f:<slot>` own facts, `p:<via>/<origin>/<slot>` facts handed on by others,
+    """Hash: `m` state, `f:<slot>` own facts, `p:<path>/<slot>` facts handed on by others,
     `s:<risk>` newest score, `t:<risk>` trend."""
     return f"{PREFIX}:{{{partition}}}:patient:{pseudonym}"
 
