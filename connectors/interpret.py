@@ -7,6 +7,7 @@ from typing import Final
 
 from connectors import wire
 from connectors.hl7 import interpret as hl7
+from connectors.hl7.batch import is_batch, split
 from connectors.identity import IdentityKey
 from connectors.interpretation import Interpretation, Issue, Site
 from connectors.quarantine import Reason
@@ -17,7 +18,29 @@ Interpreter = Callable[[WireMessage, IdentityKey, Site], list[Interpretation]]
 
 
 def _hl7(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
-    return [hl7.interpret(message.raw, message.heard, key, site, message.source)]
+    if not is_batch(message.raw):
+        return [hl7.interpret(message.raw, message.heard, key, site, message.source)]
+    batch = split(message.raw)
+    found = [hl7.interpret(raw, message.heard, key, site, message.source) for raw in batch.messages]
+    for number, read in enumerate(found, 1):
+        read.issues = [i._replace(location=f"message {number} {i.location}") for i in read.issues]
+    faults = [
+        Issue(Reason.BATCH_COUNT, "a count that does not fit, or a line of no message", location)
+        for location in batch.faults
+    ]
+    if not found:
+        faults = faults or [Issue(Reason.EMPTY_FRAME, "a batch with nothing in it", "BHS")]
+    if faults:
+        envelope = Interpretation(
+            "quarantine",
+            reason=faults[0].reason,
+            message_type="BHS",
+            source=message.source,
+            sent=message.heard,
+            issues=faults,
+        )
+        found.append(envelope)
+    return found
 
 
 INTERPRETERS: Final[dict[str, Interpreter]] = {

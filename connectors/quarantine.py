@@ -23,6 +23,7 @@ class Reason(StrEnum):
     BAD_CHARSET = "bad_charset"  # bytes that are not text in the declared or configured charset
     UNSUPPORTED_CHARSET = "unsupported_charset"  # MSH-18 names a charset that is not known
     UNSUPPORTED_TYPE = "unsupported_type"  # a message type or event that is not mapped to facts
+    BATCH_COUNT = "batch_count"  # BTS-1 or FTS-1 counts other than what the batch holds
     FOREIGN_LINE = "foreign_line"  # a line that is no segment
     NO_PATIENT = "no_patient"  # no PID, or none of its identifiers can be used
     NO_VISIT_EVENT = "no_visit_event"  # an ADT event without PV1 or without a usable time

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from connectors import contract, facts, metrics
 from connectors.contract import AlertReason
-from connectors.hl7.routing import NoFacts
+from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES, NoFacts
 from connectors.quarantine import Reason
 from streams.doctor.listing import listing
 from streams.settings import Settings
@@ -26,6 +26,7 @@ def pages() -> dict[str, str]:
     """Every generated page by its path below `docs/`."""
     schemas = {"facts": facts.json_schema(), **contract.json_schemas()}
     return {
+        "reference/messages.md": _messages(),
         "reference/metrics.md": _metrics(),
         "reference/reasons.md": _reasons(),
         "reference/settings.md": _settings(),
@@ -34,6 +35,29 @@ def pages() -> dict[str, str]:
             for name, schema in schemas.items()
         },
     }
+
+
+def _messages() -> str:
+    """What becomes of each HL7 v2 message type, from the routing itself."""
+    lines = [
+        "# HL7 v2 messages",
+        "",
+        "Any type or event that is not here goes to quarantine as `unsupported_type`. Z-segments "
+        "are kept in the wire log and never a reason to refuse a message.",
+        "",
+        "| message | what is read | what it does to a stay | what it joins |",
+        "|---|---|---|---|",
+    ]
+    for kind, route in sorted(ROUTES.items()):
+        read = ", ".join(reads.value for reads in route.reads) or "person"
+        event = f"cancels {route.event}" if route.cancels else route.event
+        joins = route.joins.value if route.joins else ""
+        lines.append(f"| {kind} | {read} | {event or '–'} | {joins or '–'} |")
+    lines += ["", "| message | why it gives no facts |", "|---|---|"]
+    meanings = dict(described(NoFacts))
+    for kind, why in sorted({**NO_FACTS, **NO_FACTS_EVENTS}.items()):
+        lines.append(f"| {kind} | {meanings[why]} |")
+    return "\n".join(lines) + "\n"
 
 
 def _metrics() -> str:

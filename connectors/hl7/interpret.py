@@ -12,11 +12,16 @@ from typing import Final
 from connectors.facts import AnyFact
 from connectors.hl7.charset import UnknownCharsetError, codec
 from connectors.hl7.context import Context, Issue, Profile, RefusedError
+from connectors.hl7.documents import read_document
 from connectors.hl7.group import Group, by_patient
 from connectors.hl7.header import Header, HeaderError, scan
-from connectors.hl7.patient import details, identify
+from connectors.hl7.links import read_links
+from connectors.hl7.medication import read_medication
+from connectors.hl7.orders import read_orders
+from connectors.hl7.patient import details, forgotten, identify
 from connectors.hl7.results import read_results
-from connectors.hl7.routing import ROUTES, NoFacts, Reads, Route, no_facts
+from connectors.hl7.routing import ROUTES, Joins, NoFacts, Reads, Route, no_facts
+from connectors.hl7.statements import read_statements
 from connectors.hl7.syntax import (
     LONGEST_CACHED,
     ForeignLineError,
@@ -27,7 +32,7 @@ from connectors.hl7.syntax import (
     syntax_for,
 )
 from connectors.hl7.visit import read_visit, visit_of
-from connectors.identity import IdentityKey
+from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpretation import About, Interpretation, Site
 from connectors.quarantine import Reason
 
@@ -41,6 +46,10 @@ Reader = Callable[[Group, Route, Context], Iterable[AnyFact]]
 READERS: Final[dict[Reads, Reader]] = {
     Reads.VISIT: read_visit,
     Reads.RESULTS: read_results,
+    Reads.ORDERS: read_orders,
+    Reads.MEDICATION: read_medication,
+    Reads.STATEMENTS: read_statements,
+    Reads.DOCUMENT: read_document,
 }
 
 
@@ -61,8 +70,9 @@ def interpret(
     out = Interpretation("quarantine", sent=heard)
     try:
         header = _header(raw, out)
-        out.source = source or out.source
-        _map(raw, header, heard, key, site.of(out.source), out)
+        said = out.source
+        out.source = source or said
+        _map(raw, header, heard, key, site.of(out.source), said, out)
     except RefusedError as refused:
         for about in out.patients:
             about.facts = []
@@ -115,9 +125,10 @@ def _map(
     heard: float,
     key: IdentityKey,
     profile: Profile,
+    said: str,
     out: Interpretation,
 ) -> None:
-    """Raises `RefusedError` for a message that goes to quarantine as a whole."""
+    """`said` is MSH-3|MSH-4. Raises `RefusedError` for what goes to quarantine as a whole."""
     syntax = _syntax(header, profile)
     body = _segments(raw, syntax)
     route = _route(header, body, out)
@@ -127,8 +138,14 @@ def _map(
     groups = by_patient(body)
     if not groups:
         raise RefusedError(Reason.NO_PATIENT, "no PID segment", "PID")
+    if route.joins is not None:
+        context = _context(header, heard, key, profile, syntax, said, out)
+        for about in read_links(groups, route.joins, context):
+            _about(out, about.pseudonym, about.identity).facts += about.facts
+        if route.joins is Joins.UNLINK:
+            groups = []
     for group in groups:
-        _read(group, route, _context(header, heard, key, profile, syntax, out), out)
+        _read(group, route, _context(header, heard, key, profile, syntax, said, out), out)
     if any(about.facts for about in out.patients):
         out.outcome, out.reason = "facts", ""
     elif out.issues:
@@ -143,10 +160,7 @@ def _read(group: Group, route: Route, context: Context, out: Interpretation) -> 
     location = "PID" if group.number == 1 else f"PID[{group.number}]"
     context.pseudonym, identity = identify(pid, context, location)
     context.visit = visit_of(pid, group.find("PV1"), context)
-    about = next((a for a in out.patients if a.pseudonym == context.pseudonym), None)
-    if about is None:
-        about = About(context.pseudonym, identity)
-        out.patients.append(about)
+    about = _about(out, context.pseudonym, identity)
     noted = len(out.issues)
     found: list[AnyFact] = []
     for reads in route.reads:
@@ -155,7 +169,21 @@ def _read(group: Group, route: Route, context: Context, out: Interpretation) -> 
         # Whoever sent results of which none was understood has to hear of it.
         raise RefusedError(*out.issues.pop(noted))
     about.facts += found
-    about.facts += details(pid, context, may_remove=Reads.VISIT in route.reads)
+    if route.removes_person:
+        about.facts += forgotten(context)
+    else:
+        about.facts += details(pid, context, may_remove=out.message_type.startswith("ADT"))
+
+
+def _about(out: Interpretation, pseudonym: str, identity: Identity | None) -> About:
+    """The patient's place in the interpretation."""
+    for about in out.patients:
+        if about.pseudonym == pseudonym:
+            if identity is not None:
+                about.identity = merged(about.identity, identity)
+            return about
+    out.patients.append(About(pseudonym, identity))
+    return out.patients[-1]
 
 
 def _syntax(header: Header, profile: Profile) -> Syntax:
@@ -204,6 +232,7 @@ def _context(
     key: IdentityKey,
     profile: Profile,
     syntax: Syntax,
+    said: str,
     out: Interpretation,
 ) -> Context:
     context = Context(
@@ -214,8 +243,8 @@ def _context(
         sent=heard,
         dated=False,
         control_id=out.control_id,
-        source=out.source,
-        facility=out.source.partition("|")[2],
+        source=said,
+        facility=profile.facility or said.partition("|")[2],
         issues=out.issues,
     )
     sent = context.noted_moment(header.time, "MSH-7")

@@ -18,7 +18,9 @@ _LONGEST_DATE: Final = 40  # characters: a TS with fraction and offset has 24
 _LONGEST_CACHED: Final = 1_000  # characters of the fields that identify: bounds the cache's memory
 
 
-def identify(pid: Segment, context: Context, location: str = "PID") -> tuple[str, Identity]:
+def identify(
+    pid: Segment, context: Context, location: str = "PID", field: int = 3
+) -> tuple[str, Identity]:
     """Pseudonym and identity. Raises `RefusedError` where no identifier can be used.
 
     Identifiers are those of PID-3, in old versions of PID-2. Among them the best by
@@ -31,7 +33,7 @@ def identify(pid: Segment, context: Context, location: str = "PID") -> tuple[str
         named, context.facility, context.profile.preferred_types, context.syntax, context.key
     )
     if found is None:
-        raise RefusedError(Reason.NO_PATIENT, "PID-3 has no usable identifier", f"{location}-3")
+        raise RefusedError(Reason.NO_PATIENT, "no usable identifier", f"{location}-{field}")
     return found
 
 
@@ -87,6 +89,13 @@ def _date(field: str, syntax: Syntax) -> str:
         return times.parse_date(syntax.read_first(field))
     except times.BadTimeError:
         return ""
+
+
+def forgotten(context: Context) -> Iterator[PersonDetail]:
+    """A29: every detail of the person is withdrawn."""
+    rank: Rank = (1, context.sent, 0, context.control_id)
+    for name in (PersonDetail.BIRTH_YEAR, PersonDetail.SEX, PersonDetail.DIED_AT):
+        yield PersonDetail(id=f"person:{name}", rank=rank, field=name, value=None, removed=True)
 
 
 def details(pid: Segment, context: Context, *, may_remove: bool) -> Iterator[PersonDetail]:

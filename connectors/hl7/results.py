@@ -120,31 +120,12 @@ class Results:
             unusable = RefusedError(reason, f"OBR-7, which dates it: {detail}")
         changed_at = context.noted_moment(at(obr, 22), f"OBR[{self._orders}]-22")
         return _Order(
-            whose=self._whose(obr, common),
+            whose=hashed_order(obr, common, context),
             changed_at=context.sent if changed_at is None else changed_at,
             observed=observed,
             unusable=unusable,
             status=STATUS_OF_ORDER.get(context.syntax.first(at(obr, 25)), DEFAULT_STATUS),
         )
-
-    def _whose(self, obr: Segment, common: Segment) -> str:
-        context = self._context
-        syntax = context.syntax
-        for kind, field in (
-            ("filler", at(obr, 3)),
-            ("filler", at(common, 3)),
-            ("placer", at(obr, 2)),
-            ("placer", at(common, 2)),
-        ):
-            if not field:
-                continue
-            parts = syntax.components(syntax.repetitions(field)[0])
-            number = syntax.part(parts, 1)
-            if number:
-                authority = syntax.part(parts, 2) or syntax.part(parts, 3)
-                parts = ["obs", kind, authority or context.source, number]
-                return context.key.reference(*parts)[:_HALF]
-        return ""
 
     # ── OBX ─────────────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +273,26 @@ def read_results(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
     results = Results(context)
     results.read(group.segments)
     yield from results.found.values()
+
+
+def hashed_order(obr: Segment, orc: Segment, context: Context) -> str:
+    """The order number of an OBR or its ORC, filler's before placer's, hashed; "" without one."""
+    syntax = context.syntax
+    for kind, field in (
+        ("filler", at(obr, 3)),
+        ("filler", at(orc, 3)),
+        ("placer", at(obr, 2)),
+        ("placer", at(orc, 2)),
+    ):
+        if not field:
+            continue
+        parts = syntax.components(syntax.repetitions(field)[0])
+        number = syntax.part(parts, 1)
+        if number:
+            authority = syntax.part(parts, 2) or syntax.part(parts, 3)
+            about = ["obs", kind, authority or context.source, number]
+            return context.key.reference(*about)[:_HALF]
+    return ""
 
 
 def _hashed(*parts: str) -> str:

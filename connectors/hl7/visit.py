@@ -23,12 +23,16 @@ _HALF: Final = 16  # hex digits: 64 bits
 
 # Where the time of an event stands in PV1; otherwise EVN-6 (occurred), EVN-2 (recorded), MSH-7.
 _TIME_IN_PV1: Final = {EncounterEvent.ADMITTED: 44, EncounterEvent.DISCHARGED: 45}
+_AT_A_TIME: Final = frozenset(
+    (EncounterEvent.LOCATED, EncounterEvent.LEFT, EncounterEvent.RETURNED)
+)
 
 
 class _Place(NamedTuple):
     patient_class: str
     ward: str
     bed: str
+    account: str = ""
 
 
 def read_visit(group: Group, route: Route, context: Context) -> Iterator[EncounterEvent]:
@@ -41,28 +45,48 @@ def read_visit(group: Group, route: Route, context: Context) -> Iterator[Encount
     evn = _NO_SEGMENT if evn is None else evn
     recorded = context.noted_moment(at(evn, 2), "EVN-2")
     changed_at = context.sent if recorded is None else recorded
-    visit = context.visit
-    place = _place(pv1, context)
-    yield _fact(
-        route.event,
-        visit,
-        _time(route.event, evn, pv1, changed_at, context),
-        place,
-        (1, changed_at, int(route.cancels), context.control_id),
-        context,
-        removed=route.cancels,
-    )
+    place = _place(pv1, context)._replace(account=hashed_number("AN", at(group.pid, 18), context))
+    rank: Rank = (1, changed_at, int(route.cancels), context.control_id)
+    if route.cancels:
+        yield from _cancelled(route.event, evn, pv1, place, rank, context)
+        return
+    time = _time(route.event, evn, pv1, changed_at, context)
+    yield _fact(route.event, time, place, rank, context)
     by_the_way: Rank = (0, changed_at, 0, context.control_id)
     for event, number in _TIME_IN_PV1.items():
-        if event != route.event and not route.cancels:
+        # The "time of admission" of somebody who was registered or announced is none.
+        begins = route.event in (EncounterEvent.REGISTERED, EncounterEvent.PLANNED)
+        if event != route.event and not (begins and event == EncounterEvent.ADMITTED):
             moment = context.noted_moment(at(pv1, number), f"PV1-{number}")
             if moment is not None:
-                yield _fact(event, visit, moment, place, by_the_way, context)
+                yield _fact(event, moment, place, by_the_way, context)
+
+
+def _cancelled(
+    event: str, evn: Segment, pv1: Segment, place: _Place, rank: Rank, context: Context
+) -> Iterator[EncounterEvent]:
+    """The event that never was, removed; and where the patient is after all."""
+    if event in _AT_A_TIME:
+        # Of a cancelled event, EVN-6 is the time at which it was said to have happened.
+        moment = context.noted_moment(at(evn, 6), "EVN-6")
+        if moment is not None:
+            yield _fact(event, moment, place, rank, context, removed=True)
+        elif event == EncounterEvent.LOCATED:
+            # Which transfer is not said: PV1-3 says where the patient is.
+            yield _fact(event, rank[1], place, (1, rank[1], 0, rank[3]), context)
+        else:
+            detail = "a cancellation that does not say of which event"
+            raise RefusedError(Reason.NO_VISIT_EVENT, detail, "EVN-6")
+        return
+    time = _time(event, evn, pv1, rank[1], context)
+    yield _fact(event, time, place, rank, context, removed=True)
+    if event == EncounterEvent.ADMITTED and place.patient_class != "I":
+        # A11 of an outpatient or emergency visit cancels its registration (A04).
+        yield _fact(EncounterEvent.REGISTERED, time, place, rank, context, removed=True)
 
 
 def _fact(
     event: str,
-    visit: str,
     time: float,
     place: _Place,
     rank: Rank,
@@ -70,15 +94,16 @@ def _fact(
     *,
     removed: bool = False,
 ) -> EncounterEvent:
-    """A stay is admitted and discharged once, and located once at any one time."""
-    once = "" if event != EncounterEvent.LOCATED else repr(time)
+    """A stay is admitted and discharged once; a patient is located, leaves and returns often."""
+    once = repr(time) if event in _AT_A_TIME else ""
     return EncounterEvent(
-        id=context.key.reference("visit", visit, event, once),
+        id=context.key.reference("visit", context.visit, event, once),
         rank=rank,
         removed=removed,
-        visit=visit,
+        visit=context.visit,
         event=event,
         time=time,
+        account=place.account,
         patient_class=place.patient_class,
         ward=place.ward,
         bed=place.bed,
@@ -122,7 +147,7 @@ def _place(pv1: Segment, context: Context) -> _Place:
 
 def _time(event: str, evn: Segment, pv1: Segment, changed_at: float, context: Context) -> float:
     """When it happened. Raises `RefusedError` for a time that is sent and is none."""
-    number = _TIME_IN_PV1.get(event)
+    number = 44 if event == EncounterEvent.REGISTERED else _TIME_IN_PV1.get(event)
     for field, location in (
         (at(pv1, number) if number else "", f"PV1-{number}"),
         (at(evn, 6), "EVN-6"),

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from connectors import topics
 from connectors.clock import Clock
 from connectors.contract import encode
+from connectors.hl7.batch import is_batch
 from connectors.hl7.header import Header, HeaderError, scan
 from connectors.kafka import Headers
 from connectors.mllp.acknowledge import Refusal, refusal
@@ -70,6 +71,9 @@ class Intake:
         try:
             header = scan(event.payload)
         except HeaderError as error:
+            if error.header is not None and is_batch(event.payload):
+                # Acknowledged as a whole, by its own header; the sequencer reads its messages.
+                return self._wire(event.payload, error.header)
             return self._quarantine(
                 error.reason, error.detail, event.payload, error.header, location=error.location
             )

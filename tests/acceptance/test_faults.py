@@ -11,8 +11,8 @@ from connectors import contract, facts, topics
 from connectors.contract import LogPosition
 from connectors.simulator import run as simulator
 from models.bundle import load_bundle
-from streams import codec
 from models.patient import Patient
+from streams import codec
 from streams.engine import Engine, PatientState
 from streams.store import Fields
 from tests.acceptance.system import System, wait_for

@@ -26,9 +26,9 @@ def test_any_text_and_number_survives_the_wire(
     segments.append(build.obx(("x", name, "L"), name, set_id=2))
     found = read(build.join(segments))
     assert found.issues == []
-    assert found.identity is not None
-    assert found.identity.identifiers == (Identifier("HOSP", "MR", number),)
-    assert found.identity.family == name
+    assert found.patients[0].identity is not None
+    assert found.patients[0].identity.identifiers == (Identifier("HOSP", "MR", number),)
+    assert found.patients[0].identity.family == name
     assert [o.value for o in observed(found)] == [value, name]
 
 

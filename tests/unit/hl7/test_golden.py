@@ -39,7 +39,7 @@ def test_a_result_message() -> None:
     assert (found.message_type, found.control_id, found.source) == ("ORU^R01", "M7", "LAB|GEN")
     assert found.sent == SENT
     assert found.pseudonym == PSEUDONYM
-    assert found.identity == Identity(
+    assert found.patients[0].identity == Identity(
         identifiers=(Identifier("NAT", "NI", "99"), Identifier("HOSP", "MR", "42")),
         family="O&Neil",
         given="Jo",
@@ -105,16 +105,17 @@ def test_a_result_message() -> None:
 
 def test_an_admission() -> None:
     found = read("\r".join(ADT).encode())
-    visit = KEY.reference("visit", PSEUDONYM, "VN", "GEN", "V9")
+    visit = KEY.reference("visit", "VN", "GEN", "V9")[:16]
     assert (found.outcome, found.message_type, found.issues) == ("facts", "ADT^A01", [])
     rank = (1, SENT, 0, "A1")
     assert found.facts == [
         EncounterEvent(
-            id=KEY.reference("visit", PSEUDONYM, visit, "admitted", ""),
+            id=KEY.reference("visit", visit, "admitted", ""),
             rank=(1, SENT - MINUTE, 0, "A1"),
             visit=visit,
             event="admitted",
             time=SENT - 60 * MINUTE,
+            account=KEY.reference("visit", "AN", "GEN", "ACC1")[:16],
             patient_class="I",
             ward="W3",
             bed="12-B",
@@ -135,8 +136,8 @@ def test_a_number_without_an_authority_belongs_to_the_sender() -> None:
     bare = [line.replace("F1^LAB", "F1").replace("HOSP&1.2&ISO", "") for line in ORU]
     one = read("\r".join(bare).encode())
     other = read("\r".join([bare[0].replace("GEN^4.5.6", "OTHER^7"), *bare[1:]]).encode())
-    assert one.identity is not None
-    assert one.identity.identifiers[1] == Identifier("GEN", "MR", "42")
+    assert one.patients[0].identity is not None
+    assert one.patients[0].identity.identifiers[1] == Identifier("GEN", "MR", "42")
     assert one.pseudonym != other.pseudonym
     assert {o.id for o in observed(one)}.isdisjoint(o.id for o in observed(other))
 

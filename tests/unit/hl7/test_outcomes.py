@@ -25,10 +25,12 @@ OBX = "OBX|1|NM|2823-3^Potassium^LN||4.1|mmol/L|||||F"
         (lines("PID|1||42", kind=""), "bad_header"),
         (lines("PID|1||42", "MSH|^~\\&|A"), "bad_header"),
         (lines("/* stray */"), "foreign_line"),
-        (lines(PID, kind="ADT^A40"), "unsupported_type"),
-        (lines(PID, kind="ORM^O01"), "unsupported_type"),
+        (lines(PID, kind="ADT^A40"), "no_patient"),
+        (lines(PID, "MRG|", kind="ADT^A40"), "no_patient"),
+        (lines(PID, "MRG|43^^^HOSP^MR", kind="ADT^A45"), "no_visit_event"),
+        (lines(PID, kind="ADT^A37"), "no_patient"),
+        (lines(PID, kind="MDM^T02"), "no_code"),
         (lines(PID, kind="ZZZ^Z01"), "unsupported_type"),
-        (lines(PID, "PID|2||43^^^HOSP^MR"), "unsupported_type"),
         (lines(PID, OBX, "DSC|more"), "unsupported_type"),
         (lines(OBX), "no_patient"),
         (lines("PID|1||", OBX), "no_patient"),
@@ -52,6 +54,10 @@ def test_what_cannot_be_understood_goes_to_quarantine(raw: bytes, reason: str) -
         ("SIU^S12", "scheduling"),
         ("MFN^M02", "master_file"),
         ("NMD^N02", "network"),
+        ("ADT^A20", "beds"),
+        ("ADT^A24", "linked"),
+        ("ADT^A54", "staff"),
+        ("BAR^P02", "money"),
     ],
 )
 def test_traffic_without_clinical_content_gives_no_facts(kind: str, reason: str) -> None:
@@ -72,6 +78,14 @@ def test_no_type_is_both_mapped_and_without_facts() -> None:
 def test_the_same_patient_twice_in_one_message_is_one_patient() -> None:
     found = read(lines(PID, OBX, "PID|2||7^^^X^SS~42^^^HOSP^MR"))
     assert (found.outcome, len(observed(found))) == ("facts", 1)
+
+
+def test_two_patients_in_one_message_get_their_own_results() -> None:
+    raw = lines(PID, OBX, "PID|2||43^^^HOSP^MR", OBX.replace("4.1", "5.9"))
+    one, other = read(raw).patients
+    assert one.pseudonym != other.pseudonym
+    values = [[f.value for f in about.facts if hasattr(f, "value")] for about in (one, other)]
+    assert values == [[4.1], [5.9]]
 
 
 def test_preferred_identifier_types_choose_the_patient() -> None:

@@ -51,8 +51,8 @@ def test_delimiters_come_from_the_message() -> None:
     )
     found = read(raw)
     assert found.message_type == "ORU^R01"
-    assert found.identity is not None
-    assert [(i.authority, i.type, i.number) for i in found.identity.identifiers] == [
+    assert found.patients[0].identity is not None
+    assert [(i.authority, i.type, i.number) for i in found.patients[0].identity.identifiers] == [
         ("HOSP", "", "7"),
         ("HOSP", "MR", "42"),
     ]

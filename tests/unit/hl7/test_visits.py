@@ -31,8 +31,10 @@ def events(found: Interpretation) -> list[tuple[str, float, bool, tuple[int, flo
     ]
 
 
-@pytest.mark.parametrize("event", ["A01", "A04"])
-def test_an_admission_is_dated_by_pv1_44_else_evn_6_else_evn_2_else_msh_7(event: str) -> None:
+@pytest.mark.parametrize(("event", "what"), [("A01", "admitted"), ("A04", "registered")])
+def test_a_beginning_is_dated_by_pv1_44_else_evn_6_else_evn_2_else_msh_7(
+    event: str, what: str
+) -> None:
     kind = f"ADT^{event}"
     for evn, admitted, hours, recorded in (
         (EVN, "202601010900+0000", -3.0, -1.0),
@@ -41,7 +43,7 @@ def test_an_admission_is_dated_by_pv1_44_else_evn_6_else_evn_2_else_msh_7(event:
         ("EVN|", "", 0.0, 0.0),
     ):
         found = read(lines(evn, PID, pv1(admitted), kind=kind))
-        assert events(found) == [("admitted", hours, False, (1, recorded, 0))]
+        assert events(found) == [(what, hours, False, (1, recorded, 0))]
 
 
 def test_a_transfer_places_the_patient_at_its_own_time() -> None:
@@ -58,8 +60,35 @@ def test_a_discharge_is_dated_by_pv1_45() -> None:
 
 @pytest.mark.parametrize(("event", "cancelled"), [("A11", "admitted"), ("A13", "discharged")])
 def test_a_cancellation_is_the_event_removed(event: str, cancelled: str) -> None:
-    found = read(lines(EVN, PID, pv1(), kind=f"ADT^{event}"))
+    inpatient = pv1().replace("PV1|1|E", "PV1|1|I")
+    found = read(lines(EVN, PID, inpatient, kind=f"ADT^{event}"))
     assert events(found) == [(cancelled, -2.0, True, (1, -1.0, 1))]
+
+
+def test_cancelling_an_emergency_visit_cancels_its_registration_too() -> None:
+    found = read(lines(EVN, PID, pv1(), kind="ADT^A11"))
+    assert [(event, removed) for event, _, removed, _ in events(found)] == [
+        ("admitted", True),
+        ("registered", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "what"), [("A12", "located"), ("A52", "left"), ("A53", "returned")]
+)
+def test_a_cancelled_movement_is_found_by_its_own_time(event: str, what: str) -> None:
+    done = {"A12": "A02", "A52": "A21", "A53": "A22"}[event]
+    first = read(lines("EVN||202601011000+0000", PID, pv1(), kind=f"ADT^{done}"))
+    undone = read(lines(EVN, PID, pv1(), kind=f"ADT^{event}"))
+    assert [f.id for f in first.facts if isinstance(f, EncounterEvent)] == [
+        f.id for f in undone.facts if isinstance(f, EncounterEvent)
+    ]
+    assert events(undone)[0][:3] == (what, -2.0, True)
+
+
+def test_a_cancelled_transfer_without_a_time_says_where_the_patient_is() -> None:
+    found = read(lines("EVN||202601011100+0000", PID, pv1(), kind="ADT^A12"))
+    assert events(found) == [("located", -1.0, False, (1, -1.0, 0))]
 
 
 def test_an_update_repeats_times_below_the_rank_of_the_events_themselves() -> None:

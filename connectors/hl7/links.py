@@ -1,0 +1,120 @@
+"""Merges, moves and changes of numbers: PID is the survivor, MRG the loser.
+
+Both ends get a `Link`, under ids that make all statements about one pair (and one visit or
+account) compete: the newest counts. `models.patient` says what a link does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from connectors.facts import AnyFact, Link, LinkKind, Rank
+from connectors.hl7.context import Context, RefusedError
+from connectors.hl7.group import Group
+from connectors.hl7.patient import identify
+from connectors.hl7.routing import Joins
+from connectors.hl7.syntax import Segment, at
+from connectors.hl7.visit import hashed_number
+from connectors.identity import Identity, merged
+from connectors.interpretation import About
+from connectors.quarantine import Reason
+
+
+def read_links(groups: list[Group], joins: Joins, context: Context) -> Iterator[About]:
+    """What is known of each patient afterwards. Raises `RefusedError` where an end is missing."""
+    if joins is Joins.UNLINK:
+        yield from _unlinked(groups, context)
+        return
+    pairs = [(group, mrg) for group in groups for mrg in group.all("MRG")]
+    if not pairs:
+        raise RefusedError(Reason.NO_PATIENT, "no MRG segment", "MRG")
+    for group, mrg in pairs:
+        yield from _joined(group, mrg, joins, context)
+
+
+def _joined(group: Group, mrg: Segment, joins: Joins, context: Context) -> Iterator[About]:
+    survivor, identity = identify(group.pid, context)
+    loser, prior = _loser(mrg, context, survivor, identity, needed=joins is Joins.MERGE)
+    rank = _rank(group, context)
+    if joins is Joins.MERGE:
+        known = merged(prior, identity)
+        yield About(survivor, known, _ends(survivor, loser, LinkKind.FROM, rank))
+        yield About(loser, None, _ends(loser, survivor, LinkKind.INTO, rank))
+        return
+    old, new = _numbers(group, mrg, joins, context)
+    if loser == survivor and old == new:
+        return
+    scope = ("", old, new) if joins is Joins.ACCOUNT else (old, "", new)
+    link = _link(loser, survivor, LinkKind.INTO, rank, scope)
+    yield About(loser, None, [link])
+    if loser != survivor:
+        yield About(survivor, identity, [_link(survivor, loser, LinkKind.FROM, rank, scope)])
+
+
+def _loser(
+    mrg: Segment, context: Context, survivor: str, identity: Identity, *, needed: bool
+) -> tuple[str, Identity]:
+    """MRG-1, in old versions MRG-4. A change of number may leave both out: the same patient."""
+    prior = at(mrg, 1) or at(mrg, 4)
+    if not prior and not needed:
+        return survivor, identity
+    return identify(["PID", "", "", prior], context, "MRG", field=1)
+
+
+def _numbers(group: Group, mrg: Segment, joins: Joins, context: Context) -> tuple[str, str]:
+    """The old and the new number of the account or visit, hashed."""
+    pv1: Segment = group.find("PV1") or []
+    if joins is Joins.ACCOUNT:
+        old = hashed_number("AN", at(mrg, 3), context)
+        new, location = hashed_number("AN", at(group.pid, 18), context), "MRG-3"
+    else:
+        old = hashed_number("VN", at(mrg, 5), context)
+        new, location = hashed_number("VN", at(pv1, 19), context), "MRG-5"
+    if not old:
+        raise RefusedError(Reason.NO_VISIT_EVENT, "no number of what is joined", location)
+    return old, new or old
+
+
+def _unlinked(groups: list[Group], context: Context) -> Iterator[About]:
+    """A37: whatever was said to join the two, by whatever message, holds no more."""
+    if len(groups) != 2:
+        raise RefusedError(Reason.NO_PATIENT, "an unlink names two patients", "PID")
+    one, other = (
+        identify(g.pid, context, f"PID[{number}]")[0] for number, g in enumerate(groups, 1)
+    )
+    rank = _rank(groups[0], context)
+    for here, there, kind in ((one, other, LinkKind.FROM), (other, one, LinkKind.INTO)):
+        if here != there:
+            yield About(here, None, [_link(here, there, kind, rank, ("", "", ""), removed=True)])
+
+
+def _ends(here: str, there: str, kind: LinkKind, rank: Rank) -> list[AnyFact]:
+    """None where a patient is merged into themselves."""
+    return [] if here == there else [_link(here, there, kind, rank, ("", "", ""))]
+
+
+def _link(
+    here: str,
+    there: str,
+    kind: LinkKind,
+    rank: Rank,
+    scope: tuple[str, str, str],
+    *,
+    removed: bool = False,
+) -> Link:
+    visit, account, renamed = scope
+    return Link(
+        id=f"link:{there}:{visit}:{account}",
+        rank=rank,
+        removed=removed,
+        kind=kind,
+        other=there,
+        visit=visit,
+        account=account,
+        renamed="" if renamed in (visit, account) else renamed,
+    )
+
+
+def _rank(group: Group, context: Context) -> Rank:
+    recorded = context.noted_moment(at(group.find("EVN") or [], 2), "EVN-2")
+    return (1, context.sent if recorded is None else recorded, 0, context.control_id)
