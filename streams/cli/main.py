@@ -7,7 +7,18 @@ import sys
 import typer
 from rich.console import Console
 
-from streams.cli import bench, demo, local, offline, processes, send, tail, traffic, training
+from streams.cli import (
+    bench,
+    demo,
+    local,
+    offline,
+    processes,
+    quarantine,
+    send,
+    tail,
+    traffic,
+    training,
+)
 from streams.cli.errors import UserError
 from streams.settings import SettingsError
 
@@ -20,6 +31,7 @@ app = typer.Typer(
 )
 for part in (demo, local, processes, send, traffic, offline, tail, training, bench):
     app.registered_commands += part.app.registered_commands
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:
