@@ -32,7 +32,7 @@ class RefusedError(Exception):
         self.issue = Issue(reason, detail, location)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """How a source's messages are read (`SequencerSettings`, `connectors.site`)."""
 
@@ -46,7 +46,7 @@ class Profile:
     identifier_type: str = "MR"  # of patient numbers that come without one (DICOM, VCF)
     codes: CodeMap = NO_CODES
     # Kept by `connectors.hl7.results`: what OBX segments say besides value and time.
-    shapes: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    shapes: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def of(self, source: str) -> Profile:
         """A profile by itself is a site at which all sources are alike."""
@@ -94,6 +94,8 @@ class Interpretation:
     sent: float = 0.0  # MSH-7, else when it was heard; UTC epoch seconds
     patients: list[About] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    # (system, code, unit) of observations whose code is the site's own → how many
+    unmapped: dict[tuple[str, str, str], int] = field(default_factory=dict)
     fetch: list[StudyToFetch] = field(default_factory=list)
 
     @property

@@ -48,6 +48,9 @@ class Sequenced:
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)  # (outcome, reason)
     reasons: dict[str, int] = field(default_factory=dict)  # of quarantine records
     facts: int = 0
+    unmapped: dict[str, int] = field(
+        default_factory=dict
+    )  # source, system, code, unit (tab) → seen
 
 
 class Sequencer:
@@ -76,11 +79,14 @@ class Sequencer:
                 outcome = (read.outcome, read.reason)
                 out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
                 self._set_aside(out, message, read)
+                for about, count in read.unmapped.items():
+                    name = "\t".join((read.source, *about))
+                    out.unmapped[name] = out.unmapped.get(name, 0) + count
                 for pseudonym, identity in read.identities():
                     out.identities[pseudonym] = merged(out.identities.get(pseudonym), identity)
-                for about in read.patients:
-                    if about.facts:
-                        self._take(out, pending, message, read, about)
+                for told in read.patients:
+                    if told.facts:
+                        self._take(out, pending, message, read, told)
         for partition, messages in pending.items():
             out.records[partition] = list(self._to_records(messages))
         return out

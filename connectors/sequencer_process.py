@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from redis import Redis
 from redis import exceptions as redis_errors
 
-from connectors import facts, metrics, topics, wire
+from connectors import facts, metrics, topics, unmapped, wire
 from connectors.clock import Clock
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
-from connectors.interpretation import Site
 from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
+from connectors.site import Site
 from connectors.trace import checked
 from connectors.vault import VaultWriter
 from connectors.wire import WireMessage
@@ -29,6 +29,7 @@ log = logging.getLogger("tocsin.sequencer")
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
+_LOOK_S = 2.0  # between looks at the site file
 _CLOCK_PARTITION = 0  # whoever reads this partition of wire.hl7 also writes the ticks
 
 
@@ -48,9 +49,11 @@ class SequencerProcess:
         self._kafka = kafka
         self._clock = clock
         self._key, self._site = key, site
+        self._redis = redis
         self._vault = VaultWriter(redis, key)
         self._rebuilding: threading.Thread | None = None
         self._next_tick = 0.0
+        self._next_look = 0.0
         self._keeps_clock = False
         self._failure: KafkaError | None = None
         self._producer = Producer(
@@ -89,6 +92,7 @@ class SequencerProcess:
                     on_ready()
                 if batch:
                     self._process(consumer, batch)
+                self._refresh_site_when_due()
                 self._tick_when_due()
         finally:
             consumer.close()
@@ -118,6 +122,7 @@ class SequencerProcess:
         started = time.perf_counter()
         sequenced = self._sequencer.sequence(self._to_wire(message) for message in batch)
         self._keep_identities(sequenced.identities)
+        self._count_unmapped(sequenced.unmapped)
         for partition, records in sequenced.records.items():
             for record in records:
                 self._produce(topics.FACTS, facts.encode(record), partition=partition)
@@ -172,6 +177,12 @@ class SequencerProcess:
         if self._failure is not None:
             raise KafkaException(self._failure)
 
+    def _refresh_site_when_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_S
+            self._site.refresh()
+
     def _tick_when_due(self) -> None:
         now = self._clock()
         if not self._keeps_clock or now < self._next_tick:
@@ -183,6 +194,13 @@ class SequencerProcess:
         self._flush()
 
     # ── the vault ───────────────────────────────────────────────────────────────────────────
+
+    def _count_unmapped(self, found: dict[str, int]) -> None:
+        """A count that is lost does no harm: messages never wait for it."""
+        try:
+            unmapped.count(self._redis, found)
+        except redis_errors.RedisError as error:
+            log.warning("unmapped codes were not counted: %s", type(error).__name__)
 
     @stamina.retry(on=redis_errors.RedisError, attempts=None, timeout=None, wait_max=2.0)
     def _keep_identities(self, identities: dict[str, Identity]) -> None:

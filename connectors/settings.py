@@ -104,6 +104,9 @@ class SequencerSettings(Section):
     charset: str = Field(
         "", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8"
     )
+    site: Path | None = Field(
+        None, description="YAML file of sources and their codes (docs/sources.md)"
+    )
     max_future_s: float = Field(
         600.0, ge=0, description="a time further ahead of the clock than this is refused"
     )

@@ -29,6 +29,7 @@ class Context:
     pseudonym: str = ""
     visit: str = ""  # keyed hash of the visit that PV1 or PID names
     issues: list[Issue] = field(default_factory=list)
+    unmapped: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     def moment(self, text: str, location: str) -> float | None:
         """The time in a field; None when it is empty or null. Raises `RefusedError`."""

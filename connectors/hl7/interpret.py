@@ -246,6 +246,7 @@ def _context(
         source=said,
         facility=profile.facility or said.partition("|")[2],
         issues=out.issues,
+        unmapped=out.unmapped,
     )
     sent = context.noted_moment(header.time, "MSH-7")
     if sent is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from connectors.facts import PersonDetail, Rank
 from connectors.hl7 import times
-from connectors.hl7.context import Context, Issue, RefusedError
+from connectors.hl7.context import Context, Issue, Profile, RefusedError
 from connectors.hl7.syntax import NULL, Segment, Syntax, at
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.quarantine import Reason
@@ -29,9 +29,7 @@ def identify(
     """
     named = context.syntax.field.join(pid[:9])
     find = _identified if len(named) < _LONGEST_CACHED else _identify
-    found = find(
-        named, context.facility, context.profile.preferred_types, context.syntax, context.key
-    )
+    found = find(named, context.facility, context.profile, context.syntax, context.key)
     if found is None:
         raise RefusedError(Reason.NO_PATIENT, "no usable identifier", f"{location}-{field}")
     return found
@@ -40,14 +38,15 @@ def identify(
 def _identify(
     named: str,
     facility: str,
-    preferred: tuple[str, ...],
+    profile: Profile,
     syntax: Syntax,
     key: IdentityKey,
 ) -> tuple[str, Identity] | None:
     pid = named.split(syntax.field)  # up to PID-8: one short text makes a quick cache key
     external, internal, name, born, sex = (at(pid, n) for n in (2, 3, 5, 7, 8))
-    identifiers = _identifiers(internal, facility, syntax)
-    identifiers = identifiers or _identifiers(external, facility, syntax)
+    meant = dict(profile.authorities)
+    identifiers = _identifiers(internal, facility, meant, syntax)
+    identifiers = identifiers or _identifiers(external, facility, meant, syntax)
     if not identifiers:
         return None
     family = syntax.components(syntax.repetitions(name)[0])
@@ -58,20 +57,23 @@ def _identify(
         birth_date=_date(born, syntax),
         sex=syntax.read_first(sex),
     )
-    return key.pseudonym(_best(identifiers, preferred)), identity
+    return key.pseudonym(_best(identifiers, profile.preferred_types)), identity
 
 
 _identified = lru_cache(maxsize=4_096)(_identify)
 
 
-def _identifiers(field: str, facility: str, syntax: Syntax) -> list[Identifier]:
+def _identifiers(
+    field: str, facility: str, meant: dict[str, str], syntax: Syntax
+) -> list[Identifier]:
     found: list[Identifier] = []
     for repetition in syntax.repetitions(field):
         parts = syntax.components(repetition)
         number = syntax.part(parts, 1)
         if number:
             authority = syntax.named(parts[3]) if len(parts) > 3 else ""
-            found.append(Identifier(authority or facility, syntax.part(parts, 5), number))
+            authority = meant.get(authority, authority) or facility
+            found.append(Identifier(authority, syntax.part(parts, 5), number))
     return list(dict.fromkeys(found))
 
 

@@ -31,6 +31,10 @@ from connectors.hl7.tables import (
 )
 from connectors.quarantine import Reason
 
+# What is in none of these (HL7 table 0396) means something at its site alone, unless it is mapped.
+STANDARD_SYSTEMS: Final = frozenset(
+    ("LN", "SCT", "SNM", "SNM3", "MDC", "DCM", "UCUM", "I10", "CVX")
+)
 _PADDING: Final = [""] * 15  # so that every OBX has a field 14
 _MOST_SHAPES: Final = 8_192
 _HALF: Final = 16  # hex digits: 64 bits each for "which order" and "what of it", of one patient
@@ -139,6 +143,9 @@ class Results:
         shape_key = (f[_TYPE], f[_CODE], f[_SUB_ID], f[_UNIT], f[_FLAG], status)
         shape = self._shapes.get(shape_key) or self._shape(shape_key)
         code, what, sub_id, unit, flag, status, rule, is_number = shape
+        if code.system not in STANDARD_SYSTEMS:
+            about = (code.system, code.code, unit)
+            context.unmapped[about] = context.unmapped.get(about, 0) + 1
         comparator = ""
         value: float | str | None = values.number(f[_VALUE]) if is_number else None
         if value is None:
@@ -187,6 +194,7 @@ class Results:
         found = syntax.code(code)
         if found is None:
             raise RefusedError(Reason.NO_CODE, "OBX-3 has no identifier", str(_CODE))
+        found, unit = self._meant(found, syntax.first(unit))
         status = syntax.first(status) or DEFAULT_STATUS
         rule = STATUSES.get(status)
         sub_id = self._sub_id(sub_id)
@@ -196,12 +204,23 @@ class Results:
             code=found,
             what=_hashed(found.system, found.code, sub_id),
             sub_id=sub_id,
-            unit=syntax.first(unit),
+            unit=unit,
             flag=syntax.first(flag),
             status=status,
             rule=rule,
             is_number=value_type == "NM" and rule.value is Value.REQUIRED,
         )
+
+    def _meant(self, found: Code, unit: str) -> tuple[Code, str]:
+        """The code and unit that the site's own ones stand for."""
+        codes = self._context.profile.codes
+        unit = codes.units.get(unit, unit)
+        if found.system == "LN":
+            return found, unit
+        meaning = codes.meanings.get((found.system, found.code))
+        if meaning is None:
+            return found, unit
+        return Code(meaning.code, meaning.system, meaning.name or found.text), unit or meaning.unit
 
     def _of_time(self, time: float) -> str:
         """The first half of the identity where no order number names the result."""

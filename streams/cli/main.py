@@ -15,6 +15,7 @@ from streams.cli import (
     processes,
     quarantine,
     send,
+    sources,
     tail,
     traffic,
     training,
@@ -32,6 +33,7 @@ app = typer.Typer(
 for part in (demo, local, processes, send, traffic, offline, tail, training, bench):
     app.registered_commands += part.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(sources.app, name="sources")
 
 
 def main() -> None:

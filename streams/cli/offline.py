@@ -12,12 +12,13 @@ import typer
 
 from connectors.clock import wall_clock
 from connectors.facts import MessageFacts
-from connectors.hl7.interpret import Interpretation, Profile, interpret
+from connectors.hl7.interpret import Interpretation, interpret
 from connectors.identity import IdentityKey, load_key
 from connectors.mllp.files import messages_of
 from models.patient import Patient, settle
 from streams import settings as settings_module
 from streams.cli.errors import UserError
+from streams.cli.sources import open_site
 
 app = typer.Typer()
 
@@ -28,12 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
     settings = settings_module.load()
     key: IdentityKey = load_key(settings.identity.key.get_secret_value(), settings.home)
-    profile = Profile(
-        time_zone=settings.sequencer.time_zone,
-        charset=settings.sequencer.charset,
-        max_future_s=settings.sequencer.max_future_s,
-        preferred_types=settings.identity.preferred_types,
-    )
+    site = open_site(settings)
     now = wall_clock()
     for file in files:
         try:
@@ -44,7 +40,7 @@ def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
         if not messages:
             typer.echo(f"{file} holds no message.", err=True)
         for message in messages:
-            yield file, interpret(message, now, key, profile)
+            yield file, interpret(message, now, key, site)
 
 
 def _to_json(file: Path, read: Interpretation) -> dict[str, Any]:

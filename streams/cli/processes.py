@@ -20,6 +20,7 @@ from connectors.identity import IdentityKey, load_key
 from streams import settings as settings_module
 from streams import telemetry
 from streams.cli.errors import UserError
+from streams.cli.sources import open_site
 from streams.settings import Settings
 from streams.telemetry import Telemetry
 
@@ -106,22 +107,16 @@ def sequencer() -> None:
     """Turn raw messages into facts. Example: tocsin sequencer"""
     from redis import Redis  # noqa: PLC0415
 
-    from connectors.hl7.interpret import Profile  # noqa: PLC0415
     from connectors.sequencer_process import SequencerProcess  # noqa: PLC0415
 
     settings, probe = _start("sequencer")
-    profile = Profile(
-        time_zone=settings.sequencer.time_zone,
-        charset=settings.sequencer.charset,
-        max_future_s=settings.sequencer.max_future_s,
-        preferred_types=settings.identity.preferred_types,
-    )
+    site = open_site(settings)
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,
         Redis.from_url(_redis_url(settings)),
         _key(settings),
-        profile,
+        site,
         wall_clock,
     )
     stop = threading.Event()

@@ -21,7 +21,7 @@ from connectors.clock import wall_clock
 from connectors.hl7.conformance import explain
 from connectors.identity import load_key
 from connectors.interpret import interpret
-from connectors.interpretation import Interpretation, Profile
+from connectors.interpretation import Interpretation
 from connectors.masking import masked
 from connectors.quarantine_log import Item, LostError, QuarantineLog, State
 from connectors.sequencer import headers_of
@@ -29,6 +29,7 @@ from connectors.topics import HEADER_CONTENT_TYPE, HEADER_SOURCE, HEADER_SUBJECT
 from connectors.wire import WireMessage
 from streams.cli.errors import UserError
 from streams.cli.running import settings_of_running
+from streams.cli.sources import open_site
 from streams.settings import Settings
 
 app = typer.Typer(
@@ -296,13 +297,8 @@ def _interpreted(
         said.get(HEADER_SUBJECT, ""),
     )
     key = load_key(settings.identity.key.get_secret_value(), settings.home)
-    profile = Profile(
-        time_zone=settings.sequencer.time_zone,
-        charset=settings.sequencer.charset,
-        max_future_s=settings.sequencer.max_future_s,
-        preferred_types=settings.identity.preferred_types,
-    )
-    return interpret(message, key, profile)
+    site = open_site(settings)
+    return interpret(message, key, site)
 
 
 def _outcome(read: Interpretation) -> str:

@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Settings], Findings], ...] = (
     machine.bundles,
     servers.kafka,
     servers.redis,
+    servers.unmapped_codes,
     running.processes,
 )
 
