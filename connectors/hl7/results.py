@@ -10,7 +10,7 @@ of the order, keyed, and of code and sub-id, which the fact names anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -29,6 +29,8 @@ from connectors.hl7.tables import (
     StatusRule,
     Value,
 )
+from connectors.hl7.variants import CODES as VARIANT_CODES
+from connectors.hl7.variants import take_variants
 from connectors.quarantine import Reason
 
 # What is in none of these (HL7 table 0396) means something at its site alone, unless it is mapped.
@@ -287,11 +289,13 @@ class Results:
             raise RefusedError(Reason.AMBIGUOUS, detail, str(_VALUE))
 
 
-def read_results(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
+def read_results(group: Group, _: Route, context: Context) -> Iterable[AnyFact]:
     """The observations among a patient's segments."""
     results = Results(context)
     results.read(group.segments)
-    yield from results.found.values()
+    if any(o.code in VARIANT_CODES for o in results.found.values()):
+        return take_variants(results.found.values(), context)
+    return results.found.values()
 
 
 def hashed_order(obr: Segment, orc: Segment, context: Context) -> str:

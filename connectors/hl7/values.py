@@ -145,7 +145,10 @@ def _joined(lines: list[str]) -> Value:
 def _coded(repetition: str, syntax: Syntax) -> str:
     """The code, else what stands for it: text, alternate code, alternate text, original text."""
     parts = syntax.components(repetition)
-    return next((t for n in (1, 2, 4, 5, 9) if (t := syntax.part(parts, n))), "")
+    code = syntax.part(parts, 1)
+    if code.startswith("HGNC:"):
+        return syntax.part(parts, 2) or code  # a gene's number; everybody speaks of its symbol
+    return code or next((t for n in (2, 4, 5, 9) if (t := syntax.part(parts, n))), "")
 
 
 def _as_sent(repetition: str, syntax: Syntax) -> str:

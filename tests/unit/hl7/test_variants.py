@@ -1,0 +1,97 @@
+"""Clinical-genomics reports: groups of OBX as variants, amended in any order."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from connectors.facts import Observation, Presence, Variant
+from models.record import PatientRecord
+from tests.unit.hl7.reading import lines, read
+
+PID = "PID|1||42^^^HOSP^MR"
+
+
+def report(hour: int, *obx: str, status: str = "F") -> bytes:
+    changed = "|" * 15 + f"20260101{hour:02}0000+0000" + f"|||{status}"
+    obr = f"OBR|1||G1^LAB|81247-9^Panel^LN|||20251230{changed}"
+    numbered = [f"OBX|{n}|{text}||||||{status}" for n, text in enumerate(obx, 1)]
+    return lines(PID, obr, *numbered)
+
+
+def variants(raw: bytes) -> list[Variant]:
+    return [f for f in read(raw).facts if isinstance(f, Variant)]
+
+
+BRAF = (
+    "CWE|48018-6^Gene^LN|2a|HGNC:1097^BRAF^HGNC",
+    "ST|48004-6^c.HGVS^LN|2a|NM_004333.6:c.1799T>A",
+    "ST|48005-3^p.HGVS^LN|2a|p.Val600Glu",
+    "CWE|48002-0^Source^LN|2a|LA6684-0^Somatic^LN",
+    "CWE|53037-8^Significance^LN|2a|LA6668-3^Pathogenic^LN",
+    "CWE|62374-4^Assembly^LN|2a|LA14029-5^GRCh37^LN",
+    "NR|81254-5^Start-End^LN|2a|140453136^140453136",
+    "NM|81258-6^Frequency^LN|2a|0.31",
+    "NM|82121-5^Depth^LN|2a|211",
+    "CWE|69548-6^Assessment^LN|2a|LA9633-4^Present^LN",
+)
+
+
+def test_a_group_is_a_variant() -> None:
+    (found,) = variants(report(1, *BRAF))
+    assert (found.gene, found.hgvs_c, found.hgvs_p) == (
+        "BRAF", "NM_004333.6:c.1799T>A", "p.Val600Glu",
+    )  # fmt: skip
+    assert (found.presence, found.source_class, found.significance) == (
+        Presence.PRESENT, "somatic", "pathogenic",
+    )  # fmt: skip
+    assert (found.assembly, found.position, found.end) == ("GRCh37", 140453136, 140453136)
+    assert (found.allele_fraction, found.depth) == (0.31, 211)
+
+
+@pytest.mark.parametrize(
+    ("answer", "presence"),
+    [
+        ("CWE|69548-6^A^LN|2a|LA9634-2^Absent^LN", Presence.ABSENT),
+        ("CWE|69548-6^A^LN|2a|LA18198-4^No call^LN", Presence.NO_CALL),
+        ("ST|69548-6^A^LN|2a|LA9634-2\\S\\Absent\\S\\LN", Presence.ABSENT),
+        ("ST|69548-6^A^LN|2a|Not detected", Presence.ABSENT),
+        ("ST|69548-6^A^LN|2a|Not examined", Presence.NOT_EXAMINED),
+        ("ST|69548-6^A^LN|2a|who knows", Presence.NO_CALL),
+        ("ST|48004-6^c^LN|2a|c.1A>G", Presence.PRESENT),
+    ],
+)
+def test_absent_not_called_and_not_examined_are_three_things(
+    answer: str, presence: Presence
+) -> None:
+    (found,) = variants(report(1, "CWE|48018-6^Gene^LN|2a|HGNC:1097^BRAF^HGNC", answer))
+    assert found.presence is presence
+
+
+def test_genes_studied_without_a_finding() -> None:
+    genes = "CWE|48018-6^Gene^LN|1a|HGNC:1^TP53^HGNC~HGNC:2^IDH1^HGNC"
+    negative = "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN"
+    assert [v.presence for v in variants(report(1, genes, negative))] == [Presence.ABSENT] * 2
+    assert {v.presence for v in variants(report(1, genes))} == {Presence.NO_CALL}
+
+
+def test_molecular_results_stay_observations() -> None:
+    found = read(report(1, "CWE|81695-9^MSI^LN||LA14122-8^MSI-Stable^LN", *BRAF)).facts
+    assert [f.code for f in found if isinstance(f, Observation)] == ["81695-9"]
+    assert len([f for f in found if isinstance(f, Variant)]) == 1
+
+
+def test_an_amended_report_replaces_variant_by_variant_in_any_order() -> None:
+    first = report(1, *BRAF, "ST|48004-6^c^LN|2b|c.35G>A", "CWE|48018-6^G^LN|2b|KRAS")
+    amended = report(2, *(t.replace("LA6668-3", "LA26333-7") for t in BRAF), status="C")
+    deleted = report(3, "ST|48004-6^c^LN|2b|", "CWE|48018-6^G^LN|2b|", status="D")
+    digests = set()
+    for order in permutations((first, amended, deleted)):
+        record = PatientRecord()
+        for raw in (*order, order[0]):
+            record.fold_facts(read(raw).facts)
+        digests.add(record.digest())
+    assert len(digests) == 1
+    standing = [f for f in record.facts.values() if isinstance(f, Variant) and not f.removed]
+    assert [(v.gene, v.significance) for v in standing] == [("BRAF", "uncertain")]
