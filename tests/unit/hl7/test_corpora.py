@@ -16,7 +16,7 @@ NOW = 1_800_000_000.0  # 2027: a fixed clock, later than most of what the messag
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("folder", "least", "with_facts"),
-    [("hl7v2/messages", 1_164, 340), ("hl7v2_to_fhir_pairs", 130, 20)],
+    [("hl7v2/messages", 1_164, 600), ("hl7v2_to_fhir_pairs", 130, 100)],
 )
 def test_every_message_of_other_systems_has_one_outcome(
     shared: Path, folder: str, least: int, with_facts: int
