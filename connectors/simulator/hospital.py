@@ -235,6 +235,7 @@ class Hospital:
 
     def _cancel_admission(self, patient: SimulatedPatient, at: float) -> Iterator[Timed]:
         self._go(patient)
+        patient.patient_class = "E"  # the whole visit, its registration included, never was
         yield self.interface.adt("A11", at, patient, occurred=patient.admitted)
 
     def _leave(self, patient: SimulatedPatient, at: float) -> Iterator[Timed]:

@@ -223,6 +223,8 @@ def person_words(record: PatientRecord, identity: Identity | None, now: float) -
 def stay_words(record: PatientRecord, stay: Stay | None, times: HospitalTime, now: float) -> str:
     """`Inpatient since 21 Nov 09:10 (2 d 5 h)`."""
     presence = record.presence(now)
+    if presence is Presence.MERGED:
+        return "Merged: goes on under another number"
     if presence is Presence.DIED:
         return "Died"
     if stay is None:

@@ -40,6 +40,7 @@ REASONS = {
     AlertReason.DATA_CHANGED: "a corrected or late result changed the picture",
     AlertReason.DATA_EXPIRED: "no recent enough data to stand on",
     AlertReason.DIED: "the patient died",
+    AlertReason.MERGED: "the patient goes on under another number, with alerts there",
 }
 
 MODALITIES = {

@@ -50,8 +50,7 @@ async def test_a_new_alert_appears_without_reload_with_name_and_reasons(
         await page.wait_for_url("**/patient/*")
         heading = page.get_by_text("Why: the evidence adds up")
         await heading.wait_for(timeout=30_000)
-        body = await page.inner_text("body")
-        assert "Baseline" in body
-        assert "Sum (log-odds)" in body
+        await page.get_by_text("Baseline").first.wait_for(timeout=30_000)
+        await page.get_by_text("Sum (log-odds)").first.wait_for(timeout=30_000)
         await browser.close()
     assert not foreign

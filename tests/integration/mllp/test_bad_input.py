@@ -41,14 +41,6 @@ REFUSED = [
     ("UTF-16", message("u").decode().encode("utf-16"), "AR", "", "102", "bad_charset"),
     ("UTF-16 bare", message("u").decode().encode("utf-16-le"), "AR", "", "102", "bad_charset"),
     (
-        "batch",
-        b"BHS|^~\\&|LAB|HOSP|||2026||||b1\r" + message("x"),
-        "AR",
-        "b1",
-        "200",
-        "unsupported_type",
-    ),
-    (
         "bad header, enhanced mode",
         b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|n3|P||||AL|AL\r",
         "CR",
@@ -94,6 +86,7 @@ async def test_what_is_not_hl7_is_refused_and_kept(
         pytest.param(message("1") + b"\x1c" * 3 + b"x", id="0x1C within"),
         pytest.param(message("1", body="x" * 900_000), id="large"),
         pytest.param(message("1", body=""), id="header only"),
+        pytest.param(b"BHS|^~\\&|LAB|HOSP|||2026||||1\r" + message("x"), id="batch"),
     ],
 )
 async def test_what_has_a_header_goes_to_the_log_as_sent(journal: Journal, payload: bytes) -> None:
