@@ -20,7 +20,8 @@ from connectors.facts import AnyFact, Observation
 from connectors.hl7 import values
 from connectors.hl7.context import Context, Issue, RefusedError
 from connectors.hl7.group import Group
-from connectors.hl7.routing import Route
+from connectors.hl7.routing import Reads, Route
+from connectors.hl7.studies import STUDY_CODES, read_studies
 from connectors.hl7.syntax import LONGEST_CACHED, Code, Segment, at
 from connectors.hl7.tables import (
     DEFAULT_STATUS,
@@ -37,6 +38,7 @@ from connectors.quarantine import Reason
 STANDARD_SYSTEMS: Final = frozenset(
     ("LN", "SCT", "SNM", "SNM3", "MDC", "DCM", "UCUM", "I10", "CVX")
 )
+SPECIAL_CODES: Final = VARIANT_CODES | STUDY_CODES
 _PADDING: Final = [""] * 15  # so that every OBX has a field 14
 _MOST_SHAPES: Final = 8_192
 _HALF: Final = 16  # hex digits: 64 bits each for "which order" and "what of it", of one patient
@@ -289,13 +291,18 @@ class Results:
             raise RefusedError(Reason.AMBIGUOUS, detail, str(_VALUE))
 
 
-def read_results(group: Group, _: Route, context: Context) -> Iterable[AnyFact]:
-    """The observations among a patient's segments."""
+def read_results(group: Group, route: Route, context: Context) -> Iterable[AnyFact]:
+    """The observations among a patient's segments; variants and studies in place of their OBX."""
     results = Results(context)
     results.read(group.segments)
-    if any(o.code in VARIANT_CODES for o in results.found.values()):
-        return take_variants(results.found.values(), context)
-    return results.found.values()
+    found = results.found.values()
+    is_order = Reads.ORDERS in route.reads
+    codes = {o.code for o in found}
+    if codes.isdisjoint(SPECIAL_CODES) and not is_order:
+        return found
+    facts = [*read_studies(group, context, is_report=not is_order)]
+    # The OBX that names a study holds its UID, an identifier: it is no observation.
+    return [*facts, *take_variants((o for o in found if o.code not in STUDY_CODES), context)]
 
 
 def hashed_order(obr: Segment, orc: Segment, context: Context) -> str:
