@@ -9,7 +9,8 @@ import msgspec
 from connectors import contract, facts
 from connectors.contract import Score
 from connectors.facts import AnyFact
-from models.patient import Compartment, Patient
+from models.compartment import Compartment
+from models.patient import Patient
 from models.record import EVER
 from streams import keys
 from streams.engine import Effects, PatientState, Remembered, Touched

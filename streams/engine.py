@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from connectors.clock import iso
 from connectors.contract import Alert, AlertState, LogPosition, Score, Threshold
 from connectors.facts import FactRecord, MessageFacts
-from models.patient import Meta, Patient
+from models.compartment import Meta
+from models.patient import Patient
 from models.record import EVER, PatientRecord, Presence, Stay
 from models.risk import Assessment, RiskModel
 from streams import alerting
@@ -25,11 +27,11 @@ from streams.alerting import Announcement, RiskState, Situation
 TREND_STEP_S = 300.0  # the trend keeps one score for each such span of the patient's time
 TREND_POINTS = 288
 MERGED = "merged"  # abstained: the patient goes on under another identity
-FEED_DOWN = "feed_down"  # abstained: not the patient's data are missing, but their feed is silent
+FEED_DOWN = "feed_down"  # abstained: data are lacking, and a feed of theirs is silent
+_LACKING = frozenset({"no_data", "too_little_data", "stale_data"})  # what a silent feed explains
 MOST_SOURCES = 32  # feeds remembered of one patient
-_PLACES = (
-    10_000  # more than a record has messages: versions are offset × this + place in the record
-)
+# A version is offset × this + place in the record: more than a record has messages.
+_PLACES = 10_000
 
 
 @dataclass(slots=True)
@@ -127,8 +129,9 @@ class Engine:
     def _score(
         self, model: RiskModel, effects: Effects, log: LogPosition, silent: Collection[str]
     ) -> None:
-        """One score, and what it means for alerts, for each touched patient."""
-        touched = list(effects.touched.values())
+        """One score, and what it means for alerts, for each touched patient with a time."""
+        timed = {name: one for name, one in effects.touched.items() if one.state.now() > EVER}
+        touched = list(timed.values())
         nows = [one.state.now() for one in touched]
         plans = [_plan(model, one, now) for one, now in zip(touched, nows, strict=True)]
         records = [one.state.record for one in touched]
@@ -137,9 +140,7 @@ class Engine:
             [(r, t) for r, plan in zip(records, plans, strict=True) for t in plan.times],
         )
         left = iter(scored)
-        for patient, one, plan, answer in zip(
-            effects.touched, touched, plans, answers, strict=True
-        ):
+        for patient, one, plan, answer in zip(timed, touched, plans, answers, strict=True):
             points = [(time, _probability(next(left))) for time in plan.times]
             risk = one.state.risks[model.risk]
             alerting.walk(risk, plan.level, points, plan.before, model.expires_s, model.rule)
@@ -172,7 +173,10 @@ class Engine:
 
 def _fold(touched: Touched, message: MessageFacts, version: int) -> list[MessageFacts]:
     state = touched.state
+    before = state.now()
     folded = state.patient.fold(message, version)
+    if state.now() == EVER < before:  # all that was known has gone elsewhere: time goes on
+        state.ticked = before
     touched.slots += folded.slots
     touched.parts.difference_update(folded.dropped)
     touched.dropped.update(folded.dropped)
@@ -283,7 +287,7 @@ def _to_score(
     abstained = answer.abstained
     if abstained is not None and touched.state.record.merged_into:
         abstained = MERGED
-    elif abstained is not None and down:
+    elif down and abstained in _LACKING:
         abstained = FEED_DOWN
     return Score(
         patient=patient,
@@ -295,9 +299,7 @@ def _to_score(
         abstained=abstained,
         baseline=answer.baseline,
         evidence=list(answer.evidence),
-        missing=msgspec.structs.replace(answer.missing, feeds_down=down)
-        if down
-        else answer.missing,
+        missing=replace(answer.missing, feeds_down=down) if down else answer.missing,
         model=model.digest,
         config=model.rule.version,
         log=log,
@@ -330,7 +332,7 @@ def _to_alert(model: RiskModel, state: PatientState, told: Announcement, score: 
 class Remembered(msgspec.Struct, omit_defaults=True):
     """A patient's state beside the facts and the trends, as the store keeps it."""
 
-    clock: float
+    clock: float | None  # of own messages; None without one
     ahead: float | None = None
     ticked: float | None = None
     trace: str = ""
