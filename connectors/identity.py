@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 KEY_BYTES = 32
-_HALF = 16  # hex digits: 64 bits
+SHORT = 16  # hex digits of a short reference: 64 bits
 
 
 class Identifier(msgspec.Struct, frozen=True, order=True):
@@ -76,13 +76,17 @@ class IdentityKey:
         h.update(_joined(*parts))
         return h.hexdigest()
 
+    def short(self, *parts: str) -> str:
+        """As `reference`, half as long: for what is compared within one patient or one feed."""
+        return self.reference(*parts)[:SHORT]
+
     def study(self, uid: str) -> str:
         """In place of a StudyInstanceUID, wherever it comes from."""
-        return self.reference("study", uid.strip())[:_HALF]
+        return self.short("study", uid.strip())
 
     def accession(self, number: str) -> str:
         """In place of an accession number: compared within one patient alone."""
-        return self.reference("accession", number.strip())[:_HALF]
+        return self.short("accession", number.strip())
 
 
 def _joined(*parts: str) -> bytes:

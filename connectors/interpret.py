@@ -23,7 +23,8 @@ def _hl7(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretat
     batch = split(message.raw)
     found = [hl7.interpret(raw, message.heard, key, site, message.source) for raw in batch.messages]
     for number, read in enumerate(found, 1):
-        read.issues = [i._replace(location=f"message {number} {i.location}") for i in read.issues]
+        place = f"message {number}"
+        read.issues = [i._replace(location=f"{place} {i.location}".rstrip()) for i in read.issues]
     faults = [
         Issue(Reason.BATCH_COUNT, "a count that does not fit, or a line of no message", location)
         for location in batch.faults
@@ -43,8 +44,14 @@ def _hl7(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretat
     return found
 
 
+def _nothing(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
+    """A request that the sequencer itself wrote: there is nothing to interpret."""
+    return []
+
+
 INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.HL7: _hl7,
+    wire.FETCH: _nothing,
 }
 
 

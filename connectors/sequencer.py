@@ -1,9 +1,10 @@
 """The sequencer: raw messages → the one log of facts.
 
-Reads `tocsin.wire.hl7`, maps each message to facts (`connectors.hl7`), gives the patient a keyed
-pseudonym, and writes micro-batched records to `tocsin.facts`: at low load one message a record,
-under load many. What cannot be understood goes to `tocsin.quarantine`. At least once is enough:
-the fold makes repetition harmless.
+Reads `tocsin.wire.*`, maps each message to facts (`connectors.interpret`), gives the patient a
+keyed pseudonym, and writes micro-batched records to `tocsin.facts`: at low load one message a
+record, under load many. What cannot be understood goes to `tocsin.quarantine`; what an archive
+has to be asked about goes back to `tocsin.wire.imaging`. At least once is enough: the fold makes
+repetition harmless.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from connectors.clock import Clock
 from connectors.facts import FactRecord, MessageFacts
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
-from connectors.interpretation import About, Interpretation, Issue, Site
+from connectors.interpretation import About, Interpretation, Issue, Site, StudyToFetch
 from connectors.quarantine import Reason, quarantined
 from connectors.trace import new_traceparent
 from connectors.wire import WireMessage
@@ -47,10 +48,12 @@ class Sequenced:
     identities: dict[str, Identity] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)  # (outcome, reason)
     reasons: dict[str, int] = field(default_factory=dict)  # of quarantine records
+    fetch: list[tuple[str, StudyToFetch]] = field(default_factory=list)  # (source, study)
     facts: int = 0
-    unmapped: dict[str, int] = field(
-        default_factory=dict
-    )  # source, system, code, unit (tab) → seen
+    # source, system, code and unit, parted by tabs → seen
+    unmapped: dict[str, int] = field(default_factory=dict)
+    # outcomes by source: (in quarantine as a whole, all)
+    by_source: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Sequencer:
@@ -76,12 +79,9 @@ class Sequencer:
         pending: dict[int, list[_Sized]] = {}
         for message in batch:
             for read in interpret(message, self._key, self._site):
-                outcome = (read.outcome, read.reason)
-                out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
+                _tally(out, read)
                 self._set_aside(out, message, read)
-                for about, count in read.unmapped.items():
-                    name = "\t".join((read.source, *about))
-                    out.unmapped[name] = out.unmapped.get(name, 0) + count
+                out.fetch += [(read.source, study) for study in read.fetch]
                 for pseudonym, identity in read.identities():
                     out.identities[pseudonym] = merged(out.identities.get(pseudonym), identity)
                 for told in read.patients:
@@ -169,6 +169,16 @@ class Sequencer:
         )
         out.quarantine.append((record.id, contract.encode(record)))
         out.reasons[record.reason] = out.reasons.get(record.reason, 0) + 1
+
+
+def _tally(out: Sequenced, read: Interpretation) -> None:
+    outcome = (read.outcome, read.reason)
+    out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
+    refused, seen = out.by_source.get(read.source, (0, 0))
+    out.by_source[read.source] = refused + (read.outcome == "quarantine"), seen + 1
+    for about, count in read.unmapped.items():
+        name = "\t".join((read.source, *about))
+        out.unmapped[name] = out.unmapped.get(name, 0) + count
 
 
 def headers_of(pairs: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:

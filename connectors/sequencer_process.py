@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
+import msgspec
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
@@ -17,6 +17,7 @@ from connectors import facts, metrics, topics, unmapped, wire
 from connectors.clock import Clock
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
+from connectors.interpretation import StudyToFetch
 from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.site import Site
@@ -29,8 +30,9 @@ log = logging.getLogger("tocsin.sequencer")
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
-_LOOK_S = 2.0  # between looks at the site file
-_CLOCK_PARTITION = 0  # whoever reads this partition of wire.hl7 also writes the ticks
+_WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
+_LOOK_S = 2.0  # between looks at the site file, and counts written
+_CLOCK = (topics.WIRE_HL7, 0)  # whoever reads this partition also writes the ticks
 
 
 class SequencerProcess:
@@ -54,6 +56,7 @@ class SequencerProcess:
         self._rebuilding: threading.Thread | None = None
         self._next_tick = 0.0
         self._next_look = 0.0
+        self._unmapped: dict[str, int] = {}  # not yet counted in Redis
         self._keeps_clock = False
         self._failure: KafkaError | None = None
         self._producer = Producer(
@@ -82,7 +85,7 @@ class SequencerProcess:
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
             }
         )
-        consumer.subscribe([topics.WIRE_HL7], on_assign=self._on_assign, on_revoke=self._on_revoke)
+        consumer.subscribe(list(_WIRE), on_assign=self._on_assign, on_revoke=self._on_revoke)
         ready = False
         try:
             while not stop.is_set():
@@ -92,17 +95,18 @@ class SequencerProcess:
                     on_ready()
                 if batch:
                     self._process(consumer, batch)
-                self._refresh_site_when_due()
+                self._keep_house_when_due()
                 self._tick_when_due()
         finally:
+            self._count_unmapped()
             consumer.close()
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._keeps_clock |= any(p.partition == _CLOCK_PARTITION for p in partitions)
+        self._keeps_clock |= any((p.topic, p.partition) == _CLOCK for p in partitions)
         log.info("reading %d partitions", len(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        if any(p.partition == _CLOCK_PARTITION for p in partitions):
+        if any((p.topic, p.partition) == _CLOCK for p in partitions):
             self._keeps_clock = False
 
     def _read(self, consumer: Consumer) -> list[Message]:
@@ -122,27 +126,31 @@ class SequencerProcess:
         started = time.perf_counter()
         sequenced = self._sequencer.sequence(self._to_wire(message) for message in batch)
         self._keep_identities(sequenced.identities)
-        self._count_unmapped(sequenced.unmapped)
         for partition, records in sequenced.records.items():
             for record in records:
                 self._produce(topics.FACTS, facts.encode(record), partition=partition)
         for key, quarantined in sequenced.quarantine:
             self._produce(topics.QUARANTINE, quarantined, key=key)
+        for source, study in sequenced.fetch:
+            self._ask_archive(source, study)
         self._flush()
         consumer.commit(asynchronous=True)
+        for name, seen in sequenced.unmapped.items():
+            self._unmapped[name] = self._unmapped.get(name, 0) + seen
         _count(sequenced)
         metrics.histogram("tocsin_sequencer_batch_seconds").record(time.perf_counter() - started)
 
     def _to_wire(self, message: Message) -> WireMessage:
         headers = headers_of(message.headers())  # type: ignore[arg-type]
         now = self._clock()
+        topic = message.topic() or ""
         return WireMessage(
             raw=message.value() or b"",
-            position=f"{message.topic()}/{message.partition()}/{message.offset()}",
+            position=f"{topic}/{message.partition()}/{message.offset()}",
             heard=to_heard(headers, message.timestamp()[1] / 1000, now),
             source=headers.get(topics.HEADER_SOURCE, ""),
             trace=checked(headers.get(topics.HEADER_TRACEPARENT, "")),
-            content_type=headers.get(topics.HEADER_CONTENT_TYPE, "") or wire.HL7,
+            content_type=headers.get(topics.HEADER_CONTENT_TYPE) or wire.OF_TOPIC[topic],
             subject=headers.get(topics.HEADER_SUBJECT, ""),
         )
 
@@ -154,13 +162,34 @@ class SequencerProcess:
             raise KafkaException(found.error)
         return len(found.partitions)
 
+    def _ask_archive(self, source: str, study: StudyToFetch) -> None:
+        """Write down what has to be fetched. Identifiers of studies stay on `tocsin.wire.*`."""
+        headers = {
+            topics.HEADER_CONTENT_TYPE: wire.FETCH,
+            topics.HEADER_SOURCE: source,
+            topics.HEADER_RECEIVED_AT: f"{self._clock():.6f}",
+        }
+        asked = msgspec.json.encode(study._asdict())
+        self._produce(topics.WIRE_IMAGING, asked, key=study.study_uid or None, headers=headers)
+
     def _produce(
-        self, topic: str, value: bytes, *, partition: int = -1, key: str | None = None
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int = -1,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key=key, partition=partition, on_delivery=self._on_delivery
+                    topic,
+                    value,
+                    key=key,
+                    partition=partition,
+                    headers=headers,  # type: ignore[arg-type]
+                    on_delivery=self._on_delivery,
                 )
             except BufferError:  # the queue is full: wait for the broker
                 self._producer.poll(0.1)
@@ -177,11 +206,12 @@ class SequencerProcess:
         if self._failure is not None:
             raise KafkaException(self._failure)
 
-    def _refresh_site_when_due(self) -> None:
+    def _keep_house_when_due(self) -> None:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
             self._site.refresh()
+            self._count_unmapped()
 
     def _tick_when_due(self) -> None:
         now = self._clock()
@@ -195,8 +225,9 @@ class SequencerProcess:
 
     # ── the vault ───────────────────────────────────────────────────────────────────────────
 
-    def _count_unmapped(self, found: dict[str, int]) -> None:
+    def _count_unmapped(self) -> None:
         """A count that is lost does no harm: messages never wait for it."""
+        found, self._unmapped = self._unmapped, {}
         try:
             unmapped.count(self._redis, found)
         except redis_errors.RedisError as error:
@@ -223,26 +254,29 @@ class SequencerProcess:
         self._vault.mark_complete()
         log.info("the identity vault is complete: %d patients", len(identities))
 
-    def _everything(self) -> Any:
+    def _everything(self) -> Iterator[Message]:
         """The wire log from its beginning to its end as of now."""
         reader = Consumer(
             self._kafka.client() | {"group.id": f"{GROUP}-vault", "enable.auto.commit": False}
         )
         try:
-            found = reader.list_topics(topics.WIRE_HL7, timeout=30).topics[topics.WIRE_HL7]
-            for number in found.partitions:
-                partition = TopicPartition(topics.WIRE_HL7, number)
-                low, high = reader.get_watermark_offsets(partition, timeout=30)
-                partition.offset = low
-                reader.assign([partition])
-                at = low
-                while at < high:
-                    message = reader.poll(1.0)
-                    if message is not None and message.error() is None:
-                        at = (message.offset() or 0) + 1
-                        yield message
+            for topic in _WIRE:
+                for number in reader.list_topics(topic, timeout=30).topics[topic].partitions:
+                    yield from _all_of(reader, TopicPartition(topic, number))
         finally:
             reader.close()
+
+
+def _all_of(reader: Consumer, partition: TopicPartition) -> Iterator[Message]:
+    """A partition from its beginning to its end as of now."""
+    low, high = reader.get_watermark_offsets(partition, timeout=30)
+    partition.offset = at = low
+    reader.assign([partition])
+    while at < high:
+        message = reader.poll(1.0)
+        if message is not None and message.error() is None:
+            at = (message.offset() or 0) + 1
+            yield message
 
 
 def _count(sequenced: Sequenced) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from connectors import topics
 
 # Content types of wire records (header `content-type`). Without one, the topic decides.
 HL7 = "application/hl7-v2+er7"
@@ -11,6 +13,13 @@ DICOM_JSON = "application/dicom+json"  # a dataset: parameter `event` says what 
 FETCH = "application/vnd.tocsin.fetch+json"  # the sequencer asks the archive about a study
 FHIR_JSON = "application/fhir+json"
 VCF = "text/x-vcf"
+
+# Of records without that header, as an integration engine may publish them.
+OF_TOPIC: Final[dict[str, str]] = {
+    topics.WIRE_HL7: HL7,
+    topics.WIRE_IMAGING: DICOM_JSON,
+    topics.WIRE_GENOMICS: VCF,
+}
 
 
 class WireMessage(NamedTuple):

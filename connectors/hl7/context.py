@@ -47,6 +47,11 @@ class Context:
             raise RefusedError(Reason.TIME_IN_FUTURE, "later than the clock", location)
         return moment
 
+    def said(self, text: str, location: str) -> float:
+        """When something was said: the time in a field, else the message's own (MSH-7)."""
+        moment = self.noted_moment(text, location)
+        return self.sent if moment is None else moment
+
     def noted_moment(self, text: str, location: str) -> float | None:
         """As `moment`; a time that is none becomes an issue, and None."""
         try:

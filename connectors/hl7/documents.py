@@ -12,7 +12,6 @@ from connectors.hl7.routing import Route
 from connectors.hl7.syntax import at
 from connectors.quarantine import Reason
 
-_HALF: Final = 16
 _REMOVED: Final = frozenset(("CA", "OB"))  # TXA-19, table 0273: cancelled, obsolete
 
 
@@ -26,12 +25,11 @@ def read_document(group: Group, _: Route, context: Context) -> Iterator[AnyFact]
     kind = syntax.code(at(txa, 2))
     if not number or kind is None:
         raise RefusedError(Reason.NO_CODE, "a document without number or type", "TXA-12")
-    recorded = context.noted_moment(at(group.find("EVN") or [], 2), "EVN-2")
-    changed = context.sent if recorded is None else recorded
+    changed = context.said(at(group.find("EVN") or [], 2), "EVN-2")
     time = context.noted_moment(at(txa, 4), "TXA-4")
     availability = syntax.first(at(txa, 19))
     yield Statement(
-        id=context.key.reference("document", context.facility, number)[:_HALF],
+        id=context.key.short("document", context.facility, number),
         rank=(1, changed, int(availability in _REMOVED), context.control_id),
         removed=availability in _REMOVED,
         kind=Statement.DOCUMENT,

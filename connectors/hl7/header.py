@@ -112,7 +112,7 @@ def scan(raw: bytes) -> Header:
     if line[:3] in _BATCH:
         raise HeaderError(
             Reason.UNSUPPORTED_TYPE,
-            "a batch (FHS or BHS) instead of a message: send its messages one by one",
+            "a batch (FHS or BHS) where one message belongs",
             _read(line, batch=True)
             if _delimiters_problem(line[:_DELIMITERS_END]) is None
             else None,

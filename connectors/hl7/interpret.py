@@ -74,6 +74,7 @@ def interpret(
         out.source = source or said
         _map(raw, header, heard, key, site.of(out.source), said, out)
     except RefusedError as refused:
+        out.source = source or out.source
         for about in out.patients:
             about.facts = []
         out.outcome, out.reason = "quarantine", refused.issue.reason
@@ -138,14 +139,14 @@ def _map(
     groups = by_patient(body)
     if not groups:
         raise RefusedError(Reason.NO_PATIENT, "no PID segment", "PID")
+    context = _context(header, heard, key, profile, syntax, said, out)
     if route.joins is not None:
-        context = _context(header, heard, key, profile, syntax, said, out)
         for about in read_links(groups, route.joins, context):
             _about(out, about.pseudonym, about.identity).facts += about.facts
         if route.joins is Joins.UNLINK:
             groups = []
     for group in groups:
-        _read(group, route, _context(header, heard, key, profile, syntax, said, out), out)
+        _read(group, route, context, out)
     if any(about.facts for about in out.patients):
         out.outcome, out.reason = "facts", ""
     elif out.issues:

@@ -116,5 +116,4 @@ def _link(
 
 
 def _rank(group: Group, context: Context) -> Rank:
-    recorded = context.noted_moment(at(group.find("EVN") or [], 2), "EVN-2")
-    return (1, context.sent if recorded is None else recorded, 0, context.control_id)
+    return (1, context.said(at(group.find("EVN") or [], 2), "EVN-2"), 0, context.control_id)

@@ -8,14 +8,13 @@ from typing import Final, NamedTuple
 from connectors.facts import AnyFact, Medication
 from connectors.hl7.context import Context, Issue
 from connectors.hl7.group import Group
+from connectors.hl7.order_number import hashed_order
 from connectors.hl7.orders import STATUS_OF_CONTROL
-from connectors.hl7.results import hashed_order
 from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Segment, at
 from connectors.hl7.values import number
 from connectors.quarantine import Reason
 
-_HALF: Final = 16
 _NOT_GIVEN: Final = frozenset(("RE", "NA"))  # table 0322: refused, not administered
 _NO_ORDER: Final = frozenset(("CA", "DC"))
 
@@ -82,8 +81,7 @@ def _medication(
     if code is None:
         context.issues.append(Issue(Reason.NO_CODE, "no drug is named", f"{location}-{shape.code}"))
         return None
-    spoken = context.noted_moment(at(orc, 9), "ORC-9")
-    changed = context.sent if spoken is None else spoken
+    changed = context.said(at(orc, 9), "ORC-9")
     time = context.noted_moment(at(segment, shape.time), location) if shape.time else None
     control, status = syntax.first(at(orc, 1)), syntax.first(at(orc, 5))
     if shape.status:
@@ -101,7 +99,7 @@ def _medication(
     if order and shape.event == Medication.GIVEN:
         which = (order, counter, repr(time))
     return Medication(
-        id=context.key.reference("medication", shape.event, code.system, code.code, *which)[:_HALF],
+        id=context.key.short("medication", shape.event, code.system, code.code, *which),
         rank=(1, changed, int(removed), context.control_id),
         removed=removed,
         event=shape.event,

@@ -8,7 +8,7 @@ from typing import Final
 from connectors.facts import AnyFact, Order
 from connectors.hl7.context import Context
 from connectors.hl7.group import Group
-from connectors.hl7.results import hashed_order
+from connectors.hl7.order_number import hashed_order
 from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Segment, at
 
@@ -33,8 +33,7 @@ def read_orders(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
         status = status or STATUS_OF_CONTROL.get(context.syntax.first(at(orc, 1)), "")
         if not order or not status:
             continue
-        spoken = context.noted_moment(at(orc, 9), "ORC-9")
-        changed = context.sent if spoken is None else spoken
+        changed = context.said(at(orc, 9), "ORC-9")
         code = context.syntax.code(at(detail, 4)) if detail else None
         fact = Order(
             id=order,

@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
-from connectors.facts import AnyFact, Observation
+from connectors.facts import AnyFact, Observation, StudyEvent
 from connectors.hl7 import values
 from connectors.hl7.context import Context, Issue, RefusedError
 from connectors.hl7.group import Group
+from connectors.hl7.order_number import hashed_order
 from connectors.hl7.routing import Reads, Route
 from connectors.hl7.studies import STUDY_CODES, read_studies
 from connectors.hl7.syntax import LONGEST_CACHED, Code, Segment, at
@@ -32,6 +33,7 @@ from connectors.hl7.tables import (
 )
 from connectors.hl7.variants import CODES as VARIANT_CODES
 from connectors.hl7.variants import take_variants
+from connectors.identity import SHORT
 from connectors.quarantine import Reason
 
 # What is in none of these (HL7 table 0396) means something at its site alone, unless it is mapped.
@@ -41,7 +43,6 @@ STANDARD_SYSTEMS: Final = frozenset(
 SPECIAL_CODES: Final = VARIANT_CODES | STUDY_CODES
 _PADDING: Final = [""] * 15  # so that every OBX has a field 14
 _MOST_SHAPES: Final = 8_192
-_HALF: Final = 16  # hex digits: 64 bits each for "which order" and "what of it", of one patient
 _TYPE, _CODE, _SUB_ID, _VALUE, _UNIT, _FLAG, _STATUS, _TIME = 2, 3, 4, 5, 6, 8, 11, 14
 
 
@@ -126,10 +127,9 @@ class Results:
         except RefusedError as refused:
             reason, detail, _ = refused.issue
             unusable = RefusedError(reason, f"OBR-7, which dates it: {detail}")
-        changed_at = context.noted_moment(at(obr, 22), f"OBR[{self._orders}]-22")
         return _Order(
             whose=hashed_order(obr, common, context),
-            changed_at=context.sent if changed_at is None else changed_at,
+            changed_at=context.said(at(obr, 22), f"OBR[{self._orders}]-22"),
             observed=observed,
             unusable=unusable,
             status=STATUS_OF_ORDER.get(context.syntax.first(at(obr, 25)), DEFAULT_STATUS),
@@ -230,7 +230,7 @@ class Results:
         """The first half of the identity where no order number names the result."""
         context = self._context
         about = (context.source, context.pseudonym, repr(time))
-        return context.key.reference("obs", "", *about)[:_HALF]
+        return context.key.short("obs", "", *about)
 
     def _value(self, f: Segment, rule: StatusRule, unit: str) -> values.Value:
         if rule.value is Value.IGNORED:
@@ -275,7 +275,7 @@ class Results:
             # "Delete the old, here is the new": the message leaves the new one standing.
             standing = old if new.removed else new
             rank = max(old.rank, new.rank)
-            self.found[key] = msgspec.structs.replace(standing, rank=rank)
+            self.found[key] = replace(standing, rank=rank)
         elif old.rank != new.rank:
             # Two versions of it: the fold decides.
             key = (*key, new.rank)
@@ -285,7 +285,7 @@ class Results:
                 self.found[key] = new
         elif isinstance(old.value, str) and isinstance(new.value, str):
             # A report sent line by line, an OBX each; or several codes for one question.
-            self.found[key] = msgspec.structs.replace(old, value=f"{old.value}\n{new.value}")
+            self.found[key] = replace(old, value=f"{old.value}\n{new.value}")
         elif (old.value, old.comparator, old.unit) != (new.value, new.comparator, new.unit):
             detail = "another value for the same order, code, sub-id and time"
             raise RefusedError(Reason.AMBIGUOUS, detail, str(_VALUE))
@@ -300,30 +300,17 @@ def read_results(group: Group, route: Route, context: Context) -> Iterable[AnyFa
     codes = {o.code for o in found}
     if codes.isdisjoint(SPECIAL_CODES) and not is_order:
         return found
-    facts = [*read_studies(group, context, is_report=not is_order)]
+    studies = read_studies(group, context, is_report=not is_order)
     # The OBX that names a study holds its UID, an identifier: it is no observation.
-    return [*facts, *take_variants((o for o in found if o.code not in STUDY_CODES), context)]
+    values = [_of_study(o, studies) for o in found if o.code not in STUDY_CODES]
+    return [*studies.values(), *take_variants(values, context)]
 
 
-def hashed_order(obr: Segment, orc: Segment, context: Context) -> str:
-    """The order number of an OBR or its ORC, filler's before placer's, hashed; "" without one."""
-    syntax = context.syntax
-    for kind, field in (
-        ("filler", at(obr, 3)),
-        ("filler", at(orc, 3)),
-        ("placer", at(obr, 2)),
-        ("placer", at(orc, 2)),
-    ):
-        if not field:
-            continue
-        parts = syntax.components(syntax.repetitions(field)[0])
-        number = syntax.part(parts, 1)
-        if number:
-            authority = syntax.part(parts, 2) or syntax.part(parts, 3)
-            about = ["obs", kind, authority or context.source, number]
-            return context.key.reference(*about)[:_HALF]
-    return ""
+def _of_study(o: Observation, studies: dict[str, StudyEvent]) -> Observation:
+    """A value of a report that names a study counts only as long as the study does."""
+    event = studies.get(o.id[:SHORT]) or studies.get("")
+    return o if event is None else replace(o, study=event.study)
 
 
 def _hashed(*parts: str) -> str:
-    return blake2b("\x1f".join(parts).encode(), digest_size=_HALF // 2).hexdigest()
+    return blake2b("\x1f".join(parts).encode(), digest_size=SHORT // 2).hexdigest()

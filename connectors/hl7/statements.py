@@ -17,7 +17,6 @@ from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Code, Segment, at
 from connectors.quarantine import Reason
 
-_HALF: Final = 16
 _DELETES: Final = frozenset(("D", "DE"))  # tables 0206, 0287, 0323
 
 
@@ -61,8 +60,7 @@ _SHAPES: Final[dict[str, _Shape]] = {
 
 def read_statements(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
     """The statements among a patient's segments."""
-    recorded = context.noted_moment(at(group.find("EVN") or [], 2), "EVN-2")
-    said = context.sent if recorded is None else recorded
+    said = context.said(at(group.find("EVN") or [], 2), "EVN-2")
     numbers: dict[str, int] = {}
     for segment in group.segments:
         shape = _SHAPES.get(segment[0])
@@ -96,7 +94,7 @@ def _statement(
     else:
         own = (visit, code.system, code.code, repr(time) if shape.timed else "")
     yield Statement(
-        id=context.key.reference("statement", shape.kind, *own)[:_HALF],
+        id=context.key.short("statement", shape.kind, *own),
         rank=(1, changed, int(action in _DELETES), context.control_id),
         removed=action in _DELETES,
         kind=shape.kind,
@@ -118,4 +116,4 @@ def _described(shape: _Shape, segment: Segment, context: Context) -> Code | None
         text = context.syntax.first(at(segment, shape.description))
     if not text:
         return None
-    return Code(context.key.reference("text", text)[:_HALF], "text", "")
+    return Code(context.key.short("text", text), "text", "")

@@ -13,6 +13,7 @@ from typing import Final
 
 from connectors.facts import AnyFact, Observation, Presence, Variant
 from connectors.hl7.context import Context
+from connectors.identity import SHORT
 
 _GENE, _ASSESSMENT, _OVERALL = "48018-6", "69548-6", "51968-6"
 _SOURCE, _ZYGOSITY, _SIGNIFICANCE = "48002-0", "53034-5", "53037-8"
@@ -34,7 +35,9 @@ _TEXTS: Final[dict[str, str]] = {
     "48019-4": "change",
     "81291-7": "iscn",
 }
-_NAMES_A_VARIANT: Final = frozenset(("48004-6", "48005-3", "81290-9", "81252-9", "81291-7"))
+_TELLS_OF_A_VARIANT: Final = frozenset(
+    ("48004-6", "48005-3", "81290-9", "81252-9", "81291-7", _ASSESSMENT)
+)
 CODES: Final = frozenset(
     (
         *_TEXTS,
@@ -76,7 +79,6 @@ _WORDS: Final[dict[str, str]] = {
     "not examined": Presence.NOT_EXAMINED,
     "not tested": Presence.NOT_EXAMINED,
 }
-_HALF: Final = 16
 
 
 def take_variants(found: Iterable[Observation], context: Context) -> Iterator[AnyFact]:
@@ -84,18 +86,20 @@ def take_variants(found: Iterable[Observation], context: Context) -> Iterator[An
     groups: dict[tuple[str, str], list[Observation]] = {}
     for observation in found:
         if observation.system == "LN" and observation.code in CODES:
-            key = observation.id[:_HALF], observation.sub_id
+            key = observation.id[:SHORT], observation.sub_id
             groups.setdefault(key, []).append(observation)
         else:
             yield observation
     named: set[tuple[str, str]] = set()  # (report, gene) of which a variant is told
     for (report, group), observations in groups.items():
-        if any(o.code in _NAMES_A_VARIANT or o.code == _ASSESSMENT for o in observations):
+        if any(o.code in _TELLS_OF_A_VARIANT for o in observations):
             variant = _variant(report, group, observations, context)
             named.add((report, variant.gene))
             yield variant
-    for (report, group), observations in groups.items():
-        yield from _genes(report, group, observations, groups, named, context)
+    negative = {report for (report, _), found in groups.items() if any(map(_is_negative, found))}
+    for (report, _), observations in groups.items():
+        if not any(o.code in _TELLS_OF_A_VARIANT for o in observations):
+            yield from _genes(report, observations, named, report in negative, context)
 
 
 def _variant(report: str, group: str, observations: list[Observation], context: Context) -> Variant:
@@ -111,7 +115,7 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
     assessed = said.get(_ASSESSMENT, "")
     texts = {field: said.get(code, "") for code, field in _TEXTS.items()}
     return Variant(
-        id=context.key.reference("variant", report, group)[:_HALF],
+        id=context.key.short("variant", report, group),
         rank=newest.rank,
         removed=all(o.removed for o in observations),
         presence=_presence(assessed),
@@ -135,21 +139,12 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
 
 def _genes(
     report: str,
-    group: str,
     observations: list[Observation],
-    groups: dict[tuple[str, str], list[Observation]],
     named: set[tuple[str, str]],
+    negative: bool,
     context: Context,
 ) -> Iterator[Variant]:
-    """Genes that were studied without a finding, where the report as a whole is negative."""
-    if any(o.code in _NAMES_A_VARIANT or o.code == _ASSESSMENT for o in observations):
-        return
-    negative = any(
-        o.code == _OVERALL and isinstance(o.value, str) and _answer(o.value) == "negative"
-        for (of_report, _), others in groups.items()
-        if of_report == report
-        for o in others
-    )
+    """Genes that were studied without a finding: absent where the report is negative as a whole."""
     for o in observations:
         if o.code != _GENE or not isinstance(o.value, str):
             continue
@@ -157,7 +152,7 @@ def _genes(
             if (report, gene) in named:
                 continue
             yield Variant(
-                id=context.key.reference("gene", report, gene)[:_HALF],
+                id=context.key.short("gene", report, gene),
                 rank=o.rank,
                 removed=o.removed,
                 presence=Presence.ABSENT if negative else Presence.NO_CALL,
@@ -168,6 +163,10 @@ def _genes(
                 report=report,
                 visit=context.visit,
             )
+
+
+def _is_negative(o: Observation) -> bool:
+    return o.code == _OVERALL and isinstance(o.value, str) and _answer(o.value) == "negative"
 
 
 def _answer(text: str) -> str:

@@ -19,7 +19,6 @@ from connectors.hl7.syntax import NULL, Segment, at
 from connectors.quarantine import Reason
 
 _NO_SEGMENT: Final[Segment] = []
-_HALF: Final = 16  # hex digits: 64 bits
 
 # Where the time of an event stands in PV1; otherwise EVN-6 (occurred), EVN-2 (recorded), MSH-7.
 _TIME_IN_PV1: Final = {EncounterEvent.ADMITTED: 44, EncounterEvent.DISCHARGED: 45}
@@ -43,8 +42,7 @@ def read_visit(group: Group, route: Route, context: Context) -> Iterator[Encount
             raise RefusedError(Reason.NO_VISIT_EVENT, "no PV1 segment", "PV1")
         return
     evn = _NO_SEGMENT if evn is None else evn
-    recorded = context.noted_moment(at(evn, 2), "EVN-2")
-    changed_at = context.sent if recorded is None else recorded
+    changed_at = context.said(at(evn, 2), "EVN-2")
     place = _place(pv1, context)._replace(account=hashed_number("AN", at(group.pid, 18), context))
     rank: Rank = (1, changed_at, int(route.cancels), context.control_id)
     if route.cancels:
@@ -130,7 +128,7 @@ def hashed_number(kind: str, field: str, context: Context) -> str:
     if not number:
         return ""
     authority = syntax.named(parts[3]) if len(parts) > 3 else ""
-    return context.key.reference("visit", kind, authority or context.facility, number)[:_HALF]
+    return context.key.short("visit", kind, authority or context.facility, number)
 
 
 def _place(pv1: Segment, context: Context) -> _Place:

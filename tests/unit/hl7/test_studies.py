@@ -123,3 +123,33 @@ def test_any_announcements_in_any_order(events: list[StudyEvent], chance: object
     assert rejected_studies(events) >= {
         e.study for e in standing if e.stage is Stage.REJECTED and e.study
     }
+
+
+def _report(order: str, uid: str, size: int) -> tuple[str, ...]:
+    return (
+        f"OBR|1||{order}^RIS|CT^CT^L{'|' * 21}F",
+        f"OBX|1|ST|113014^DICOM Study^DCM||{uid}||||||O",
+        f"OBX|2|NM|21889-1^Size^LN||{size}|mm|||||F|||20260101080000+0000",
+    )
+
+
+def test_a_message_may_report_two_studies_and_each_value_belongs_to_one() -> None:
+    found = read(lines(PID, *_report("A", "1.2.1", 7), *_report("B", "1.2.2", 9))).facts
+    events = [f for f in found if isinstance(f, StudyEvent)]
+    values = {f.value: f.study for f in found if isinstance(f, Observation)}
+    assert len({e.study for e in events}) == 2
+    assert [values[7.0], values[9.0]] == [e.study for e in events]
+
+
+def test_values_of_a_rejected_study_do_not_count() -> None:
+    """Whatever comes first: the measurement, or that its study is rejected."""
+    rejected = told(10, "OMG^O19", "SC|P1|A77^RIS||CM", "X", uid=f"IPC|A77|P|{UID}|S|MR")
+    measured = lines(PID, *_report("A77", UID, 7))
+    before = PatientRecord()
+    before.fold_facts(read(measured).facts)
+    assert [v.value for v in before.series("21889-1")] == [7.0]
+    for messages in permutations((measured, rejected)):
+        record = PatientRecord()
+        for raw in messages:
+            record.fold_facts(read(raw).facts)
+        assert record.series("21889-1") == []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from connectors import contract, facts, topics
+from connectors import wire as wire_types
 from connectors.hl7 import build
 from connectors.hl7.interpret import Profile
 from connectors.identity import IdentityKey
@@ -153,3 +154,21 @@ def test_a_traceparent_that_is_none_is_not_carried_on() -> None:
     assert checked("Zzyxname leaks here") == ""
     assert checked("00-" + "0" * 32 + "-b7ad6b7169203331-01") == ""
     assert checked("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+def test_outcomes_are_counted_by_source() -> None:
+    """So that a feed that goes wrong is noticed."""
+    out = sequencer().sequence([wire(vitals("1", [80.0])), wire(b"rubbish"), wire(b"")])
+    assert out.by_source == {"FEED": (2, 3)}
+
+
+def test_a_request_to_the_archive_is_not_a_message() -> None:
+    """The sequencer writes these itself, on a topic that it reads."""
+    asked = wire(b'{"study_uid":"1.2"}')._replace(content_type=wire_types.FETCH)
+    out = sequencer().sequence([asked])
+    assert (out.outcomes, out.quarantine, out.records) == ({}, [], {})
+
+
+def test_what_nobody_reads_goes_to_quarantine() -> None:
+    out = sequencer().sequence([wire(b"x")._replace(content_type="text/plain")])
+    assert out.outcomes == {("quarantine", "unsupported_content"): 1}
