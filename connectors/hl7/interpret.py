@@ -143,7 +143,7 @@ def _map(
     if route.joins is not None:
         for about in read_links(groups, route.joins, context):
             _about(out, about.pseudonym, about.identity).facts += about.facts
-        if route.joins is Joins.UNLINK:
+        if route.joins in (Joins.LINK, Joins.UNLINK):
             groups = []
     for group in groups:
         _read(group, route, context, out)

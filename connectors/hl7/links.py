@@ -22,8 +22,8 @@ from connectors.quarantine import Reason
 
 def read_links(groups: list[Group], joins: Joins, context: Context) -> Iterator[About]:
     """What is known of each patient afterwards. Raises `RefusedError` where an end is missing."""
-    if joins is Joins.UNLINK:
-        yield from _unlinked(groups, context)
+    if joins in (Joins.LINK, Joins.UNLINK):
+        yield from _linked(groups, context, removed=joins is Joins.UNLINK)
         return
     pairs = [(group, mrg) for group in groups for mrg in group.all("MRG")]
     if not pairs:
@@ -75,17 +75,19 @@ def _numbers(group: Group, mrg: Segment, joins: Joins, context: Context) -> tupl
     return old, new or old
 
 
-def _unlinked(groups: list[Group], context: Context) -> Iterator[About]:
-    """A37: whatever was said to join the two, by whatever message, holds no more."""
+def _linked(groups: list[Group], context: Context, *, removed: bool) -> Iterator[About]:
+    """A24: two numbers of one person, who is scored on the evidence of both under each.
+
+    A37: whatever was said to join the two, by whatever message, holds no more.
+    """
     if len(groups) != 2:
-        raise RefusedError(Reason.NO_PATIENT, "an unlink names two patients", "PID")
-    one, other = (
-        identify(g.pid, context, f"PID[{number}]")[0] for number, g in enumerate(groups, 1)
-    )
+        raise RefusedError(Reason.NO_PATIENT, "a link names two patients", "PID")
+    ends = [identify(g.pid, context, f"PID[{n}]") for n, g in enumerate(groups, 1)]
     rank = _rank(groups[0], context)
-    for here, there, kind in ((one, other, LinkKind.FROM), (other, one, LinkKind.INTO)):
+    for (here, identity), (there, _) in (ends, ends[::-1]):
         if here != there:
-            yield About(here, None, [_link(here, there, kind, rank, ("", "", ""), removed=True)])
+            link = _link(here, there, LinkKind.SAME, rank, ("", "", ""), removed=removed)
+            yield About(here, None if removed else identity, [link])
 
 
 def _ends(here: str, there: str, kind: LinkKind, rank: Rank) -> list[AnyFact]:

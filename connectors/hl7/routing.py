@@ -20,7 +20,6 @@ class NoFacts(StrEnum):
     INTENTION = "intention"  # a transfer or discharge that is planned, or no longer planned
     STAFF = "staff"  # who treats the patient
     OTHER_NUMBERS = "other_numbers"  # numbers by which Tocsin knows nobody
-    LINKED = "linked"  # two people are linked, which does not say that they are one
     MONEY = "money"  # accounts and charges without a diagnosis or procedure
     NOTHING_MAPPED = "nothing_mapped"  # a mapped type with nothing in it that becomes a fact
 
@@ -42,6 +41,7 @@ class Joins(Enum):
     MERGE = "merge"  # all of MRG's facts belong to the PID
     ACCOUNT = "account"  # those of the account MRG-3 go to the PID, as PID-18
     VISIT = "visit"  # those of the visit MRG-5 go to the PID, as PV1-19
+    LINK = "link"  # the two PIDs are one person, under two numbers that both stay in use
     UNLINK = "unlink"  # the two PIDs have nothing to do with each other
 
 
@@ -93,6 +93,8 @@ ROUTES: Final[dict[str, Route]] = {
     "ADT^A21": _visit(EncounterEvent.LEFT),
     "ADT^A22": _visit(EncounterEvent.RETURNED),
     "ADT^A23": _visit(EncounterEvent.ADMITTED, cancels=True),
+    # Never mother and child: PID-21 is for that (HL7 v2.8.2, 3.3.24).
+    "ADT^A24": Route(joins=Joins.LINK),
     "ADT^A27": _visit(EncounterEvent.PLANNED, cancels=True),
     "ADT^A28": _STATEMENTS,
     "ADT^A29": Route(removes_person=True),
@@ -153,8 +155,6 @@ NO_FACTS_EVENTS: Final[dict[str, NoFacts]] = {
     "ADT^A16": NoFacts.INTENTION,
     "ADT^A19": NoFacts.QUERY,
     "ADT^A20": NoFacts.BEDS,
-    # Campuses link records of one person, others mother and child: evidence must not go between.
-    "ADT^A24": NoFacts.LINKED,
     "ADT^A25": NoFacts.INTENTION,
     "ADT^A26": NoFacts.INTENTION,
     "ADT^A33": NoFacts.INTENTION,

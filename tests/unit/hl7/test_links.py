@@ -103,6 +103,31 @@ def test_an_unmerge_gives_everything_back() -> None:
     assert found[name(X)].record.merged_into == ""
 
 
+def test_linked_numbers_each_see_the_facts_of_both() -> None:
+    """A24: one person, both numbers stay in use. A37 parts them."""
+    linked = message("ADT^A24", 4, Y, X)
+    found = in_every_order([ADMITTED_X, X1, Y1, linked])
+    x, y = found[name(X)], found[name(Y)]
+    assert values(x) == values(y) == [81.0, 99.0]
+    assert (x.record.merged_into, y.record.merged_into) == ("", "")
+    parted = in_every_order([X1, Y1, linked, message("ADT^A37", 5, X, Y)])
+    assert (values(parted[name(X)]), values(parted[name(Y)])) == ([81.0], [99.0])
+
+
+def test_a_link_does_not_mix_up_who_is_who() -> None:
+    """Each number keeps its own person's identity: linking joins evidence, not demographics."""
+    found = read(message("ADT^A24", 4, Y + "||DOE^Y", X + "||DOE^X"))
+    assert {n: (i.given, len(i.identifiers)) for n, i in found.identities()} == {
+        name(Y): ("Y", 1),
+        name(X): ("X", 1),
+    }
+
+
+def test_a_patient_linked_with_themselves_stays() -> None:
+    same = read(message("ADT^A24", 4, X, X))
+    assert (same.outcome, same.reason) == ("no_facts", "nothing_mapped")
+
+
 def test_two_pairs_in_one_merge() -> None:
     both = message("ADT^A40", 4, Z, "MRG|X^^^HOSP^MR", Z, "MRG|Y^^^HOSP^MR")
     found = in_every_order([X1, Y1, both])
