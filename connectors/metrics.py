@@ -37,6 +37,12 @@ CATALOGUE = (
     Metric("tocsin_sequencer_records", "counter", "1", (), "records of facts written"),
     Metric("tocsin_sequencer_batch_seconds", "histogram", "s", (), "one batch: read → confirmed"),
     Metric("tocsin_quarantined", "counter", "1", ("reason",), "quarantine records written"),
+    Metric(
+        "tocsin_feeds_silent", "gauge", "1", ("feed",), "silent sources, by entry of the site file"
+    ),
+    Metric(
+        "tocsin_feeds_paused", "gauge", "1", ("feed",), "paused sources, by entry of the site file"
+    ),
     Metric("tocsin_worker_records", "counter", "1", (), "records of facts applied"),
     Metric("tocsin_worker_scores", "counter", "1", ("risk", "abstained"), "scores emitted"),
     Metric("tocsin_worker_alerts", "counter", "1", ("risk", "state"), "alert changes emitted"),

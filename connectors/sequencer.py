@@ -52,8 +52,8 @@ class Sequenced:
     facts: int = 0
     # source, system, code and unit, parted by tabs → seen
     unmapped: dict[str, int] = field(default_factory=dict)
-    # outcomes by source: (in quarantine as a whole, all)
-    by_source: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # message after message: its source, and whether it was quarantined as a whole
+    of_sources: list[tuple[str, bool]] = field(default_factory=list)
 
 
 class Sequencer:
@@ -80,6 +80,8 @@ class Sequencer:
         for message in batch:
             for read in interpret(message, self._key, self._site):
                 _tally(out, read)
+                if not message.redriven:
+                    out.of_sources.append((read.source, read.outcome == "quarantine"))
                 self._set_aside(out, message, read)
                 out.fetch += [(read.source, study) for study in read.fetch]
                 for pseudonym, identity in read.identities():
@@ -109,9 +111,9 @@ class Sequencer:
         partition = topics.partition_of(about.pseudonym, self._partitions)
         pending.setdefault(partition, []).extend(parts)
 
-    def tick(self) -> FactRecord:
-        """The clock, for every partition."""
-        return FactRecord(tick=facts.Tick(at=self._clock()))
+    def tick(self, silent: list[str]) -> FactRecord:
+        """The clock, for every partition, and the feeds that should have said something."""
+        return FactRecord(tick=facts.Tick(at=self._clock(), silent=silent))
 
     def _to_messages(
         self, message: WireMessage, read: Interpretation, about: About
@@ -174,8 +176,6 @@ class Sequencer:
 def _tally(out: Sequenced, read: Interpretation) -> None:
     outcome = (read.outcome, read.reason)
     out.outcomes[outcome] = out.outcomes.get(outcome, 0) + 1
-    refused, seen = out.by_source.get(read.source, (0, 0))
-    out.by_source[read.source] = refused + (read.outcome == "quarantine"), seen + 1
     for about, count in read.unmapped.items():
         name = "\t".join((read.source, *about))
         out.unmapped[name] = out.unmapped.get(name, 0) + count

@@ -15,6 +15,7 @@ from redis import exceptions as redis_errors
 
 from connectors import facts, metrics, topics, unmapped, wire
 from connectors.clock import Clock
+from connectors.feeds import Feeds
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
 from connectors.interpretation import StudyToFetch
@@ -56,7 +57,8 @@ class SequencerProcess:
         self._rebuilding: threading.Thread | None = None
         self._next_tick = 0.0
         self._next_look = 0.0
-        self._unmapped: dict[str, int] = {}  # not yet counted in Redis
+        self._unmapped = unmapped.Counts()
+        self._feeds = Feeds(redis, site)
         self._keeps_clock = False
         self._failure: KafkaError | None = None
         self._producer = Producer(
@@ -98,7 +100,7 @@ class SequencerProcess:
                 self._keep_house_when_due()
                 self._tick_when_due()
         finally:
-            self._count_unmapped()
+            self._unmapped.flush(self._redis)
             consumer.close()
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -135,8 +137,8 @@ class SequencerProcess:
             self._ask_archive(source, study)
         self._flush()
         consumer.commit(asynchronous=True)
-        for name, seen in sequenced.unmapped.items():
-            self._unmapped[name] = self._unmapped.get(name, 0) + seen
+        self._unmapped.add(sequenced.unmapped)
+        self._tell_feeds(sequenced)
         _count(sequenced)
         metrics.histogram("tocsin_sequencer_batch_seconds").record(time.perf_counter() - started)
 
@@ -150,6 +152,7 @@ class SequencerProcess:
             heard=to_heard(headers, message.timestamp()[1] / 1000, now),
             source=headers.get(topics.HEADER_SOURCE, ""),
             trace=checked(headers.get(topics.HEADER_TRACEPARENT, "")),
+            redriven=topics.HEADER_REDRIVE_OF in headers,
             content_type=headers.get(topics.HEADER_CONTENT_TYPE) or wire.OF_TOPIC[topic],
             subject=headers.get(topics.HEADER_SUBJECT, ""),
         )
@@ -161,6 +164,12 @@ class SequencerProcess:
         if found.error is not None or not found.partitions:
             raise KafkaException(found.error)
         return len(found.partitions)
+
+    def _tell_feeds(self, sequenced: Sequenced) -> None:
+        now = self._clock()
+        for source, quarantined in sequenced.of_sources:
+            self._feeds.heard(source, now)
+            self._feeds.outcome(source, quarantined)
 
     def _ask_archive(self, source: str, study: StudyToFetch) -> None:
         """Write down what has to be fetched. Identifiers of studies stay on `tocsin.wire.*`."""
@@ -211,27 +220,21 @@ class SequencerProcess:
         if now >= self._next_look:
             self._next_look = now + _LOOK_S
             self._site.refresh()
-            self._count_unmapped()
+            self._unmapped.flush(self._redis)
+            for record in self._feeds.flush(self._clock()):
+                self._produce(topics.AUDIT, record)
 
     def _tick_when_due(self) -> None:
         now = self._clock()
         if not self._keeps_clock or now < self._next_tick:
             return
         self._next_tick = now + self._settings.tick_s
-        tick = facts.encode(self._sequencer.tick())
+        tick = facts.encode(self._sequencer.tick(self._feeds.silent()))
         for partition in range(self._partitions):
             self._produce(topics.FACTS, tick, partition=partition)
         self._flush()
 
     # ── the vault ───────────────────────────────────────────────────────────────────────────
-
-    def _count_unmapped(self) -> None:
-        """A count that is lost does no harm: messages never wait for it."""
-        found, self._unmapped = self._unmapped, {}
-        try:
-            unmapped.count(self._redis, found)
-        except redis_errors.RedisError as error:
-            log.warning("unmapped codes were not counted: %s", type(error).__name__)
 
     @stamina.retry(on=redis_errors.RedisError, attempts=None, timeout=None, wait_max=2.0)
     def _keep_identities(self, identities: dict[str, Identity]) -> None:

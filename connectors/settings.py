@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of the database: OSError
+        raise ValueError(f"{name!r} is no time zone (e.g. UTC, Europe/Vienna)") from None
+    return name
+
+
+def _readable_charset(name: str) -> str:
+    ascii_bytes = bytes(range(128))
+    try:
+        fits = not name or ascii_bytes.decode(name) == ascii_bytes.decode("ascii")
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits or name.replace("-", "_").endswith("_escape"):
+        raise ValueError(f"{name!r} is no charset that extends ASCII (e.g. latin-1, utf-8)")
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+Charset = Annotated[str, AfterValidator(_readable_charset)]  # "": none
 
 
 class Section(BaseModel):
@@ -100,8 +123,8 @@ class SequencerSettings(Section):
     linger_ms: int = Field(2, ge=0, le=1_000, description="how long a batch waits to fill")
     record_messages: int = Field(50, ge=1, le=1_000, description="most messages in a facts record")
     tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
-    time_zone: str = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
-    charset: str = Field(
+    time_zone: ZoneName = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
+    charset: Charset = Field(
         "", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8"
     )
     site: Path | None = Field(
@@ -110,27 +133,6 @@ class SequencerSettings(Section):
     max_future_s: float = Field(
         600.0, ge=0, description="a time further ahead of the clock than this is refused"
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"{name!r} is no time zone (e.g. UTC, Europe/Vienna)") from None
-        return name
-
-    @field_validator("charset")
-    @classmethod
-    def _readable_charset(cls, name: str) -> str:
-        ascii_bytes = bytes(range(128))
-        try:
-            fits = not name or ascii_bytes.decode(name) == ascii_bytes.decode("ascii")
-        except (LookupError, UnicodeError):
-            fits = False
-        if not fits or name.replace("-", "_").endswith("_escape"):
-            raise ValueError(f"{name!r} is no charset that extends ASCII (e.g. latin-1, utf-8)")
-        return name
 
 
 class IdentitySettings(Section):

@@ -1,4 +1,5 @@
-"""The site file: how each source's messages are to be read, and what its own codes mean.
+"""The site file: how each source's messages are to be read and answered, what its own codes mean,
+how often it speaks and how much of it may go wrong.
 
 YAML, written by the people who know the interfaces. It is checked as a whole; a file that is wrong
 is refused with the place and the reason, and a running process keeps the one it had.
@@ -6,18 +7,19 @@ is refused with the place and the reason, and a running process keeps the one it
 
 from __future__ import annotations
 
-import hashlib
 import logging
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import NamedTuple, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from connectors.codes import CodeMap, Meaning
 from connectors.interpretation import Profile
-from connectors.settings import IdentitySettings, SequencerSettings
+from connectors.mllp.acknowledge import Mode
+from connectors.settings import Charset, IdentitySettings, SequencerSettings, ZoneName
 
 log = logging.getLogger("tocsin.site")
 
@@ -78,24 +80,28 @@ def loinc_is_right(code: str) -> bool:
     return (10 - total % 10) % 10 == int(check)
 
 
-def _zone(name: str) -> str:
-    return SequencerSettings.model_validate({"time_zone": name or "UTC"}).time_zone if name else ""
-
-
-def _charset(name: str) -> str:
-    return SequencerSettings.model_validate({"charset": name}).charset
-
-
 class SourceEntry(_Part):
     """One source, or several of the same kind. What is left out is as in the settings."""
 
     match: str = Field(min_length=1, description="MSH-3|MSH-4, or the feed's own name; * and ?")
-    time_zone: Annotated[str, AfterValidator(_zone)] = ""
-    charset: Annotated[str, AfterValidator(_charset)] = ""
+    time_zone: ZoneName | None = None
+    charset: Charset = ""
     facility: str = Field("", description="authority of patient numbers that come without one")
     identifier_types: tuple[str, ...] = Field((), description="table 0203, best first")
+    identifier_type: str = Field("", description="of patient numbers that come without one")
     authorities: dict[str, str] = Field({}, description="authority as sent → authority meant")
-    codes: Path | None = Field(None, description="file of local codes, beside the site file")
+    codes: Path | None = Field(None, description="file of local codes, relative to the site file")
+    acknowledgement: Mode = Field(Mode.MESSAGE, description="which answers its messages get")
+    expected_per_hour: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="messages in its quietest hour; none: silence is no alarm",
+    )
+    quarantine_limit: float | None = Field(
+        None, ge=0, lt=1, description="share of the last messages above which it is paused"
+    )
+    quarantine_window: int = Field(100, ge=10, le=10_000, description="how many messages those are")
 
 
 class SiteFile(_Part):
@@ -104,52 +110,104 @@ class SiteFile(_Part):
     sources: list[SourceEntry] = []
 
 
+class Feed(NamedTuple):
+    """How a source is answered and watched: one entry of the site file."""
+
+    match: str = ""  # of the entry; "" for a source that none names
+    acknowledgement: Mode = Mode.MESSAGE
+    expected_per_hour: float | None = None
+    quarantine_limit: float | None = None
+    quarantine_window: int = 100
+
+    @property
+    def names_one(self) -> bool:
+        """Is it one source, named in full?"""
+        return not set("*?[") & set(self.match)
+
+
+class _Rule(NamedTuple):
+    match: str
+    profile: Profile
+    feed: Feed
+
+
+_Stamp = tuple[int, int, int] | None  # time of change, size, inode; None: not there
+_NO_FEED = Feed()
+
+
 class Site:
     """The profiles of all sources, from the settings and the site file.
 
-    `refresh` reads a changed file anew; `of` is a look-up.
+    `refresh` reads a changed file anew; `of` and `feed` are look-ups.
     """
 
     def __init__(self, sequencer: SequencerSettings, identity: IdentitySettings) -> None:
-        self._file = sequencer.site
-        self._default = Profile(
+        """Raises `SiteError`."""
+        self._file = sequencer.site.absolute() if sequencer.site is not None else None
+        default = Profile(
             time_zone=sequencer.time_zone,
             charset=sequencer.charset,
             max_future_s=sequencer.max_future_s,
             preferred_types=identity.preferred_types,
         )
-        self._rules: list[tuple[str, Profile]] = []
-        self._known: dict[str, Profile] = {}
-        self._stamp = ""
+        self._default = _Rule("*", default, _NO_FEED)
+        self._rules: Sequence[_Rule] = ()
+        self._known: dict[str, _Rule] = {}
+        self._stamps: dict[Path, _Stamp] = {}
         if self._file is not None:
-            self._stamp = _stamp(self._file)
-            self._rules = _rules(load(self._file), self._file, self._default)
+            self._rules = self._read(self._file)
 
     def of(self, source: str) -> Profile:
         """The profile of a source."""
-        profile = self._known.get(source)
-        if profile is None:
-            profile = next((p for m, p in self._rules if fnmatchcase(source, m)), self._default)
-            if len(self._known) < _MOST_SOURCES:
-                self._known[source] = profile
-        return profile
+        return self._rule(source).profile
+
+    def feed(self, source: str) -> Feed:
+        """How a source is answered and watched."""
+        return self._rule(source).feed
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """Those of the site file, in its order."""
+        return [rule.feed for rule in self._rules]
 
     def refresh(self) -> bool:
         """Read the file again where it has changed. A bad one is logged, and the old one stays."""
-        if self._file is None:
+        if self._file is None or all(_stamp(path) == was for path, was in self._stamps.items()):
             return False
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
         try:
-            rules = _rules(load(self._file), self._file, self._default)
+            rules = self._read(self._file)
         except SiteError as error:
             log.error("the site file is not taken over, the one before stays in force: %s", error)
             return False
         self._rules, self._known = rules, {}
         log.info("the site file was read again: %d sources", len(rules))
         return True
+
+    def _rule(self, source: str) -> _Rule:
+        rule = self._known.get(source)
+        if rule is None:
+            fits = (rule for rule in self._rules if fnmatchcase(source, rule.match))
+            rule = next(fits, self._default)
+            if len(self._known) < _MOST_SOURCES:
+                self._known[source] = rule
+        return rule
+
+    def _read(self, file: Path) -> list[_Rule]:
+        """Read the file, and watch from now on what was read, or what is to be mended."""
+        # Each stamp is older than the reading, so that a change in between is not missed.
+        stamps = self._stamps = {file: _stamp(file)}
+        maps: dict[Path, CodeMap] = {}
+        rules = []
+        for entry in load(file).sources:
+            codes = self._default.profile.codes
+            if entry.codes is not None:
+                path = file.parent / entry.codes
+                if path not in maps:
+                    stamps[path] = _stamp(path)
+                    maps[path] = load_codes(path)
+                codes = maps[path]
+            rules.append(_to_rule(entry, codes, self._default.profile))
+        return rules
 
 
 def load(file: Path) -> SiteFile:
@@ -165,29 +223,25 @@ def load_codes(file: Path) -> CodeMap:
         raise SiteError(f"{file}: {error}") from None
 
 
-def _rules(site: SiteFile, file: Path, default: Profile) -> list[tuple[str, Profile]]:
-    maps: dict[Path, CodeMap] = {}
-    rules = []
-    for source in site.sources:
-        codes = default.codes
-        if source.codes is not None:
-            path = file.parent / source.codes
-            codes = maps[path] = maps.get(path) or load_codes(path)
-        rules.append(
-            (
-                source.match,
-                Profile(
-                    time_zone=source.time_zone or default.time_zone,
-                    charset=source.charset or default.charset,
-                    max_future_s=default.max_future_s,
-                    preferred_types=source.identifier_types or default.preferred_types,
-                    authorities=tuple(sorted(source.authorities.items())),
-                    facility=source.facility,
-                    codes=codes,
-                ),
-            )
-        )
-    return rules
+def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> _Rule:
+    profile = Profile(
+        time_zone=entry.time_zone or default.time_zone,
+        charset=entry.charset or default.charset,
+        max_future_s=default.max_future_s,
+        preferred_types=entry.identifier_types or default.preferred_types,
+        authorities=tuple(sorted(entry.authorities.items())),
+        facility=entry.facility,
+        identifier_type=entry.identifier_type or default.identifier_type,
+        codes=codes,
+    )
+    feed = Feed(
+        entry.match,
+        entry.acknowledgement,
+        entry.expected_per_hour,
+        entry.quarantine_limit,
+        entry.quarantine_window,
+    )
+    return _Rule(entry.match, profile, feed)
 
 
 def _checked(kind: type[_Kind], file: Path) -> _Kind:
@@ -207,13 +261,9 @@ def _checked(kind: type[_Kind], file: Path) -> _Kind:
         raise SiteError(f"{file}, {where or 'top'}: {first['msg']}") from None
 
 
-def _stamp(file: Path) -> str:
-    """Changes with the site file and the files of codes beside it."""
-    digest = hashlib.sha256()
-    for path in sorted({file, *file.parent.glob("*.yaml"), *file.parent.glob("*.yml")}):
-        try:
-            found = path.stat()
-        except OSError:
-            continue
-        digest.update(f"{path.name}|{found.st_mtime_ns}|{found.st_size}\n".encode())
-    return digest.hexdigest()
+def _stamp(file: Path) -> _Stamp:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

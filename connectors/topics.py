@@ -39,6 +39,7 @@ HEADER_RECEIVED_AT = "received-at"  # epoch seconds, decimal text
 HEADER_CONTENT_TYPE = "content-type"
 HEADER_SUBJECT = "subject"  # authority|type|number of the patient, where the bytes name none
 HEADER_TRACEPARENT = "traceparent"
+HEADER_REDRIVE_OF = "redrive-of"  # the quarantine item that this is sent again for
 
 
 def partition_of(patient: str, partitions: int) -> int:

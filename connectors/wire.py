@@ -31,4 +31,5 @@ class WireMessage(NamedTuple):
     source: str  # as the feed names itself; "" when the publisher set no header
     trace: str
     content_type: str = HL7
+    redriven: bool = False  # sent again from quarantine: says nothing of how its feed does
     subject: str = ""  # header `subject`: authority|type|number, where the bytes name no patient

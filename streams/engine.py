@@ -9,6 +9,7 @@ import math
 from bisect import insort
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import msgspec
@@ -107,7 +108,7 @@ class Engine:
 
         `patients` holds a state (new or loaded) for each patient of the record, and for each of
         `expired`: those whose time has come by the record's tick. States are changed in place.
-        `silent` are the feeds that say nothing although they should.
+        `silent` are the feeds that say nothing although they should: names or patterns.
         """
         effects = Effects()
         for place, message in enumerate(record.messages):
@@ -283,7 +284,7 @@ def _to_score(
     log: LogPosition,
     silent: Collection[str],
 ) -> Score:
-    down = [source for source in touched.state.sources if source in silent] if silent else []
+    down = [s for s in touched.state.sources if any(fnmatchcase(s, name) for name in silent)]
     abstained = answer.abstained
     if abstained is not None and touched.state.record.merged_into:
         abstained = MERGED

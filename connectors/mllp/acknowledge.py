@@ -9,14 +9,17 @@
 An accept ack says that the message is in safe storage. Tocsin's application ack says nothing more
 than that: what a message means is found out later, and what cannot be understood goes to
 quarantine and is not sent back. So both go out together, after the broker has confirmed.
+
+A source whose header does not say what it waits for gets another `Mode` in the site file.
 """
 
 from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from connectors.clock import Clock
 from connectors.hl7.header import ENCODING, FIELD, Header
@@ -29,6 +32,27 @@ _VERSION_NUMBER = (2, 5, 1)
 # Table 0155. Anything else in MSH-15 or MSH-16 is read as AL: better one answer too many.
 _NEVER, _SUCCESS, _ERROR = "NE", "SU", "ER"
 
+
+class Mode(StrEnum):
+    """Which answers a source gets. Each member's comment is its documentation."""
+
+    MESSAGE = "message"  # as each message's MSH-15 and MSH-16 ask
+    ALWAYS = "always"  # an application ack at once (AA, AE or AR), whatever the message asks
+    COMMIT = "commit"  # an accept ack alone (CA, CE or CR)
+    BOTH = "both"  # an accept ack, then an application ack
+    ERRORS = "errors"  # an application ack (AE, AR) where a message is refused, otherwise none
+    NEVER = "never"  # none
+
+
+# What a mode puts in place of MSH-15 and MSH-16.
+_INSTEAD: Final[dict[Mode, tuple[str, str]]] = {
+    Mode.ALWAYS: ("", ""),
+    Mode.COMMIT: ("AL", "NE"),
+    Mode.BOTH: ("AL", "AL"),
+    Mode.ERRORS: ("NE", "ER"),
+    Mode.NEVER: ("NE", "NE"),
+}
+
 _NO_HEADER = Header(FIELD, ENCODING, "", "", "", "", "", "", "", "", "", "", "", "")
 
 
@@ -39,7 +63,18 @@ class Refusal(NamedTuple):
     meaning: str  # the code in words
     location: tuple[str, ...]  # ERL: segment, sequence, field
     sentence: str  # for people, without patient data
+    # Table 0008: R, rejected as it stands (AR, CR); E, an error on this side (AE, CE)
+    letter: Literal["R", "E"] = "R"
 
+
+PAUSED: Final = Refusal(
+    "207",
+    "Application internal error",
+    ("MSH", "1", "3"),
+    "This source is paused: too many of its messages could not be understood. Keep this message "
+    "and send it again later.",
+    "E",
+)
 
 # Reason → table 0357 code and its meaning. 100 is "segment sequence error: message segments not in
 # the proper order, or required segments missing".
@@ -60,23 +95,30 @@ def refusal(reason: Reason, sentence: str, location: str = "") -> Refusal:
     return Refusal(code, meaning, ("MSH", "1", number) if number else ("MSH", "1"), sentence)
 
 
-def codes(header: Header | None, *, accepted: bool) -> tuple[str, ...]:
+def codes(
+    header: Header | None,
+    *,
+    accepted: bool,
+    mode: Mode = Mode.MESSAGE,
+    letter: Literal["R", "E"] = "R",
+) -> tuple[str, ...]:
     """The acknowledgement codes (table 0008) that go out, in order; () for silence.
 
-    A refused accept ack is the last word: no application ack follows it.
+    `letter` is that of the refusal. A refused accept ack is the last word: no application ack
+    follows it.
     """
-    if header is None:
-        return ("AA",) if accepted else ("AR",)
-    if header.is_acknowledgement:
+    if header is not None and header.is_acknowledgement:
         return ()
-    accept, application = header.accept.strip().upper(), header.application_accept.strip().upper()
+    asked = ("", "") if header is None else (header.accept, header.application_accept)
+    accept, application = (a.strip().upper() for a in _INSTEAD.get(mode, asked))
+    second = "A" if accepted else letter
     if not accept and not application:
-        return ("AA",) if accepted else ("AR",)
+        return ("A" + second,)
     out = []
     if _asked(accept, accepted):
-        out.append("CA" if accepted else "CR")
+        out.append("C" + second)
     if _asked(application, accepted) and (accepted or not out):
-        out.append("AA" if accepted else "AR")
+        out.append("A" + second)
     return tuple(out)
 
 

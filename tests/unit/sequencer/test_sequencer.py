@@ -156,10 +156,11 @@ def test_a_traceparent_that_is_none_is_not_carried_on() -> None:
     assert checked("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 
-def test_outcomes_are_counted_by_source() -> None:
-    """So that a feed that goes wrong is noticed."""
-    out = sequencer().sequence([wire(vitals("1", [80.0])), wire(b"rubbish"), wire(b"")])
-    assert out.by_source == {"FEED": (2, 3)}
+def test_each_outcome_is_told_of_its_source() -> None:
+    """So that a feed that goes wrong is noticed; what is sent again says nothing of the feed."""
+    again = wire(b"rubbish")._replace(redriven=True)
+    out = sequencer().sequence([wire(vitals("1", [80.0])), wire(b"rubbish"), again, wire(b"")])
+    assert out.of_sources == [("FEED", False), ("FEED", True), ("FEED", True)]
 
 
 def test_a_request_to_the_archive_is_not_a_message() -> None:

@@ -159,7 +159,7 @@ def _to_unheard(minute: float, *, removed: bool = False) -> list[MessageFacts]:
 
 async def test_a_silent_feed_explains_missing_data_and_nothing_else() -> None:
     """Whoever has left is not said to lack a feed, and a score that stands names what is silent."""
-    silent = Tick(at=START + 30 * MINUTE, silent=["TEST"])
+    silent = Tick(at=START + 30 * MINUTE, silent=["OTHER", "TE*"])
     records = [
         FactRecord(tick=silent),
         FactRecord(messages=[admitted(0)]),
