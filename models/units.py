@@ -73,7 +73,7 @@ _SPELLINGS = {
     "x10^9/l": "10*9/L",
     "x10e9/l": "10*9/L",
     "10e9/l": "10*9/L",
-    "g/l": "g/L",  # as grams: giga per litre is written 10^9/L or Gpt/L
+    "g/l": "g/L",
     "gpt/l": "10*9/L",
     "iu/l": "U/L",
     "[iu]/l": "U/L",
@@ -112,6 +112,8 @@ _SPELLINGS = {
     "phunits": "[pH]",
     "units": "1",
 }
+# Of counts alone: giga and tera per litre, which look like grams and tonnes.
+_COUNTS = {"g/l": "10*9/L", "t/l": "10*12/L", "/nl": "10*9/L", "/pl": "10*12/L"}
 _DIMENSIONLESS = frozenset({"1", "[pH]"})
 _ANNOTATION = re.compile(r"\{[^{}]*\}")  # UCUM: text in braces alone means the unit one
 
@@ -136,7 +138,10 @@ def affine(name: str, unit: str) -> Affine | Rejection:
     text = unit.strip()
     if not text:
         return Affine(1.0, 0.0) if variable.unit_optional else Rejection.UNIT_MISSING
-    ucum = _SPELLINGS.get(text.replace(" ", "").lower(), text)
+    spelling = text.replace(" ", "").lower()
+    ucum = _SPELLINGS.get(spelling, text)
+    if variable.unit == "10*3/uL":
+        ucum = _COUNTS.get(spelling, ucum)
     if ucum == variable.unit:
         return Affine(1.0, 0.0)
     if variable.unit_optional:

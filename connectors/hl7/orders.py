@@ -12,15 +12,17 @@ from connectors.hl7.order_number import hashed_order
 from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Segment, at
 
-# What ORC-1 (table 0119) makes of an order whose ORC-5 (table 0038) is blank.
+# What ORC-1 (table 0119) makes of an order whose ORC-5 (table 0038) is blank. Refills, requests that
+# were refused and dispenses elsewhere say nothing of how the order stands.
 STATUS_OF_CONTROL: Final[dict[str, str]] = {
-    **dict.fromkeys(("NW", "OK", "NA", "SN", "RO", "RR", "PA", "CH", "XO", "XR", "RL", "OE"), "SC"),
-    **dict.fromkeys(("CA", "OC", "CR", "UA", "OP"), "CA"),
-    **dict.fromkeys(("DC", "OD", "DR", "DF"), "DC"),
+    **dict.fromkeys(
+        ("NW", "OK", "NA", "SN", "RO", "RR", "PA", "CH", "XO", "XR", "RL", "OR", "OE"), "SC"
+    ),
+    **dict.fromkeys(("CA", "OC", "CR", "UA"), "CA"),
+    **dict.fromkeys(("DC", "OD", "DR"), "DC"),
     **dict.fromkeys(("HD", "OH", "HR"), "HD"),
-    **dict.fromkeys(("RP", "RU", "RQ", "OR"), "RP"),
+    **dict.fromkeys(("RP", "RU", "RQ"), "RP"),
     "RE": "CM",
-    "FU": "CM",
 }
 
 

@@ -25,6 +25,8 @@ from tests.unit.models.patients import HEART_RATE, observation
         ("temperature", "degC", 37.0, 37.0),
         ("leukocytes", "10*9/L", 7.0, 7.0),
         ("leukocytes", "/uL", 7_000.0, 7.0),
+        ("leukocytes", "G/L", 7.0, 7.0),
+        ("platelets", "/nL", 200.0, 200.0),
         ("platelets", "K/uL", 200.0, 200.0),
         ("troponin_t", "ng/L", 14.0, 0.014),
         ("fio2", "1", 0.4, 40.0),

@@ -31,7 +31,7 @@ def test_nothing_that_names_a_person_is_shown() -> None:
 
 def test_the_shape_stays() -> None:
     assert masked(RAW).splitlines()[1] == (
-        "PID|9||9999^^^xxxx^xx||xxx^xxxx||99999999|F|||9 xxxx xx".replace("PID|9", "PID|1")
+        "PID|1||9999^^^xxxx^xx||xxx^xxxx||99999999|F|||9 xxxx xx"
     )
 
 
