@@ -12,8 +12,8 @@ from connectors.hl7.order_number import hashed_order
 from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Segment, at
 
-# What ORC-1 (table 0119) makes of an order whose ORC-5 (table 0038) is blank. Refills, refused requests
-# and dispenses elsewhere say nothing of how the order stands.
+# What ORC-1 (table 0119) makes of an order whose ORC-5 (table 0038) is blank. Refills, requests
+# that were refused and dispenses elsewhere say nothing of how the order stands.
 STATUS_OF_CONTROL: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("NW", "OK", "NA", "SN", "RO", "RR", "PA", "CH", "XO", "XR", "RL", "OR", "OE"), "SC"
