@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors import wire
+from connectors.genomics.vcf import interpret_vcf
 from connectors.hl7 import interpret as hl7
 from connectors.hl7.batch import is_batch, split
 from connectors.identity import IdentityKey
@@ -52,6 +53,7 @@ def _nothing(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpr
 INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.HL7: _hl7,
     wire.FETCH: _nothing,
+    wire.VCF: interpret_vcf,
 }
 
 

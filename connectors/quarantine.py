@@ -39,6 +39,11 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"  # two different values for one observation in one message
     UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
+    # Genomics files
+    BAD_VCF = "bad_vcf"  # a VCF, or a record of it, that cannot be read
+    NO_SAMPLE = "no_sample"  # a VCF of several samples, and none is named; or it is not in there
+    NO_ASSEMBLY = "no_assembly"  # positions on a genome that nobody names
+    TOO_MANY_VARIANTS = "too_many_variants"  # a whole genome: it has to be cut to a panel
     # Further down
     OVERSIZED_FACTS = "oversized_facts"  # the facts of one message do not fit a record of the log
     BAD_FACTS = "bad_facts"  # a record of `tocsin.facts` outside the contract

@@ -1,0 +1,219 @@
+"""VCF 4.x files as variants of one patient.
+
+The file names no patient: the record's header `subject` does (authority|type|number), and in a file
+of several samples the content type says which (`text/x-vcf; sample=NA12878`). It may also say
+`source-class=germline` or `somatic`, and `assembly=GRCh38` where the file does not.
+
+A variant counts as present where its genotype has it and no filter objects. A genotype that is not
+called, or a call that a filter rejects, is *not called*; one of reference alleles alone is
+*absent*; what the file does not mention was, as far as the file says, not examined. Each file is
+also a document (its id is `Variant.report`): a newer file of the same sample replaces the older
+one as a whole (`models.genome`).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from email.message import Message
+from typing import Final
+
+from connectors.facts import AnyFact, Presence, Statement, Variant
+from connectors.genomics.apart import Apart, BrokeError
+from connectors.genomics.vcf_records import Call, Contents, VcfError, read
+from connectors.identity import Identifier, Identity, IdentityKey
+from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
+from connectors.quarantine import Reason
+from connectors.wire import WireMessage
+
+MESSAGE_TYPE: Final = "VCF"
+LONGEST_S: Final = 120.0  # to read one file
+PANEL: Final = "81247-9"  # LOINC: master HL7 genetic variant reporting panel
+_HETEROPLASMIC: Final = 0.99  # of the reads of a mitochondrial site, below which both are there
+_CLASSES: Final = ("germline", "somatic")
+_ASSEMBLIES: Final = ("GRCh37", "GRCh38")
+_NAMES: Final = {
+    "grch37": "GRCh37", "b37": "GRCh37", "build37": "GRCh37", "hg19": "GRCh37", "hs37": "GRCh37",
+    "grch38": "GRCh38", "b38": "GRCh38", "build38": "GRCh38", "hg38": "GRCh38", "hs38": "GRCh38",
+}  # fmt: skip
+# Genome Reference Consortium: length of chromosome 1, else X, of each assembly.
+_LENGTHS: Final = {
+    ("1", 249_250_621): "GRCh37",
+    ("1", 248_956_422): "GRCh38",
+    ("X", 155_270_560): "GRCh37",
+    ("X", 156_040_895): "GRCh38",
+}
+_REASONS: Final = {
+    "bad_vcf": Reason.BAD_VCF,
+    "oversized": Reason.OVERSIZED,
+    "no_sample": Reason.NO_SAMPLE,
+    "too_many_variants": Reason.TOO_MANY_VARIANTS,
+}
+_process = Apart(LONGEST_S)
+
+
+def interpret_vcf(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
+    """The variants of one file. Never raises, whatever the bytes."""
+    out = Interpretation(
+        "quarantine", message_type=MESSAGE_TYPE, source=message.source, sent=message.heard
+    )
+    try:
+        _map(message, key, site.of(message.source), out)
+    except RefusedError as refused:
+        out.patients = []
+        out.outcome, out.reason = "quarantine", refused.issue.reason
+        out.issues.insert(0, refused.issue)
+    return [out]
+
+
+def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation) -> None:
+    subject = subject_of(message.subject, profile)
+    said = _parameters(message.content_type)
+    source_class = _one_of(said.get("source-class", ""), _CLASSES, "source-class")
+    contents = _contents(message.raw, said.get("sample", ""))
+    stated = _one_of(said.get("assembly", ""), _ASSEMBLIES, "assembly")
+    assembly = stated or _assembly(contents)
+    if not assembly:
+        detail = "GRCh37 or 38? Say so in ##reference, ##contig or the content type (`assembly=`)"
+        raise RefusedError(Reason.NO_ASSEMBLY, detail, "##reference")
+    pseudonym = key.pseudonym(subject)
+    dated = _date(contents.date)
+    time = message.heard if dated is None or dated > message.heard else dated
+    sample = said.get("sample", "") or contents.samples[0]
+    report = key.short("vcf", pseudonym, message.source, sample, source_class, assembly)
+    # Of two files of one day, the one that came later is the newer.
+    rank = (1, time, 0, f"{message.heard:017.6f}")
+    document = Statement(
+        id=report, rank=rank, kind=Statement.DOCUMENT, code=PANEL, system="LN", time=time
+    )
+    facts: dict[str, AnyFact] = {report: document}
+    for call in contents.calls:
+        id = key.short(
+            "vcf-variant", report, call.chromosome, str(call.position), call.ref, call.alt
+        )
+        facts[id] = _variant(id, call, rank, time, assembly, source_class, report)
+    for number in contents.unusable[:1]:
+        detail = f"REF is no sequence, in {len(contents.unusable)} of the file's records"
+        out.issues.append(Issue(Reason.BAD_VCF, detail, f"record {number}"))
+    out.patients = [About(pseudonym, Identity(identifiers=(subject,)), list(facts.values()))]
+    out.outcome, out.reason = "facts", ""
+
+
+def _variant(
+    id: str,
+    call: Call,
+    rank: tuple[int, float, int, str],
+    time: float,
+    assembly: str,
+    source_class: str,
+    report: str,
+) -> Variant:
+    gene, transcript, hgvs_c, hgvs_p = call.annotation
+    presence = _presence(call)
+    known = source_class or ("somatic" if call.somatic else "")
+    return Variant(
+        id=id,
+        rank=rank,
+        presence=presence,
+        time=time,
+        source_class=known,
+        gene=gene,
+        assembly=assembly,
+        chromosome=call.chromosome,
+        position=call.position,
+        end=call.end,
+        ref=call.ref,
+        alt=call.alt,
+        hgvs_c=hgvs_c,
+        hgvs_p=hgvs_p,
+        transcript=transcript,
+        change=call.kind or _change(call),
+        zygosity=_zygosity(call, known) if presence is Presence.PRESENT else "",
+        allele_fraction=call.allele_fraction,
+        depth=call.depth,
+        copy_number=call.copy_number,
+        report=report,
+    )
+
+
+def _presence(call: Call) -> Presence:
+    if not call.passed:
+        return Presence.NO_CALL
+    if 1 in call.alleles or not call.alleles:
+        return Presence.PRESENT  # of half a genotype too: one copy was seen
+    return Presence.NO_CALL if -1 in call.alleles else Presence.ABSENT
+
+
+def _zygosity(call: Call, source_class: str) -> str:
+    """Of a germline variant; how much of a tumour has a somatic one is the allele fraction."""
+    if source_class == "somatic" or not call.alleles or -1 in call.alleles:
+        return ""
+    if call.chromosome == "M":
+        if call.allele_fraction is None:
+            return ""
+        return "heteroplasmic" if call.allele_fraction < _HETEROPLASMIC else "homoplasmic"
+    if len(call.alleles) == 1:
+        return "hemizygous"
+    return "homozygous" if all(call.alleles) else "heterozygous"
+
+
+def _change(call: Call) -> str:
+    """As in INFO SVTYPE, of what has none."""
+    if "[" in call.alt or "]" in call.alt:
+        return "BND"
+    if call.alt.startswith("<"):
+        return call.alt.strip("<>").partition(":")[0]
+    if len(call.ref) == len(call.alt):
+        return "SNV" if len(call.ref) == 1 else "MNV"
+    return "DEL" if len(call.ref) > len(call.alt) else "INS"
+
+
+def subject_of(text: str, profile: Profile) -> Identifier:
+    """Header `subject`: `authority|type|number`. Raises `RefusedError`."""
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) != 3 or not parts[2]:
+        detail = "the header `subject` has to say whose it is: authority|type|number"
+        raise RefusedError(Reason.NO_PATIENT, detail, "subject")
+    authority = dict(profile.authorities).get(parts[0], parts[0]) or profile.facility
+    return Identifier(authority, parts[1] or profile.identifier_type, parts[2])
+
+
+def _parameters(content_type: str) -> dict[str, str]:
+    """Of a media type (RFC 2045), by the standard library's reader of mail headers."""
+    header = Message()
+    header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
+    return {name.lower(): value for name, value in header.get_params([])[1:]}
+
+
+def _one_of(said: str, known: tuple[str, ...], name: str) -> str:
+    if said and said not in known:
+        raise RefusedError(Reason.UNSUPPORTED_CONTENT, f"{name} is one of {', '.join(known)}", name)
+    return said
+
+
+def _contents(raw: bytes, sample: str) -> Contents:
+    try:
+        return _process.run(read, raw, sample)
+    except VcfError as error:
+        raise RefusedError(_REASONS[error.code], error.detail) from None
+    except BrokeError:
+        raise RefusedError(Reason.BAD_VCF, "reading it broke, or took too long") from None
+
+
+def _assembly(contents: Contents) -> str:
+    for name, length in contents.contigs.items():
+        known = _LENGTHS.get((name, length))
+        if known:
+            return known
+    text = f"{contents.contig_assembly} {contents.reference}".lower()
+    found = {assembly for name, assembly in _NAMES.items() if name in text}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _date(text: str) -> float | None:
+    """##fileDate, YYYYMMDD."""
+    try:
+        moment = datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+    return moment if math.isfinite(moment) else None
