@@ -10,6 +10,8 @@ from connectors.genomics.vcf import interpret_vcf
 from connectors.hl7 import interpret as hl7
 from connectors.hl7.batch import is_batch, split
 from connectors.identity import IdentityKey
+from connectors.imaging.announcements import interpret_announcement
+from connectors.imaging.reports import interpret_report
 from connectors.interpretation import Interpretation, Issue, Site
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
@@ -54,6 +56,8 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.HL7: _hl7,
     wire.FETCH: _nothing,
     wire.VCF: interpret_vcf,
+    wire.DICOM_JSON: interpret_announcement,
+    wire.DICOM: interpret_report,
 }
 
 

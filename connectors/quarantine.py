@@ -39,6 +39,9 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"  # two different values for one observation in one message
     UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
+    # Imaging
+    BAD_DICOM = "bad_dicom"  # a dataset or object that cannot be read
+    NO_STUDY = "no_study"  # nothing says which study it is about
     # Genomics files
     BAD_VCF = "bad_vcf"  # a VCF, or a record of it, that cannot be read
     NO_SAMPLE = "no_sample"  # a VCF of several samples, and none is named; or it is not in there

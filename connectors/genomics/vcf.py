@@ -19,7 +19,7 @@ from email.message import Message
 from typing import Final
 
 from connectors.facts import AnyFact, Presence, Statement, Variant
-from connectors.genomics.apart import Apart, BrokeError
+from connectors.apart import Apart, BrokeError
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from connectors import wire
+from connectors.apart import Apart, BrokeError
 from connectors.facts import Presence, Variant
-from connectors.genomics.apart import Apart, BrokeError
 from connectors.identity import Identifier, IdentityKey
 from connectors.interpret import interpret
 from connectors.interpretation import Interpretation, Profile

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
+MOST_BYTES: Final = 8 * 1024**3  # of address space: what unpacks to more breaks there
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ class Apart:
         """What the function returns or raises. Raises `BrokeError`."""
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_quiet)
+                self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_confine)
             try:
                 return self._pool.submit(function, *args, **kwargs).result(self._longest_s)
             except (BrokenProcessPool, TimeoutError) as error:
@@ -54,8 +56,10 @@ class Apart:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet() -> None:
-    """C libraries complain on standard error, and quote what they read: patient data."""
+def _confine() -> None:
+    """Bounded memory, and silence: C libraries quote what they read on standard error."""
+    with contextlib.suppress(ValueError, OSError):  # not everywhere can it be bounded
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

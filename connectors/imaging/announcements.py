@@ -1,0 +1,236 @@
+"""Datasets that announce something of a study: DICOM JSON on `tocsin.wire.imaging`.
+
+The content type's parameter `event` says what a dataset came as: `mpps` (a performed procedure
+step, as it stands after an N-CREATE or N-SET), `ian` (an Instance Availability Notification) or
+`study` (what an archive says of a study that it was asked about).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from email.message import Message
+from typing import Any, Final
+
+import msgspec
+
+from connectors.facts import Rank, Stage, StudyEvent
+from connectors.identity import IdentityKey
+from connectors.imaging.patient import PATIENT, identified, moment
+from connectors.interpretation import (
+    About,
+    Interpretation,
+    Profile,
+    RefusedError,
+    Site,
+    StudyToFetch,
+)
+from connectors.quarantine import Reason
+from connectors.wire import WireMessage
+
+# Why an announcement gives no facts.
+AWAITS_ARCHIVE: Final = "awaits_archive"  # it names no patient: the archive says whose it is
+NOT_AVAILABLE: Final = "not_available"  # nothing of the study can be fetched (any more)
+NOTHING_NEW: Final = "nothing_new"  # a step that was given up says nothing of its study
+
+WRONG_WORKLIST_ENTRY: Final = "110514"  # PS3.16, CID 9300: the pictures are somebody else's
+# PS3.6. DICOM JSON names attributes by tag (PS3.18 F.2.2).
+_TAGS: Final[dict[str, str]] = {
+    "SOPInstanceUID": "00080018",
+    "AccessionNumber": "00080050",
+    "Modality": "00080060",
+    "ModalitiesInStudy": "00080061",
+    "InstanceAvailability": "00080056",
+    "CodeValue": "00080100",
+    "CodingSchemeDesignator": "00080102",
+    "CodeMeaning": "00080104",
+    "TimezoneOffsetFromUTC": "00080201",
+    "PatientName": "00100010",
+    "PatientID": "00100020",
+    "IssuerOfPatientID": "00100021",
+    "PatientBirthDate": "00100030",
+    "PatientSex": "00100040",
+    "StudyInstanceUID": "0020000D",
+    "NumberOfStudyRelatedInstances": "00201208",
+    "PerformedProcedureStepStartDate": "00400244",
+    "PerformedProcedureStepStartTime": "00400245",
+    "PerformedProcedureStepEndDate": "00400250",
+    "PerformedProcedureStepEndTime": "00400251",
+    "PerformedProcedureStepStatus": "00400252",
+    "ScheduledStepAttributesSequence": "00400270",
+    "PerformedProcedureStepDiscontinuationReasonCodeSequence": "00400281",
+    "ProcedureCodeSequence": "00081032",
+    "ReferencedSeriesSequence": "00081115",
+    "ReferencedSOPSequence": "00081199",
+}
+_RETRIEVABLE: Final = frozenset(("ONLINE", "NEARLINE"))  # PS3.3 C.4.23.1.1
+
+Dataset = Mapping[str, Any]
+_Read = Callable[[Dataset, WireMessage, IdentityKey, Profile, Interpretation], None]
+
+
+def interpret_announcement(
+    message: WireMessage, key: IdentityKey, site: Site
+) -> list[Interpretation]:
+    """What one dataset says. Never raises, whatever the bytes."""
+    out = Interpretation("quarantine", source=message.source, sent=message.heard)
+    try:
+        event = _event(message.content_type)
+        out.message_type = f"DICOM {event}"
+        read = _EVENTS.get(event)
+        if read is None:
+            detail = f"the content type's parameter event is one of {', '.join(_EVENTS)}"
+            raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, "content-type")
+        read(_dataset(message.raw), message, key, site.of(message.source), out)
+    except RefusedError as refused:
+        out.patients = []
+        out.outcome, out.reason = "quarantine", refused.issue.reason
+        out.issues.insert(0, refused.issue)
+    return [out]
+
+
+def _mpps(
+    step: Dataset, message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation
+) -> None:
+    """PS3.4 F.7: a step is in progress, completed (pictures taken) or discontinued."""
+    status = text(step, "PerformedProcedureStepStatus")
+    stage = {"IN PROGRESS": Stage.IN_PROGRESS, "COMPLETED": Stage.ACQUIRED}.get(status)
+    if status == "DISCONTINUED":
+        reasons = items(step, "PerformedProcedureStepDiscontinuationReasonCodeSequence")
+        if WRONG_WORKLIST_ENTRY in (text(reason, "CodeValue") for reason in reasons):
+            stage = Stage.REJECTED
+    elif stage is None:
+        detail = "no status of the step, or none that the standard knows"
+        raise RefusedError(Reason.UNKNOWN_STATUS, detail, "(0040,0252)")
+    identifier, identity = identified(_patient(step), profile)
+    if stage is None:
+        out.outcome, out.reason = "no_facts", NOTHING_NEW
+        return
+    offset = text(step, "TimezoneOffsetFromUTC")
+    phase = "Start" if stage is Stage.IN_PROGRESS else "End"
+    when = moment(
+        text(step, f"PerformedProcedureStep{phase}Date"),
+        text(step, f"PerformedProcedureStep{phase}Time"),
+        offset,
+        profile,
+    )
+    if when is None or when > message.heard + profile.max_future_s:
+        when = message.heard
+    about = About(key.pseudonym(identifier), identity)
+    name = key.short("mpps", text(step, "SOPInstanceUID"))
+    for scheduled in items(step, "ScheduledStepAttributesSequence"):
+        uid = text(scheduled, "StudyInstanceUID")
+        if uid:
+            about.facts.append(_study_event(scheduled, step, uid, stage, when, name, key))
+    if not about.facts:
+        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0040,0270)")
+    out.patients, out.outcome = [about], "facts"
+
+
+def _study_event(
+    study: Dataset, about: Dataset, uid: str, stage: Stage, when: float, name: str, key: IdentityKey
+) -> StudyEvent:
+    hashed = key.study(uid)
+    accession = text(study, "AccessionNumber")
+    code = next(iter(items(about, "ProcedureCodeSequence")), {})
+    rank: Rank = (1, when, 0, name)
+    return StudyEvent(
+        id=key.short("study-event", hashed, stage),
+        rank=rank,
+        stage=stage,
+        time=when,
+        study=hashed,
+        accession=key.accession(accession) if accession else "",
+        modality=text(about, "Modality") or text(about, "ModalitiesInStudy"),
+        code=text(code, "CodeValue"),
+        system=text(code, "CodingSchemeDesignator"),
+        name=text(code, "CodeMeaning"),
+        instances=count(about, "NumberOfStudyRelatedInstances"),
+    )
+
+
+def _ian(
+    notice: Dataset, _: WireMessage, __: IdentityKey, ___: Profile, out: Interpretation
+) -> None:
+    """PS3.3 C.4.23: instances can be retrieved. Whose they are, the archive has to say."""
+    uid = text(notice, "StudyInstanceUID")
+    if not uid:
+        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0020,000D)")
+    availability = {
+        text(instance, "InstanceAvailability")
+        for series in items(notice, "ReferencedSeriesSequence")
+        for instance in items(series, "ReferencedSOPSequence")
+    }
+    out.outcome = "no_facts"
+    if availability and availability.isdisjoint(_RETRIEVABLE):
+        out.reason = NOT_AVAILABLE
+        return
+    out.reason = AWAITS_ARCHIVE
+    out.fetch = [StudyToFetch(uid)]
+
+
+def _of_archive(
+    study: Dataset, message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation
+) -> None:
+    """What QIDO-RS says of a study (PS3.18 10.6.3.3): it is there."""
+    uid = text(study, "StudyInstanceUID")
+    if not uid:
+        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0020,000D)")
+    identifier, identity = identified(_patient(study), profile)
+    name = key.short("archive", uid)
+    event = _study_event(study, study, uid, Stage.AVAILABLE, message.heard, name, key)
+    out.patients = [About(key.pseudonym(identifier), identity, [event])]
+    out.outcome = "facts"
+
+
+_EVENTS: Final[dict[str, _Read]] = {"mpps": _mpps, "ian": _ian, "study": _of_archive}
+
+
+# ── DICOM JSON ──────────────────────────────────────────────────────────────────────────────
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The first value of an attribute as text; "" where it is absent or of another kind."""
+    values = _values(dataset, keyword)
+    value = values[0] if values else ""
+    if isinstance(value, dict):  # a person's name, by alphabet
+        value = value.get("Alphabetic", "")
+    return str(value).strip() if isinstance(value, str | int | float) else ""
+
+
+def count(dataset: Dataset, keyword: str) -> int | None:
+    """The first value of an attribute as a number of things."""
+    value = text(dataset, keyword)
+    return int(value) if value.isdecimal() and len(value) < 10 else None
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence."""
+    return [item for item in _values(dataset, keyword) if isinstance(item, dict)]
+
+
+def _values(dataset: Dataset, keyword: str) -> list[Any]:
+    element = dataset.get(_TAGS[keyword])
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values if isinstance(values, list) else []
+
+
+def _patient(dataset: Dataset) -> dict[str, str]:
+    return {keyword: text(dataset, keyword) for keyword in PATIENT}
+
+
+def _dataset(raw: bytes) -> Dataset:
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RefusedError(Reason.BAD_DICOM, "no JSON") from None
+    if isinstance(found, list) and len(found) == 1:  # PS3.18: an array of datasets
+        found = found[0]
+    if not isinstance(found, dict):
+        raise RefusedError(Reason.BAD_DICOM, "not one dataset in the DICOM JSON model")
+    return found
+
+
+def _event(content_type: str) -> str:
+    header = Message()
+    header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
+    return str(header.get_param("event", ""))

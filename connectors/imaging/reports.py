@@ -1,0 +1,139 @@
+"""Measurements of a structured report as observations of its patient.
+
+Identity: what is followed (tracking id), else the place in the report, within the series; so a
+corrected report, which comes in the series of the one that it corrects, replaces it measurement by
+measurement. A final report counts before a preliminary one, then the one with the later content
+time. Values count as long as their study does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from connectors.apart import Apart, BrokeError
+from connectors.facts import Observation, Rank
+from connectors.identity import IdentityKey
+from connectors.imaging.patient import identified, moment
+from connectors.imaging.report_contents import Coded, Measurement, ObjectError, Report, read
+from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
+from connectors.quarantine import Reason
+from connectors.wire import WireMessage
+
+LONGEST_S: Final = 60.0  # to read one object
+# Coding scheme designators (PS3.16 table 8-1) as HL7 calls the systems (table 0396).
+_SYSTEMS: Final = {"LN": "LN", "SCT": "SCT", "SRT": "SRT", "DCM": "DCM", "UCUM": "UCUM"}
+_LATERALITY: Final = {
+    **dict.fromkeys(("24028007", "G-A100"), "R"),
+    **dict.fromkeys(("7771000", "G-A101"), "L"),
+    **dict.fromkeys(("51440002", "G-A102"), "B"),
+}
+_process = Apart(LONGEST_S)
+
+
+def interpret_report(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
+    """The measurements of one object. Never raises, whatever the bytes."""
+    out = Interpretation(
+        "quarantine", message_type="DICOM SR", source=message.source, sent=message.heard
+    )
+    try:
+        _map(_read(message.raw), message, key, site.of(message.source), out)
+    except RefusedError as refused:
+        out.patients = []
+        out.outcome, out.reason = "quarantine", refused.issue.reason
+        out.issues.insert(0, refused.issue)
+    return [out]
+
+
+def _read(raw: bytes) -> Report:
+    try:
+        return _process.run(read, raw)
+    except ObjectError as error:
+        raise RefusedError(Reason.BAD_DICOM, str(error)) from None
+    except BrokeError:
+        raise RefusedError(Reason.BAD_DICOM, "reading it broke, or took too long") from None
+
+
+def _map(
+    report: Report, message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation
+) -> None:
+    identifier, identity = identified(report.patient, profile)
+    if not report.study or not report.series:
+        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID or SeriesInstanceUID", "")
+    latest = message.heard + profile.max_future_s
+    written = moment(report.content_date, report.content_time, report.offset, profile)
+    if written is None or written > latest:
+        raise RefusedError(Reason.NO_TIME, "no content time, or one ahead of the clock", "")
+    out.sent = written
+    about = About(key.pseudonym(identifier), identity)
+    final = int(report.complete and not report.preliminary)
+    rank: Rank = (final, written, int(bool(report.replaces)), key.short(report.sop_instance))
+    for number, measured in enumerate(report.measurements, 1):
+        try:
+            fact = _observation(measured, report, written, latest, rank, key, profile)
+        except RefusedError as refused:
+            reason, detail, _ = refused.issue
+            out.issues.append(Issue(reason, detail, f"NUM[{number}]"))
+        else:
+            about.facts.append(fact)
+    out.patients = [about]
+    if about.facts:
+        out.outcome, out.reason = "facts", ""
+    elif out.issues:
+        out.reason = out.issues[0].reason
+    else:
+        out.outcome, out.reason = "no_facts", "nothing_mapped"
+
+
+def _observation(
+    measured: Measurement,
+    report: Report,
+    written: float,
+    latest: float,
+    rank: Rank,
+    key: IdentityKey,
+    profile: Profile,
+) -> Observation:
+    """One measurement. Raises `RefusedError`."""
+    if not measured.code.value:
+        raise RefusedError(Reason.NO_CODE, "a measurement without a concept name")
+    value: float | None = None
+    if measured.value:
+        try:
+            value = float(measured.value)
+        except ValueError:
+            raise RefusedError(Reason.NOT_A_NUMBER, "a measured value that is none") from None
+        if not math.isfinite(value):
+            raise RefusedError(Reason.NOT_A_NUMBER, "a measured value that is not finite")
+    elif not measured.why:
+        raise RefusedError(Reason.NO_VALUE, "neither a value nor why there is none")
+    time = moment(measured.observed, "", report.offset, profile) if measured.observed else None
+    if time is not None and time > latest:
+        raise RefusedError(Reason.TIME_IN_FUTURE, "later than the clock")
+    study = key.study(report.study)
+    tracking = key.short("tracking", measured.tracking) if measured.tracking else ""
+    which = (tracking, measured.place[-1]) if tracking else measured.place
+    return Observation(
+        id=key.short("sr", study, report.series, report.title.value, *which),
+        rank=rank,
+        code=measured.code.value,
+        system=_system(measured.code),
+        name=measured.code.meaning,
+        time=written if time is None else time,
+        status="F" if rank[0] else "P",
+        value=value,
+        unit="" if measured.unit.value == "1" else measured.unit.value,
+        study=study,
+        object=key.short("object", report.sop_instance),
+        site=_coded(measured.site),
+        laterality=_LATERALITY.get(measured.laterality.value, ""),
+        tracking=tracking,
+    )
+
+
+def _system(code: Coded) -> str:
+    return _SYSTEMS.get(code.scheme, code.scheme)
+
+
+def _coded(code: Coded) -> str:
+    return f"{code.value}^{code.scheme}" if code.value else ""
