@@ -30,6 +30,15 @@ CATALOGUE = (
     Metric("tocsin_mllp_bytes", "counter", "By", (), "bytes of frames received"),
     Metric("tocsin_mllp_ack_seconds", "histogram", "s", (), "frame complete → answer written"),
     Metric("tocsin_mllp_waiting", "gauge", "1", (), "messages that wait for the broker"),
+    Metric("tocsin_dicom_messages", "counter", "1", ("event", "status"), "DICOM requests answered"),
+    Metric(
+        "tocsin_archive_requests",
+        "counter",
+        "1",
+        ("outcome",),
+        "studies asked for",
+    ),
+    Metric("tocsin_archive_objects", "counter", "1", (), "measurement objects fetched"),
     Metric(
         "tocsin_sequencer_messages", "counter", "1", ("outcome", "reason"), "messages by outcome"
     ),

@@ -114,6 +114,29 @@ class MllpSettings(Section):
     source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
 
 
+class ImagingSettings(Section):
+    """The DICOM port: procedure steps and availability notices."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    tls: TlsServer = TlsServer()
+    ae_title: str = Field("TOCSIN", min_length=1, max_length=16, description="own AE title")
+    callers: tuple[str, ...] = Field((), description="AE titles that may call; none named: any")
+    max_associations: int = Field(20, ge=1, description="at the same time")
+
+
+class ArchiveSettings(Section):
+    """The imaging archive that is asked about studies, by DICOMweb. Off when `url` is empty."""
+
+    url: str = Field("", description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web")
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    token: SecretStr = Field(SecretStr(""), description="bearer token, instead of a password")
+    ca: Path | None = Field(None, description="PEM file with the archive's CA")
+    timeout_s: float = Field(20.0, gt=0, description="of one request")
+    source: str = Field("ARCHIVE", description="the feed's name in the site file")
+
+
 class SequencerSettings(Section):
     """wire.* → facts."""
 

@@ -42,6 +42,15 @@ HEADER_TRACEPARENT = "traceparent"
 HEADER_REDRIVE_OF = "redrive-of"  # the quarantine item that this is sent again for
 
 
+def record_headers(content_type: str, source: str, received_at: float) -> list[tuple[str, bytes]]:
+    """Headers of a record of `tocsin.wire.*`."""
+    return [
+        (HEADER_CONTENT_TYPE, content_type.encode()),
+        (HEADER_SOURCE, source.encode()),
+        (HEADER_RECEIVED_AT, f"{received_at:.6f}".encode()),
+    ]
+
+
 def partition_of(patient: str, partitions: int) -> int:
     """The partition of `facts`, `scores` and `alerts` that holds a patient (never changes)."""
     return zlib.crc32(patient.encode()) % partitions

@@ -19,7 +19,9 @@ from pydantic_settings import (
 )
 
 from connectors.settings import (
+    ArchiveSettings,
     IdentitySettings,
+    ImagingSettings,
     KafkaSettings,
     MllpSettings,
     RedisSettings,
@@ -89,6 +91,8 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     mllp: MllpSettings = MllpSettings()
+    imaging: ImagingSettings = ImagingSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     sequencer: SequencerSettings = SequencerSettings()
     identity: IdentitySettings = IdentitySettings()
     worker: WorkerSettings = WorkerSettings()

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from email.message import Message
 from typing import Final
 
-from connectors.facts import AnyFact, Presence, Statement, Variant
 from connectors.apart import Apart, BrokeError
+from connectors.facts import AnyFact, Presence, Statement, Variant
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site

@@ -78,9 +78,16 @@ def _run_async(body: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 @app.command()
 def mllp() -> None:
     """Take in HL7 v2 over MLLP. Example: TOCSIN_MLLP__PORT=2575 tocsin mllp"""
+    from redis import Redis  # noqa: PLC0415
+
     from connectors.mllp.server import MllpError, serve  # noqa: PLC0415  # what only it needs
+    from connectors.mllp.sources import SiteSources  # noqa: PLC0415
 
     settings, probe = _start("mllp")
+    url = settings.redis.url.get_secret_value()
+    # Redis tells which sources are paused; messages are taken in without it.
+    redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
+    sources = SiteSources(open_site(settings), redis)
 
     def on_ready(address: str) -> None:
         log.info("listening on %s", address)
@@ -94,12 +101,34 @@ def mllp() -> None:
             trace_ratio=settings.telemetry.trace_ratio,
             on_ready=on_ready,
             stop=stop,
+            sources=sources,
         )
 
     try:
         _run_async(body)
     except MllpError as error:
         raise UserError(str(error)) from None
+
+
+@app.command()
+def imaging() -> None:
+    """Take in what modalities and archives announce by DICOM, and ask the archive.
+
+    Example: TOCSIN_IMAGING__PORT=11112 TOCSIN_ARCHIVE__URL=http://pacs/dicom-web tocsin imaging
+    """
+    from connectors.imaging.process import run  # noqa: PLC0415
+
+    settings, probe = _start("imaging")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        run(settings.imaging, settings.archive, settings.kafka, wall_clock, stop, probe.set_ready)
+    except OSError as error:
+        raise UserError(
+            f"The DICOM port {settings.imaging.port} cannot be used ({error.strerror}): "
+            "set TOCSIN_IMAGING__PORT to a free one, or 0 for any."
+        ) from None
 
 
 @app.command()

@@ -1,0 +1,92 @@
+"""A real archive for tests: Orthanc with DICOMweb, and dcmtk to send to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+import requests
+
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+INSTALL = "apt-get install orthanc orthanc-dicomweb dcmtk"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class Orthanc:
+    """Started and killed at will; its folder outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin")
+        if program is None or not PLUGIN.exists() or shutil.which("dcmsend") is None:
+            pytest.skip(f"needs an imaging archive: `{INSTALL}`")
+        self._program = program
+        self.http, self.dicom = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.http}/dicom-web"
+        self._config = folder / "orthanc.json"
+        self._log = folder / "orthanc.log"
+        self._config.write_text(
+            json.dumps(
+                {
+                    "Name": "ARCHIVE",
+                    "StorageDirectory": str(folder / "db"),
+                    "IndexDirectory": str(folder / "db"),
+                    "HttpPort": self.http,
+                    "DicomPort": self.dicom,
+                    "DicomAet": "ARCHIVE",
+                    "DicomCheckCalledAet": False,
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": True,
+                    "RegisteredUsers": {"tocsin": "secret"},
+                    "Plugins": [str(PLUGIN)],
+                    "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+                }
+            )
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Orthanc:
+        self.start()
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            command = [self._program, str(self._config)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + 30
+        while True:
+            try:
+                answer = requests.get(f"{self.url}/studies", auth=("tocsin", "secret"), timeout=5)
+                if answer.status_code == 200:
+                    return
+            except requests.ConnectionError:
+                pass
+            if time.monotonic() > end or self._process.poll() is not None:
+                raise RuntimeError(self._log.read_text()[-2_000:])
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def store(self, *files: Path) -> None:
+        """C-STORE by dcmtk."""
+        command = ["dcmsend", "-aec", "ARCHIVE", "127.0.0.1", str(self.dicom)]
+        subprocess.run([*command, *map(str, files)], check=True, capture_output=True, timeout=60)

@@ -1,0 +1,112 @@
+"""Fetching: what is not there yet is looked for again, what is away is waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import msgspec
+
+from connectors import topics, wire
+from connectors.imaging.archive import AwayError
+from connectors.imaging.fetcher import AGAIN_S, AWAY_S, Fetcher
+from connectors.settings import ArchiveSettings
+
+STOP = threading.Event()
+
+
+class FakeArchive:
+    def __init__(self) -> None:
+        self.studies: dict[str, list[bytes]] = {}
+        self.away = False
+        self.asked = 0
+
+    def study(self, uid: str) -> bytes | None:
+        self.asked += 1
+        if self.away:
+            raise AwayError("ConnectionError")
+        return b"{}" if uid in self.studies else None
+
+    def reports(self, uid: str) -> Iterator[bytes]:
+        yield from self.studies[uid]
+
+
+class FakeJournal:
+    def __init__(self) -> None:
+        self.records: list[tuple[str, bytes]] = []
+
+    def append(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        assert topic == topics.WIRE_IMAGING
+        self.records.append((dict(headers)[topics.HEADER_CONTENT_TYPE].decode(), value))
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fetcher() -> tuple[Fetcher, FakeArchive, FakeJournal, Clock]:
+    archive, journal, clock = FakeArchive(), FakeJournal(), Clock()
+    return Fetcher(ArchiveSettings(url="x"), archive, journal, clock), archive, journal, clock
+
+
+def request(uid: str) -> bytes:
+    return msgspec.json.encode({"study_uid": uid, "accession": ""})
+
+
+def test_a_study_and_its_reports_are_logged() -> None:
+    one, archive, journal, _ = fetcher()
+    archive.studies["1"] = [b"a", b"b"]
+    one.ask((0, 5), request("1"))
+    assert one.step(STOP)
+    assert journal.records == [
+        (f"{wire.DICOM_JSON}; event=study", b"{}"),
+        (wire.DICOM, b"a"),
+        (wire.DICOM, b"b"),
+    ]
+    assert one.places() == {}
+
+
+def test_what_is_not_there_is_looked_for_again_and_given_up_at_last() -> None:
+    one, archive, journal, clock = fetcher()
+    one.ask((0, 5), request("1"))
+    for pause in AGAIN_S:
+        assert one.step(STOP)
+        assert one.places() == {0: 5}  # not committed
+        clock.now += pause
+    assert one.step(STOP)
+    assert (one.places(), archive.asked, journal.records) == ({}, 1 + len(AGAIN_S), [])
+
+
+def test_one_that_is_not_there_does_not_hold_up_the_others() -> None:
+    one, archive, journal, _ = fetcher()
+    archive.studies["2"] = []
+    one.ask((0, 5), request("1"))
+    one.ask((0, 6), request("2"))
+    one.step(STOP)
+    assert len(journal.records) == 1
+    assert one.places() == {0: 5}
+
+
+def test_with_the_archive_away_everything_waits_and_nothing_is_given_up() -> None:
+    one, archive, journal, clock = fetcher()
+    archive.away, archive.studies = True, {"1": [], "2": []}
+    for offset, uid in enumerate("12"):
+        one.ask((0, offset), request(uid))
+    for _ in range(50):
+        assert not one.step(STOP)
+        clock.now += AWAY_S[-1]
+    assert archive.asked == 50  # one request a time, not one for each that waits
+    archive.away = False
+    assert one.step(STOP)
+    assert len(journal.records) == 2
+
+
+def test_a_request_that_is_none_is_passed_over() -> None:
+    one, _, journal, _ = fetcher()
+    for raw in (b"", b"\xff", b"[]", b'{"uid": "1"}', b'{"study_uid": 7}'):
+        one.ask((0, 1), raw)
+    assert one.step(STOP)
+    assert (one.places(), journal.records) == ({}, [])

@@ -1,0 +1,175 @@
+"""The DICOM port: a request is answered with success when the log has it, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
+    Verification,
+)
+
+from connectors import topics, wire
+from connectors.facts import Stage, StudyEvent
+from connectors.identity import IdentityKey
+from connectors.imaging.receiver import Receiver
+from connectors.interpret import interpret
+from connectors.interpretation import Interpretation, Profile
+from connectors.settings import ImagingSettings
+from tests.unit.imaging.objects import notice, step
+
+NOW = 1_767_272_400.0
+UID = "1.2.826.0.1.99.5"
+MPPS, IAN = ModalityPerformedProcedureStep, InstanceAvailabilityNotification
+
+
+class Record(NamedTuple):
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class FakeJournal:
+    """The log as a list; `away`: the broker does not answer."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.away = False
+
+    def read(
+        self, topic: str, start: dict[int, int], since: float | None = None
+    ) -> Iterator[Record]:
+        yield from self.records
+
+    def append(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        assert topic == topics.WIRE_IMAGING
+        self.records.append(Record(value, headers))
+
+    def interpreted(self) -> list[Interpretation]:
+        found = []
+        for value, headers in self.records:
+            content = dict(headers)[topics.HEADER_CONTENT_TYPE].decode()
+            message = wire.WireMessage(value, "t/0/0", NOW, "MR1", "", content)
+            found += interpret(message, IdentityKey(bytes(32)), Profile())
+        return found
+
+
+class Modality:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, sop_class: Any, send: Any, title: str = "MR1", called: str = "TOCSIN") -> int:
+        entity = AE(ae_title=title)
+        entity.add_requested_context(sop_class)
+        association = entity.associate("127.0.0.1", self.port, ae_title=called)
+        if not association.is_established:
+            return -1
+        try:
+            answer = send(association)
+            status = answer[0] if isinstance(answer, tuple) else answer
+            return int(status.Status)
+        finally:
+            association.release()
+
+    def create(self, dataset: Dataset, uid: str = UID, sop_class: Any = MPPS) -> int:
+        return self.ask(sop_class, lambda a: a.send_n_create(dataset, sop_class, uid))
+
+    def change(self, dataset: Dataset, uid: str = UID) -> int:
+        return self.ask(MPPS, lambda a: a.send_n_set(dataset, MPPS, uid))
+
+
+@pytest.fixture
+def journal() -> FakeJournal:
+    return FakeJournal()
+
+
+@pytest.fixture
+def modality(journal: FakeJournal) -> Iterator[Modality]:
+    receiver = Receiver(ImagingSettings(), journal, lambda: NOW)
+    try:
+        yield Modality(receiver.start())
+    finally:
+        receiver.stop()
+
+
+def completed() -> Dataset:
+    dataset = Dataset()
+    dataset.PerformedProcedureStepStatus = "COMPLETED"
+    dataset.PerformedProcedureStepEndDate = "20260101"
+    dataset.PerformedProcedureStepEndTime = "080000"
+    return dataset
+
+
+def stages(journal: FakeJournal) -> list[Stage]:
+    return [f.stage for i in journal.interpreted() for f in i.facts if isinstance(f, StudyEvent)]
+
+
+def test_a_step_begins_and_ends(journal: FakeJournal, modality: Modality) -> None:
+    assert modality.create(step("IN PROGRESS")) == 0
+    assert modality.change(completed()) == 0
+    assert stages(journal) == [Stage.IN_PROGRESS, Stage.ACQUIRED]
+
+
+def test_what_the_standard_says_of_steps_out_of_turn(
+    journal: FakeJournal, modality: Modality
+) -> None:
+    assert modality.change(completed()) == 0x0112  # never created
+    assert modality.create(step("IN PROGRESS")) == 0
+    assert modality.create(step("IN PROGRESS")) == 0x0111  # created twice
+    assert modality.change(completed()) == 0
+    assert modality.change(completed()) == 0x0110  # final
+    assert len(journal.records) == 2
+
+
+def test_with_the_broker_away_the_sender_keeps_it(journal: FakeJournal, modality: Modality) -> None:
+    journal.away = True
+    assert modality.create(step("IN PROGRESS")) == 0x0110
+    assert modality.create(notice(), "1.2.3", IAN) == 0x0110
+    journal.away = False
+    assert modality.create(step("IN PROGRESS")) == 0  # it was not kept: it is no duplicate
+    assert modality.create(notice(), "1.2.3", IAN) == 0
+    assert [i.reason for i in journal.interpreted()] == ["", "awaits_archive"]
+
+
+def test_a_receiver_that_was_restarted_knows_the_open_steps(journal: FakeJournal) -> None:
+    first = Receiver(ImagingSettings(), journal, lambda: NOW)
+    assert Modality(first.start()).create(step("IN PROGRESS")) == 0
+    first.stop()
+    journal.records.insert(0, Record(b"\xff", [(topics.HEADER_CONTENT_TYPE, b"x; event=mpps")]))
+    second = Receiver(ImagingSettings(), journal, lambda: NOW)
+    try:
+        assert Modality(second.start()).change(completed()) == 0
+    finally:
+        second.stop()
+    del journal.records[0]
+    assert stages(journal) == [Stage.IN_PROGRESS, Stage.ACQUIRED]
+
+
+def test_only_known_titles_may_call(journal: FakeJournal) -> None:
+    receiver = Receiver(ImagingSettings(callers=("MR1",)), journal, lambda: NOW)
+    try:
+        modality = Modality(receiver.start())
+        echo = lambda association: association.send_c_echo()  # noqa: E731
+        assert modality.ask(Verification, echo) == 0
+        assert modality.ask(Verification, echo, title="OTHER") == -1
+        assert modality.ask(Verification, echo, called="OTHER") == -1
+    finally:
+        receiver.stop()
+
+
+def test_a_dataset_that_makes_no_sense_is_logged_and_goes_to_quarantine(
+    journal: FakeJournal, modality: Modality
+) -> None:
+    """Taken in, since the log keeps everything; what it means is said afterwards."""
+    without_status = step("IN PROGRESS")
+    del without_status.PerformedProcedureStepStatus
+    assert modality.create(without_status, "1.2.9") == 0
+    (found,) = journal.interpreted()
+    assert (found.outcome, found.reason) == ("quarantine", "unknown_status")
