@@ -141,6 +141,7 @@ class Feeds:
         self._windows: dict[str, Window] = {}
         self._exceeded: dict[str, Window] = {}  # to be paused by the next flush
         self._known: set[str] = set()  # as of the last flush
+        self._new = 0  # sources since then that are not among them
         self._silent: list[str] = []
         self._paused: dict[str, Pause] = {}
         self._watched: dict[Feed, float] = {}  # since when this process expects anything of it
@@ -198,6 +199,7 @@ class Feeds:
         news = self._news.get(source)
         if news is None and self._admits(source):
             news = self._news[source] = _News()
+            self._new += source not in self._known
         return news
 
     def _admits(self, source: str) -> bool:
@@ -206,7 +208,7 @@ class Feeds:
             return True
         if not source.isprintable():  # whatever that is, it is no name
             return False
-        room = len(self._known) + len(self._news) < MOST
+        room = len(self._known) + self._new < MOST
         return room or self._site.feed(source).match == source
 
     def _judge(self, source: str, quarantined: bool) -> None:
@@ -246,7 +248,7 @@ class Feeds:
         self._take_pauses({_text(name): _pause.decode(value) for name, value in paused.items()})
         heard = {_text(name): at for name, at in times}
         known = {_text(name): float(since) for name, since in silent.items()}
-        self._known = set(heard)
+        self._known, self._new = set(heard), 0
         return alerts + self._compare(heard, known, now)
 
     def _count(self, pipe: Redis, now: float) -> None:
@@ -358,6 +360,12 @@ def paused(redis: Redis) -> dict[str, Pause]:
     return {_text(name): _pause.decode(value) for name, value in found.items()}
 
 
+def names_of_paused(redis: Redis) -> frozenset[str]:
+    """Theirs alone, for whoever takes messages in. Raises `RedisError`."""
+    found: list[bytes] = redis.hkeys(PAUSED)  # type: ignore[assignment]
+    return frozenset(map(_text, found))
+
+
 def silent(redis: Redis) -> dict[str, float]:
     """The sources that have fallen silent, and since when. Raises `RedisError`."""
     found: dict[bytes, bytes] = redis.hgetall(SILENT)  # type: ignore[assignment]
@@ -413,7 +421,7 @@ def overview(redis: Redis, site: Site, now: float) -> list[SourceState]:
     quiet, held = silent(redis), paused(redis)
 
     def lately(source: str, this: dict[bytes, bytes], before: dict[bytes, bytes]) -> float:
-        name = source.encode("utf-8", "surrogateescape")
+        name = source.encode()
         return int(this.get(name, 0)) + left * int(before.get(name, 0))
 
     found = []
@@ -450,7 +458,9 @@ def _alert_of_silence(source: str, since: float | None, now: float) -> Operation
         source=source,
         state="resolved" if since is None else "firing",
         at=iso(now),
-        detail="it is heard again" if since is None else f"nothing came since {iso(since)}",
+        detail="heard again, or no longer expected"
+        if since is None
+        else f"nothing came since {iso(since)}",
     )
 
 

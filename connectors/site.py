@@ -125,7 +125,9 @@ class Feed(NamedTuple):
         return not set("*?[") & set(self.match)
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
+    """An entry of the site file, with what it leaves out taken from the settings."""
+
     match: str
     profile: Profile
     feed: Feed
@@ -150,12 +152,12 @@ class Site:
             max_future_s=sequencer.max_future_s,
             preferred_types=identity.preferred_types,
         )
-        self._default = _Rule("*", default, _NO_FEED)
-        self._rules: Sequence[_Rule] = ()
-        self._known: dict[str, _Rule] = {}
+        self._default = Rule("*", default, _NO_FEED)
+        # Rules and what was looked up by them: replaced as one, since threads may look meanwhile.
+        self._state: tuple[Sequence[Rule], dict[str, Rule]] = ((), {})
         self._stamps: dict[Path, _Stamp] = {}
         if self._file is not None:
-            self._rules = self._read(self._file)
+            self._state = (self._read(self._file), {})
 
     def of(self, source: str) -> Profile:
         """The profile of a source."""
@@ -166,9 +168,14 @@ class Site:
         return self._rule(source).feed
 
     @property
-    def feeds(self) -> list[Feed]:
+    def rules(self) -> Sequence[Rule]:
         """Those of the site file, in its order."""
-        return [rule.feed for rule in self._rules]
+        return self._state[0]
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """Theirs."""
+        return [rule.feed for rule in self.rules]
 
     def refresh(self) -> bool:
         """Read the file again where it has changed. A bad one is logged, and the old one stays."""
@@ -179,20 +186,20 @@ class Site:
         except SiteError as error:
             log.error("the site file is not taken over, the one before stays in force: %s", error)
             return False
-        self._rules, self._known = rules, {}
+        self._state = (rules, {})
         log.info("the site file was read again: %d sources", len(rules))
         return True
 
-    def _rule(self, source: str) -> _Rule:
-        rule = self._known.get(source)
+    def _rule(self, source: str) -> Rule:
+        rules, known = self._state
+        rule = known.get(source)
         if rule is None:
-            fits = (rule for rule in self._rules if fnmatchcase(source, rule.match))
-            rule = next(fits, self._default)
-            if len(self._known) < _MOST_SOURCES:
-                self._known[source] = rule
+            rule = next((r for r in rules if fnmatchcase(source, r.match)), self._default)
+            if len(known) < _MOST_SOURCES:
+                known[source] = rule
         return rule
 
-    def _read(self, file: Path) -> list[_Rule]:
+    def _read(self, file: Path) -> list[Rule]:
         """Read the file, and watch from now on what was read, or what is to be mended."""
         # Each stamp is older than the reading, so that a change in between is not missed.
         stamps = self._stamps = {file: _stamp(file)}
@@ -223,7 +230,7 @@ def load_codes(file: Path) -> CodeMap:
         raise SiteError(f"{file}: {error}") from None
 
 
-def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> _Rule:
+def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> Rule:
     profile = Profile(
         time_zone=entry.time_zone or default.time_zone,
         charset=entry.charset or default.charset,
@@ -241,7 +248,7 @@ def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> _Rule:
         entry.quarantine_limit,
         entry.quarantine_window,
     )
-    return _Rule(entry.match, profile, feed)
+    return Rule(entry.match, profile, feed)
 
 
 def _checked(kind: type[_Kind], file: Path) -> _Kind:
@@ -249,7 +256,7 @@ def _checked(kind: type[_Kind], file: Path) -> _Kind:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SiteError(f"{file} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise SiteError(f"{file}{where}: this is no YAML") from None

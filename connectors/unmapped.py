@@ -81,10 +81,3 @@ def most_frequent(redis: Redis, limit: int) -> list[Unmapped]:
         source, system, code, unit = name.decode().split("\t")
         found.append(Unmapped(source, system, code, unit, int(n)))
     return sorted(found, key=lambda u: (-u.seen, u))[:limit]
-
-
-def count(redis: Redis, found: Mapping[str, int]) -> None:
-    """Count at once."""
-    counts = Counts()
-    counts.add(found)
-    counts.flush(redis)

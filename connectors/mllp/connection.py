@@ -142,7 +142,10 @@ class Connection(asyncio.Protocol):
         shared.tally.waiting += 1
         if entry.reason is not None:
             self._note(entry)
-        shared.log.append(entry.topic, entry.value, entry.headers, slot.confirmed)
+        if entry.topic:
+            shared.log.append(entry.topic, entry.value, entry.headers, slot.confirmed)
+        else:  # in the loop's next turn: as if the log had confirmed at once
+            self._loop.call_soon(slot.confirmed, None)
 
     def _read(self, on: bool) -> None:
         if on == self._reading or self._input_ended or self.lost.is_set():
@@ -212,10 +215,16 @@ class Connection(asyncio.Protocol):
         self._close_when_done()
 
     def _answer(self, entry: Entry) -> tuple[str, ...]:
-        sent = codes(entry.header, accepted=entry.refused is None)
+        refused = entry.refused
+        sent = codes(
+            entry.header,
+            accepted=refused is None,
+            mode=entry.mode,
+            letter=refused.letter if refused else "R",
+        )
         if not self.lost.is_set():
             for code in sent:
-                answer = self._shared.acknowledger.write(code, entry.header, entry.refused)
+                answer = self._shared.acknowledger.write(code, entry.header, refused)
                 self._outbox.put(wrap(answer))
         return sent
 

@@ -7,6 +7,9 @@ looks after the feed sees why. Neither is answered before the broker has confirm
 An oversized frame is never kept whole: memory is bounded by the limit that it broke. Its first
 64 KB are in quarantine for diagnosis; the refusal leaves the message with its sender, who sends it
 again once `mllp.max_message_bytes` allows it.
+
+A message of a paused source goes nowhere: its sender is told so, keeps it, and sends it again. One
+that asks for no answer to that would be lost, so it is taken like any other.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ from connectors.contract import encode
 from connectors.hl7.batch import is_batch
 from connectors.hl7.header import Header, HeaderError, scan
 from connectors.kafka import Headers
-from connectors.mllp.acknowledge import Refusal, refusal
+from connectors.mllp.acknowledge import PAUSED, Mode, Refusal, codes, refusal
 from connectors.mllp.frames import HEAD_BYTES, Frame, Violation
+from connectors.mllp.sources import Alike, Sources
 from connectors.quarantine import Reason, quarantined
 from connectors.settings import MllpSettings
 from connectors.trace import new_traceparent
@@ -44,25 +48,32 @@ DEFAULT = Destinations()
 class Entry(NamedTuple):
     """One record to append, and the answer that its confirmation allows."""
 
-    topic: str
+    topic: str  # "": there is nothing to append
     value: bytes
     headers: Headers
     header: Header | None  # of the message, as far as it could be read
     refused: Refusal | None  # None: the message is accepted
     reason: Reason | None  # of the quarantine
     answered: bool  # False: there is no complete frame to answer
+    mode: Mode = Mode.MESSAGE  # which answers its source gets
 
 
 class Intake:
     """Decides, without I/O."""
 
     def __init__(
-        self, settings: MllpSettings, destinations: Destinations, clock: Clock, trace_ratio: float
+        self,
+        settings: MllpSettings,
+        destinations: Destinations,
+        clock: Clock,
+        trace_ratio: float,
+        sources: Sources | None = None,
     ) -> None:
         self._settings = settings
         self._to = destinations
         self._clock = clock
         self._ratio = trace_ratio
+        self._sources = sources or Alike()
 
     def take(self, event: Frame | Violation) -> Entry:
         """The record for a frame, or for bytes that are none."""
@@ -86,14 +97,22 @@ class Intake:
         return self._quarantine(Reason.OVERSIZED, detail, entry.value[:HEAD_BYTES], entry.header)
 
     def _wire(self, payload: bytes, header: Header) -> Entry:
-        source = self._settings.source or f"{header.application}|{header.facility}"
+        source = self._source(header)
+        mode = self._sources.mode(source)
+        if self._sources.is_paused(source) and codes(
+            header, accepted=False, mode=mode, letter=PAUSED.letter
+        ):
+            return Entry("", b"", (), header, PAUSED, None, True, mode)
         headers = (
             (topics.HEADER_SOURCE, source),
             (topics.HEADER_RECEIVED_AT, f"{self._clock():.6f}"),
             (topics.HEADER_CONTENT_TYPE, CONTENT_TYPE),
             (topics.HEADER_TRACEPARENT, new_traceparent(self._ratio)),
         )
-        return Entry(self._to.wire, payload, headers, header, None, None, True)
+        return Entry(self._to.wire, payload, headers, header, None, None, True, mode)
+
+    def _source(self, header: Header) -> str:
+        return self._settings.source or f"{header.application}|{header.facility}"
 
     def _violated(self, event: Violation) -> Entry:
         limit = self._settings.max_message_bytes
@@ -120,19 +139,21 @@ class Intake:
     ) -> Entry:
         if len(raw) > KEPT_BYTES:
             detail = f"{detail}; {_kept(KEPT_BYTES)}"
+        source = self._source(header) if header else self._settings.source
         record = quarantined(
             reason,
             detail,
             raw=raw[:KEPT_BYTES],
             received_at=self._clock(),
-            source=self._settings.source
-            or (f"{header.application}|{header.facility}" if header else ""),
+            source=source,
             location=location,
             message_type=header.kind if header else "",
             control_id=header.control_id if header else "",
         )
-        refused = refusal(reason, detail, location)
-        return Entry(self._to.quarantine, encode(record), (), header, refused, reason, answered)
+        refused, mode = refusal(reason, detail, location), self._sources.mode(source)
+        return Entry(
+            self._to.quarantine, encode(record), (), header, refused, reason, answered, mode
+        )
 
 
 def _kept(size: int) -> str:

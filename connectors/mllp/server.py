@@ -19,6 +19,7 @@ from connectors.kafka import KafkaLog, Log
 from connectors.mllp.acknowledge import Acknowledger
 from connectors.mllp.connection import Connection, Shared
 from connectors.mllp.intake import DEFAULT, Destinations, Intake
+from connectors.mllp.sources import SiteSources, keep_looking
 from connectors.mllp.tally import Tally
 from connectors.settings import KafkaSettings, MllpSettings, TlsServer
 
@@ -45,19 +46,24 @@ async def serve(
     on_ready: Callable[[str], None],
     stop: asyncio.Event,
     destinations: Destinations = DEFAULT,
+    sources: SiteSources | None = None,
 ) -> None:
     """Serve until `stop` is set; then answer what was taken, and return.
 
     `on_ready` gets "host:port" when the broker has answered, both topics exist and the socket
-    listens. A broker that is not there yet is waited for. Raises `MllpError`.
+    listens. A broker that is not there yet is waited for. Without `sources`, all senders are alike.
+    Raises `MllpError`.
     """
     tls_context(settings.tls)  # what is wrong with the files is said before a broker is waited for
     log = KafkaLog(kafka, client_id="tocsin-mllp")
+    looking = asyncio.create_task(keep_looking(sources.look)) if sources else None
     try:
         if await _until(stop, _topics_exist(log, destinations)):
-            intake = Intake(settings, destinations, clock, trace_ratio)
+            intake = Intake(settings, destinations, clock, trace_ratio, sources)
             await serve_into(log, settings, intake, clock=clock, on_ready=on_ready, stop=stop)
     finally:
+        if looking is not None:
+            looking.cancel()
         await log.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streams.doctor import machine, running, servers
+from streams.doctor import machine, running, servers, sources
 from streams.doctor.finding import Finding, Findings, Level
 from streams.settings import Settings
 
@@ -20,7 +20,9 @@ CHECKS: tuple[Callable[[Settings], Findings], ...] = (
     machine.bundles,
     servers.kafka,
     servers.redis,
-    servers.unmapped_codes,
+    sources.site_file,
+    sources.alarms,
+    sources.unmapped_codes,
     running.processes,
 )
 

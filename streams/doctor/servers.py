@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
-from redis import Redis
-from redis.exceptions import RedisError
 
-from connectors import unmapped
 from connectors.settings import KafkaSettings
 from connectors.topics import ALL
 from streams.doctor.finding import Findings, ok, problem, warning
@@ -20,7 +17,6 @@ from streams.local.probes import ProbeError, kafka_round_trip, redis_round_trip
 from streams.local.servers import redacted
 from streams.settings import Settings
 
-MOST_UNMAPPED = 10  # codes that doctor names
 _CLOCK_WARNING_S, _CLOCK_PROBLEM_S = 1.0, 60.0
 
 
@@ -128,24 +124,4 @@ def redis(settings: Settings) -> Findings:
             "redis",
             "It keeps no append-only file: set appendonly to yes, else a restart rebuilds all "
             "state from the log.",
-        )
-
-
-def unmapped_codes(settings: Settings) -> Findings:
-    """Codes of the site's own that no mapping names, by volume."""
-    local = local_ports(settings).get("redis")
-    url = settings.redis.url.get_secret_value() or (f"redis://127.0.0.1:{local}/0" if local else "")
-    if not url:
-        return
-    try:
-        found = unmapped.most_frequent(Redis.from_url(url, socket_timeout=5), MOST_UNMAPPED)
-    except RedisError:
-        return  # `redis` has said so
-    for one in found:
-        where = f"{one.source or '?'}: {one.system or 'no system'} {one.code}"
-        unit = f" in {one.unit}" if one.unit else ""
-        yield warning(
-            "codes",
-            f"{where}{unit} came {one.seen} times and no model can read it: name its LOINC in the "
-            "source's file of codes (docs/sources.md).",
         )

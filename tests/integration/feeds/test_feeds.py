@@ -192,6 +192,12 @@ def test_made_up_names_are_bounded(
         one.heard("LAB|H", T)  # named in the site file: always admitted
         one.flush(T)
     assert redis.zcard(feeds.HEARD) == 6
+    assert feeds.forget(redis, "junk0-[012]") == ["junk0-0", "junk0-1", "junk0-2"]
+    one.flush(T)
+    for known in ("junk0-3", "junk0-4", "LAB|H", "new1", "new2", "new3"):
+        one.heard(known, T)
+    one.flush(T)
+    assert redis.zcard(feeds.HEARD) == 5  # those that are known take no room twice
     assert "LAB|H" in {s.source for s in feeds.overview(redis, site, T)}
     one.heard("x" * 5_000, T)
     one.flush(T + 31 * 86_400)  # those of which nothing is expected are forgotten

@@ -13,6 +13,7 @@ from connectors.mllp.frames import Event, Frame, Framer, wrap
 from connectors.mllp.intake import Destinations, Intake
 from connectors.mllp.pending import Acknowledgement, read_acknowledgement
 from connectors.mllp.server import serve_into
+from connectors.mllp.sources import Sources
 from connectors.settings import MllpSettings
 
 AT = 1_767_268_800.0  # 2026-01-01 12:00:00 UTC
@@ -28,13 +29,16 @@ def message(control_id: str = "1", *, modes: str = "|", body: str = "PID|1||4711
 
 @asynccontextmanager
 async def server_on(
-    log: Log, settings: MllpSettings | None = None, destinations: Destinations = TO
+    log: Log,
+    settings: MllpSettings | None = None,
+    destinations: Destinations = TO,
+    sources: Sources | None = None,
 ) -> AsyncIterator[tuple[str, int, asyncio.Event]]:
     """Host, port, and the event that stops it."""
     settings = settings or MllpSettings()
     stop = asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    intake = Intake(settings, destinations, lambda: AT, 1.0)
+    intake = Intake(settings, destinations, lambda: AT, 1.0, sources)
     serving = asyncio.create_task(
         serve_into(log, settings, intake, clock=lambda: AT, on_ready=ready.set_result, stop=stop)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.hl7.header import Header, scan
-from connectors.mllp.acknowledge import Acknowledger, codes, refusal
+from connectors.mllp.acknowledge import PAUSED, Acknowledger, Mode, codes, refusal
 from connectors.quarantine import Reason
 
 AT = 1_767_268_800.0  # 2026-01-01 12:00:00 UTC
@@ -50,6 +50,41 @@ def test_answers_by_mode(
     h = header(accept=accept, application=application)
     assert codes(h, accepted=True) == safe
     assert codes(h, accepted=False) == refused
+
+
+# A source's own mode: answers to a message that is safe, that is refused, and while it is paused;
+# whatever MSH-15 and MSH-16 ask.
+OWN_MODES = [
+    (Mode.ALWAYS, ("AA",), ("AR",), ("AE",)),
+    (Mode.COMMIT, ("CA",), ("CR",), ("CE",)),
+    (Mode.BOTH, ("CA", "AA"), ("CR",), ("CE",)),
+    (Mode.ERRORS, (), ("AR",), ("AE",)),
+    (Mode.NEVER, (), (), ()),
+]
+
+
+@pytest.mark.parametrize(("mode", "safe", "refused", "paused"), OWN_MODES)
+@pytest.mark.parametrize("asked", [("", ""), ("NE", "NE"), ("AL", "AL"), ("ER", "")])
+def test_answers_by_the_sources_own_mode(
+    mode: Mode,
+    safe: tuple[str, ...],
+    refused: tuple[str, ...],
+    paused: tuple[str, ...],
+    asked: tuple[str, str],
+) -> None:
+    h = header(accept=asked[0], application=asked[1])
+    assert codes(h, accepted=True, mode=mode) == safe
+    assert codes(h, accepted=False, mode=mode) == refused
+    assert codes(h, accepted=False, mode=mode, letter=PAUSED.letter) == paused
+
+
+def test_every_mode_is_tried() -> None:
+    assert {mode for mode, *_ in OWN_MODES} | {Mode.MESSAGE} == set(Mode)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_no_mode_answers_an_acknowledgement(mode: Mode) -> None:
+    assert codes(header(kind="ACK^R01"), accepted=True, mode=mode) == ()
 
 
 @pytest.mark.parametrize("kind", ["ACK", "ACK^R01^ACK", "MCF"])
