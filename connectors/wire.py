@@ -11,7 +11,6 @@ HL7 = "application/hl7-v2+er7"
 DICOM = "application/dicom"  # a DICOM object as an archive gave it (PS3.10 bytes)
 DICOM_JSON = "application/dicom+json"  # a dataset: parameter `event` says what it came as
 FETCH = "application/vnd.tocsin.fetch+json"  # the sequencer asks the archive about a study
-FHIR_JSON = "application/fhir+json"
 VCF = "text/x-vcf"
 
 # Of records without that header, as an integration engine may publish them.
