@@ -12,13 +12,13 @@ import typer
 
 from connectors.clock import wall_clock
 from connectors.facts import MessageFacts
-from connectors.hl7.interpret import Interpretation, interpret
-from connectors.identity import IdentityKey, load_key
+from connectors.interpretation import Interpretation
 from connectors.mllp.files import messages_of
+from connectors.wire import WireMessage
 from models.patient import Patient, settle
 from streams import settings as settings_module
 from streams.cli.errors import UserError
-from streams.cli.sources import open_site
+from streams.cli.interpreting import Interpreter
 
 app = typer.Typer()
 
@@ -27,9 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
-    settings = settings_module.load()
-    key: IdentityKey = load_key(settings.identity.key.get_secret_value(), settings.home)
-    site = open_site(settings)
+    interpreter = Interpreter(settings_module.load())
     now = wall_clock()
     for file in files:
         try:
@@ -40,7 +38,8 @@ def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
         if not messages:
             typer.echo(f"{file} holds no message.", err=True)
         for message in messages:
-            yield file, interpret(message, now, key, site)
+            for read in interpreter.read(WireMessage(message, "", now, "", "")):
+                yield file, read
 
 
 def _to_json(file: Path, read: Interpretation) -> dict[str, Any]:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from confluent_kafka import KafkaException
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from connectors import journal as journal_module
 from connectors import wire
 from connectors.clock import wall_clock
-from connectors.hl7.conformance import explain
-from connectors.identity import load_key
-from connectors.interpret import interpret
-from connectors.interpretation import Interpretation
-from connectors.masking import masked
-from connectors.quarantine_log import Item, LostError, QuarantineLog, State
-from connectors.sequencer import headers_of
-from connectors.topics import HEADER_CONTENT_TYPE, HEADER_SOURCE, HEADER_SUBJECT
-from connectors.wire import WireMessage
+from connectors.journal import KafkaJournal
+from connectors.quarantine_log import Item, QuarantineLog
 from streams.cli.errors import UserError
+from streams.cli.interpreting import Interpreter
 from streams.cli.running import settings_of_running
-from streams.cli.sources import open_site
-from streams.settings import Settings
+from streams.mending import with_field
+from streams.quarantine_desk import Desk, fits
+
+__all__ = ["app", "since_of", "with_field"]
 
 app = typer.Typer(
     no_args_is_help=True, help="Messages that could not be understood: look, mend, send again."
@@ -41,23 +42,28 @@ Why = Annotated[str, typer.Option("--why", help=f"The reason, {_AUDITED}.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids, or their first characters.")]
 ByReason = Annotated[str, typer.Option("--reason", help="Only this reason, e.g. unsupported_type.")]
 BySource = Annotated[str, typer.Option("--source", help="Only this feed, e.g. 'LAB|HOSP'.")]
-_SETTING = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)=(.*)", re.DOTALL)
+_PATIENCE_S = 1.0  # what takes longer shows how far it is
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 @app.command("list")
 def list_items(
     reason: ByReason = "",
     source: BySource = "",
+    since: Annotated[
+        str, typer.Option(help="Only what came since then: 2h, 7d, or 2026-11-24T08:00.")
+    ] = "",
     every: Annotated[bool, typer.Option("--all", help="Handled items too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List what lies in quarantine, newest last.
 
-    Example: tocsin quarantine list --reason no_patient
+    Example: tocsin quarantine list --reason no_patient --since 2h
     """
-    _, log = _log()
-    items = [i for i in _items(log) if every or i.state is State.OPEN]
-    items = [i for i in items if _fits(i, reason, source)]
+    start = since_of(since, wall_clock()) if since else None
+    with _desk(start) as desk:
+        items = [i for i in _items(desk) if fits(i, reason, source, every=every)]
     if as_json:
         for item in items:
             typer.echo(json.dumps(_to_json(item), ensure_ascii=False))
@@ -95,29 +101,34 @@ def show(
 
     Example: tocsin quarantine show 3f2a90c1
     """
-    settings, log = _log()
-    found = _one(log, item)
     if unmask and not why:
         raise UserError("To see patient data give the reason: --why 'what you need it for'.")
-    raw, headers = _raw(log, found)
-    r = found.record
-    typer.echo(f"{r.id}\n  {r.reason}{f' at {r.location}' if r.location else ''}: {r.detail}")
-    typer.echo(f"  {r.message_type or '?'} from {r.source or '?'}, received {r.received_at}")
-    typer.echo(f"  {found.state}, seen {found.times} times, wire log {r.wire or 'never reached'}")
-    content = headers_of(headers).get(HEADER_CONTENT_TYPE, wire.HL7)
-    if content != wire.HL7:
-        typer.echo(f"\n{len(raw)} bytes of {content}")
-    else:
-        told = explain(raw)
+    with _desk() as desk:
+        (found,) = _named(desk, [item])
+        look = desk.look(found)
+        r = found.record
+        typer.echo(f"{r.id}\n  {r.reason}{f' at {r.location}' if r.location else ''}: {r.detail}")
+        typer.echo(f"  {r.message_type or '?'} from {r.source or '?'}, received {r.received_at}")
         typer.echo(
-            "\n".join(["", "By the standard:", *(f"  {line}" for line in told)]) if told else ""
+            f"  {found.state}, seen {found.times} times, wire log {r.wire or 'never reached'}"
         )
-        if unmask:
-            _tried(lambda: log.note_unmasked(found, getpass.getuser(), why))
-        text = raw.decode("utf-8", "backslashreplace") if unmask else masked(raw)
-        typer.echo("\n" + text.replace("\r\n", "\n").replace("\r", "\n"))
-    now = [_outcome(read) for read in _interpreted(settings, raw, headers)]
-    typer.echo(f"\nSent again now it would give: {'; '.join(now)}")
+        if look.content_type != wire.HL7:
+            typer.echo(f"\n{look.size} bytes of {look.content_type}")
+        else:
+            told = ["", "By the standard:", *(f"  {line}" for line in look.findings)]
+            typer.echo("\n".join(told) if look.findings else "")
+            lines = look.text.split("\n")
+            if unmask:
+                raw = desk.unmasked(found, _who(), why)
+                text = raw.decode("utf-8", "backslashreplace")
+                lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+            typer.echo("")
+            for number, line in enumerate(lines):
+                typer.echo(f"{'>' if number == look.marked and not unmask else ' '} {line}")
+    if look.obstacle:
+        typer.echo(f"\nIt cannot be sent again as it is: {look.obstacle}.")
+    else:
+        typer.echo(f"\nSent again now it would give: {look.outcome}")
 
 
 @app.command()
@@ -136,30 +147,17 @@ def fix(
 
     Example: tocsin quarantine fix 3f2a90c1 --set 'PID-3=4711^^^HOSP^MR' --why 'number was missing'
     """
-    settings, log = _log()
-    found = _one(log, item)
-    raw, headers = _raw(log, found)
-    if sum((bool(changes), file is not None, edit)) != 1:
-        raise UserError("Say how to mend it: --set, --file or --edit (one of them).")
-    if changes:
-        mended = raw
-        for change in changes:
-            mended = with_field(mended, change)
-    elif file is not None:
-        try:
-            mended = file.read_bytes().replace(b"\r\n", b"\r").replace(b"\n", b"\r")
-        except OSError as error:
-            raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-    else:
-        _tried(lambda: log.note_unmasked(found, getpass.getuser(), why))
-        mended = _edited(raw)
-    if mended == raw:
-        raise UserError("Nothing is changed: to send it again as it is, use `redrive`.")
-    reads = _interpreted(settings, mended, headers)
-    outcome = "; ".join(_outcome(read) for read in reads)
-    if any(read.outcome == "quarantine" for read in reads) and not force:
-        raise UserError(f"It would be refused again: {outcome}. Mend that too, or use --force.")
-    _tried(lambda: list(log.redrive([found], getpass.getuser(), why, mended)))
+    with _desk() as desk:
+        (found,) = _named(desk, [item])
+        if sum((bool(changes), file is not None, edit)) != 1:
+            raise UserError("Say how to mend it: --set, --file or --edit (one of them).")
+        if file is not None:
+            outcome = desk.mend(found, _from_file(file), _who(), why, force=force)
+        elif edit:
+            desk.unmasked(found, _who(), why)
+            outcome = desk.mend(found, _edited, _who(), why, force=force)
+        else:
+            outcome = desk.mend(found, changes or [], _who(), why, force=force)
     typer.echo(f"Sent again: {outcome}.")
 
 
@@ -179,19 +177,24 @@ def redrive(
     """
     if not (ids or reason or source or everything):
         raise UserError("Say what to send again: ids, --reason, --source or --all.")
-    _, log = _log()
-    if ids:
-        chosen = [_one(log, wanted) for wanted in ids]
-    else:
-        chosen = [i for i in _items(log) if i.state is State.OPEN and _fits(i, reason, source)]
-    sent = 0
-    with typer.progressbar(length=len(chosen), label="Sending") as bar:
-        try:
-            for _ in log.redrive(chosen, getpass.getuser(), why):
-                sent += 1
-                bar.update(1)
-        except (KafkaException, LostError) as error:
-            raise UserError(f"Stopped after {sent} of {len(chosen)}: {_words(error)}") from None
+    with _desk() as desk:
+        if ids:
+            chosen = _named(desk, ids)
+        else:
+            found = [i for i in _items(desk) if fits(i, reason, source, every=False)]
+            chosen = [i for i in found if not desk.obstacle(i)]
+            for left in (i for i in found if desk.obstacle(i)):
+                typer.echo(f"Left out, {left.record.id[:12]}: {desk.obstacle(left)}.", err=True)
+            if found and not chosen:
+                raise UserError("Nothing of that can be sent again as it is.")
+        sent = 0
+        with typer.progressbar(length=len(chosen), label="Sending") as bar:
+            try:
+                for _ in desk.redrive(chosen, _who(), why):
+                    sent += 1
+                    bar.update(1)
+            except UserError as error:
+                raise UserError(f"Stopped after {sent} of {len(chosen)}: {error}") from None
     typer.echo(f"{sent} items sent again. What is still refused comes back: tocsin quarantine list")
 
 
@@ -203,33 +206,38 @@ def discard(
 
     Example: tocsin quarantine discard 3f2a90c1 --why 'a test message of the vendor'
     """
-    _, log = _log()
-    for item in [_one(log, wanted) for wanted in ids]:
-        _tried(lambda item=item: log.discard(item, getpass.getuser(), why))  # type: ignore[misc]
-        typer.echo(f"{item.record.id[:12]} discarded.")
+    with _desk() as desk:
+        for item in _named(desk, ids):
+            desk.discard(item, _who(), why)
+            typer.echo(f"{item.record.id[:12]} discarded.")
 
 
-def with_field(raw: bytes, change: str) -> bytes:
-    """A message with one field anew, by `SEG[n]-F=value`. Raises `UserError`."""
-    parsed = _SETTING.fullmatch(change)
-    if parsed is None:
-        raise UserError(f"{change!r} does not say which field: e.g. 'PID-3=4711^^^HOSP^MR'.")
-    name, occurrence, number, value = parsed.groups()
-    # Latin-1 takes every byte through unchanged.
-    lines = raw.decode("latin-1").replace("\r\n", "\r").replace("\n", "\r").split("\r")
-    separator = lines[0][3:4] or "|"
-    places = [n for n, line in enumerate(lines) if line.startswith(name + separator)]
-    at = int(occurrence or 1)
-    if not 1 <= at <= len(places):
-        raise UserError(f"The message has no {name}[{at}].")
-    fields = lines[places[at - 1]].split(separator)
-    index = int(number) - (1 if name == "MSH" else 0)
-    if index < 1 or index > 200:
-        raise UserError(f"{name}-{number} cannot be set.")
-    fields += [""] * (index + 1 - len(fields))
-    fields[index] = value.encode().decode("latin-1")
-    lines[places[at - 1]] = separator.join(fields)
-    return "\r".join(lines).encode("latin-1")
+def since_of(text: str, now: float) -> float:
+    """`2h` ago, or a moment (ISO 8601, UTC where it names no zone), as epoch seconds."""
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise UserError(
+            f"--since {text!r} is no time: give 30m, 2h, 7d, or 2026-11-24T08:00 (UTC)."
+        ) from None
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a user without a name, as in a container
+        return f"uid {os.getuid()}"
+
+
+def _from_file(file: Path) -> bytes:
+    try:
+        return file.read_bytes().replace(b"\r\n", b"\r").replace(b"\n", b"\r")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _edited(raw: bytes) -> bytes:
@@ -243,75 +251,49 @@ def _edited(raw: bytes) -> bytes:
         return file.read_bytes().replace(b"\n", b"\r")
 
 
-def _log() -> tuple[Settings, QuarantineLog]:
+@contextmanager
+def _desk(since: float | None = None) -> Iterator[Desk]:
     settings = settings_of_running()
-    return settings, QuarantineLog(settings.kafka, wall_clock)
+    journal = KafkaJournal(settings.kafka)
+    try:
+        yield Desk(QuarantineLog(journal, wall_clock, since), Interpreter(settings))
+    finally:
+        journal.close()
 
 
-def _items(log: QuarantineLog) -> list[Item]:
-    found: list[Item] = []
-    _tried(lambda: found.extend(log.items()))
+def _items(desk: Desk) -> list[Item]:
+    """All items; whoever waits for a long log sees how far it is."""
+    columns = (TextColumn("Reading the quarantine"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        return desk.items(_slowly(bar))
+
+
+def _slowly(bar: Progress) -> journal_module.Progress:
+    task, began = bar.add_task("", visible=False), time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        late = time.monotonic() - began > _PATIENCE_S
+        bar.update(task, completed=done, total=total, visible=late)
+
+    return tell
+
+
+def _named(desk: Desk, wanted: list[str]) -> list[Item]:
+    items = _items(desk)
+    found = []
+    for start in wanted:
+        fitting = [i for i in items if i.record.id.startswith(start)]
+        if not fitting:
+            raise UserError(
+                f"No item's id begins with {start}: see `tocsin quarantine list --all`."
+            )
+        if len(fitting) > 1:
+            raise UserError(f"{len(fitting)} ids begin with {start}: give more characters.")
+        found += fitting
     return found
-
-
-def _one(log: QuarantineLog, wanted: str) -> Item:
-    found = [i for i in _items(log) if i.record.id.startswith(wanted)]
-    if not found:
-        raise UserError(f"No item's id begins with {wanted}: see `tocsin quarantine list --all`.")
-    if len(found) > 1:
-        raise UserError(f"{len(found)} ids begin with {wanted}: give more characters.")
-    return found[0]
-
-
-def _raw(log: QuarantineLog, item: Item) -> tuple[bytes, list[tuple[str, bytes]]]:
-    try:
-        return log.raw(item)
-    except (KafkaException, LostError) as error:
-        raise UserError(_words(error)) from None
-
-
-def _tried(step: Callable[[], object]) -> None:
-    try:
-        step()
-    except (KafkaException, LostError) as error:
-        raise UserError(_words(error)) from None
-
-
-def _words(error: KafkaException | LostError) -> str:
-    if isinstance(error, LostError):
-        return f"The bytes are gone: {error}. The retention of the wire log decides how long."
-    return f"Kafka does not answer ({error.args[0].str()}): is it up?"
-
-
-def _interpreted(
-    settings: Settings, raw: bytes, headers: list[tuple[str, bytes]]
-) -> list[Interpretation]:
-    said = headers_of(headers)
-    message = WireMessage(
-        raw,
-        "",
-        wall_clock(),
-        said.get(HEADER_SOURCE, ""),
-        "",
-        said.get(HEADER_CONTENT_TYPE, "") or wire.HL7,
-        said.get(HEADER_SUBJECT, ""),
-    )
-    key = load_key(settings.identity.key.get_secret_value(), settings.home)
-    site = open_site(settings)
-    return interpret(message, key, site)
-
-
-def _outcome(read: Interpretation) -> str:
-    if read.outcome == "facts":
-        return f"{len(read.facts)} facts" + (
-            f", {len(read.issues)} parts not" if read.issues else ""
-        )
-    where = f" at {read.issues[0].location}" if read.issues and read.issues[0].location else ""
-    return f"{read.outcome}, {read.reason}{where}"
-
-
-def _fits(item: Item, reason: str, source: str) -> bool:
-    return reason in ("", item.record.reason) and source in ("", item.record.source)
 
 
 def _to_json(item: Item) -> dict[str, object]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -112,6 +115,17 @@ async def test_a_message_is_mended_and_sent_again(system: System) -> None:
     assert (done["event"], done["why"]) == ("quarantine_redriven", "number lost")
     assert done["was"] != done["now"]
     assert "600" not in json.dumps({k: v for k, v in done.items() if k in ("why", "who", "event")})
+    assert set(done) == {"event", "who", "at", "item", "seen", "why", "was", "now"}
+    assert done["who"] == getpass.getuser()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done["at"])
+    assert all(n.isdecimal() and type(offset) is int for n, offset in done["seen"].items())
+    mended_bytes = broken.replace(b"PID|1||", b"PID|1||600^^^HOSP^MR", 1)
+    assert done["was"] == hashlib.sha256(broken).hexdigest()
+    assert done["now"] == hashlib.sha256(mended_bytes).hexdigest()
+    # Beside digests, the reason that was typed and who typed it: no identifier, name or content.
+    said = json.dumps({k: v for k, v in done.items() if k not in ("was", "now", "item", "at")})
+    for content in ("600^", "HOSP", "B600", "MSH", "PID", "OBX", "FAMILY", "GIVEN", "mm[Hg]"):
+        assert content not in said
 
 
 async def test_what_is_still_refused_comes_back_and_can_be_discarded(system: System) -> None:
