@@ -10,6 +10,7 @@ from rich.console import Console
 from streams.cli import (
     bench,
     demo,
+    fuzz,
     local,
     offline,
     processes,
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, local, processes, send, traffic, offline, tail, training, bench):
+for part in (demo, local, processes, send, traffic, offline, tail, training, bench, fuzz):
     app.registered_commands += part.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(sources.app, name="sources")
