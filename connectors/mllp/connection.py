@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._end_input()
+        self._outbox.flush()  # answers of this very turn: asyncio may close behind us
         # Half closed: what was sent is still answered. (TLS knows no half-closed connections.)
         return self._transport.get_extra_info("sslcontext") is None and bool(
             self._slots or self._backlog

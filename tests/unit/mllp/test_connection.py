@@ -158,6 +158,18 @@ async def test_a_half_closed_connection_still_gets_its_answers() -> None:
         assert await sender.answer() == CLOSED
 
 
+async def test_an_answer_that_is_due_as_the_sender_stops_sending_is_still_sent() -> None:
+    """The log confirms and the sender half-closes in one turn of the loop (`tocsin fuzz`)."""
+    log = FakeLog()
+    async with server_on(log) as (host, port, _):
+        for _ in range(20):
+            async with Sender.to(host, port) as sender:
+                await sender.write(wrap(message("a")))
+                sender.writer.write_eof()
+                assert await sender.answer() == ("AA", "a", "")
+                assert await sender.answer() == CLOSED
+
+
 async def test_a_record_lost_for_good_closes_the_connection_without_an_answer_to_it() -> None:
     """Better no answer than a wrong one: the sender sends again. Others are not touched."""
     log = FakeLog()
