@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -27,6 +25,7 @@ from connectors.journal import KafkaJournal
 from connectors.quarantine_log import Item, QuarantineLog
 from streams.cli.errors import UserError
 from streams.cli.interpreting import Interpreter
+from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.mending import with_field
 from streams.quarantine_desk import Desk, fits
@@ -119,7 +118,7 @@ def show(
             typer.echo("\n".join(told) if look.findings else "")
             lines = look.text.split("\n")
             if unmask:
-                raw = desk.unmasked(found, _who(), why)
+                raw = desk.unmasked(found, person(), why)
                 text = raw.decode("utf-8", "backslashreplace")
                 lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
             typer.echo("")
@@ -152,12 +151,12 @@ def fix(
         if sum((bool(changes), file is not None, edit)) != 1:
             raise UserError("Say how to mend it: --set, --file or --edit (one of them).")
         if file is not None:
-            outcome = desk.mend(found, _from_file(file), _who(), why, force=force)
+            outcome = desk.mend(found, _from_file(file), person(), why, force=force)
         elif edit:
-            desk.unmasked(found, _who(), why)
-            outcome = desk.mend(found, _edited, _who(), why, force=force)
+            desk.unmasked(found, person(), why)
+            outcome = desk.mend(found, _edited, person(), why, force=force)
         else:
-            outcome = desk.mend(found, changes or [], _who(), why, force=force)
+            outcome = desk.mend(found, changes or [], person(), why, force=force)
     typer.echo(f"Sent again: {outcome}.")
 
 
@@ -190,7 +189,7 @@ def redrive(
         sent = 0
         with typer.progressbar(length=len(chosen), label="Sending") as bar:
             try:
-                for _ in desk.redrive(chosen, _who(), why):
+                for _ in desk.redrive(chosen, person(), why):
                     sent += 1
                     bar.update(1)
             except UserError as error:
@@ -208,7 +207,7 @@ def discard(
     """
     with _desk() as desk:
         for item in _named(desk, ids):
-            desk.discard(item, _who(), why)
+            desk.discard(item, person(), why)
             typer.echo(f"{item.record.id[:12]} discarded.")
 
 
@@ -224,13 +223,6 @@ def since_of(text: str, now: float) -> float:
         raise UserError(
             f"--since {text!r} is no time: give 30m, 2h, 7d, or 2026-11-24T08:00 (UTC)."
         ) from None
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, ImportError, OSError):  # a user without a name, as in a container
-        return f"uid {os.getuid()}"
 
 
 def _from_file(file: Path) -> bytes:

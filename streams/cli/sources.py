@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import shlex
 from fnmatch import fnmatchcase
@@ -23,6 +22,7 @@ from connectors.journal import KafkaJournal
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site, SiteError
 from streams.cli.errors import UserError
+from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.settings import Settings
 
@@ -131,7 +131,7 @@ def resume(
         journal.append(topics.AUDIT, record, [])
 
     try:
-        done = feeds.resume(_redis(settings), audit, source, getpass.getuser(), why, wall_clock())
+        done = feeds.resume(_redis(settings), audit, source, person(), why, wall_clock())
     except RedisError as error:
         raise _redis_away(error) from None
     except KafkaException as error:
