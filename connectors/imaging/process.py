@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from confluent_kafka import KafkaException
+
 from connectors.clock import Clock
 from connectors.imaging.archive import DicomWeb
 from connectors.imaging.fetcher import Fetcher
@@ -14,6 +16,8 @@ from connectors.journal import KafkaJournal
 from connectors.settings import ArchiveSettings, ImagingSettings, KafkaSettings
 
 log = logging.getLogger("tocsin.imaging")
+
+_AGAIN_S = 2.0
 
 
 def run(
@@ -24,12 +28,14 @@ def run(
     stop: threading.Event,
     on_ready: Callable[[], None],
 ) -> None:
-    """Until `stop`. Raises `OSError` where the port cannot be used, `KafkaException` from Kafka."""
+    """Until `stop`. Raises `OSError` where the port cannot be used."""
     received, fetched = KafkaJournal(kafka), KafkaJournal(kafka)
     receiver = Receiver(imaging, received, clock)
-    port = receiver.start()
-    log.info("DICOM on %s:%d as %s", imaging.host, port, imaging.ae_title)
     try:
+        port = _started(receiver, stop)
+        if port is None:
+            return
+        log.info("DICOM on %s:%d as %s", imaging.host, port, imaging.ae_title)
         if archive.url:
             Fetcher(archive, DicomWeb(archive), fetched, clock).run(kafka, stop, on_ready)
         else:
@@ -39,3 +45,14 @@ def run(
         receiver.stop()
         received.close()
         fetched.close()
+
+
+def _started(receiver: Receiver, stop: threading.Event) -> int | None:
+    """The port, as soon as Kafka is there; None when that is not waited for any more."""
+    while not stop.is_set():
+        try:
+            return receiver.start()
+        except KafkaException as error:
+            log.warning("waiting for Kafka: %s", error.args[0].name())
+            stop.wait(_AGAIN_S)
+    return None
