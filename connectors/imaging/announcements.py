@@ -96,7 +96,8 @@ def _mpps(
     stage = {"IN PROGRESS": Stage.IN_PROGRESS, "COMPLETED": Stage.ACQUIRED}.get(status)
     if status == "DISCONTINUED":
         reasons = items(step, "PerformedProcedureStepDiscontinuationReasonCodeSequence")
-        if WRONG_WORKLIST_ENTRY in (text(reason, "CodeValue") for reason in reasons):
+        codes = {(text(r, "CodeValue"), text(r, "CodingSchemeDesignator")) for r in reasons}
+        if (WRONG_WORKLIST_ENTRY, "DCM") in codes:
             stage = Stage.REJECTED
     elif stage is None:
         detail = "no status of the step, or none that the standard knows"

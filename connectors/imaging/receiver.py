@@ -168,7 +168,9 @@ class Receiver:
             return NO_SUCH_INSTANCE
         if _status(known) in _FINAL:
             return PROCESSING_FAILURE  # PS3.4 F.7.2.2.2: a step that is final does not change
-        self._keep(uid, known | changes)
+        # An empty element does not take away whose step it is.
+        said = {tag: element for tag, element in changes.items() if element.get("Value")}
+        self._keep(uid, changes | known | said)
         return SUCCESS
 
     def _keep(self, uid: str, step: Json) -> None:

@@ -117,6 +117,16 @@ def test_a_step_begins_and_ends(journal: FakeJournal, modality: Modality) -> Non
     assert stages(journal) == [Stage.IN_PROGRESS, Stage.ACQUIRED]
 
 
+def test_an_empty_element_does_not_take_the_patient_away(
+    journal: FakeJournal, modality: Modality
+) -> None:
+    assert modality.create(step("IN PROGRESS")) == 0
+    change = completed()
+    change.PatientID = ""
+    assert modality.change(change) == 0
+    assert stages(journal) == [Stage.IN_PROGRESS, Stage.ACQUIRED]
+
+
 def test_what_the_standard_says_of_steps_out_of_turn(
     journal: FakeJournal, modality: Modality
 ) -> None:
