@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from connectors.codes import NO_CODES, CodeMap
@@ -61,11 +62,30 @@ class Site(Protocol):
         ...
 
 
+class NoFacts(StrEnum):
+    """Why a message that was understood gives no facts."""
+
+    ACK = "ack"  # an answer to somebody's message
+    QUERY = "query"  # a question, or the answer to one that Tocsin did not ask
+    SCHEDULING = "scheduling"  # appointments: nothing has happened to the patient
+    MASTER_FILE = "master_file"  # reference data, no patient
+    NETWORK = "network"  # the state of interfaces and clocks
+    BEDS = "beds"  # the state of a bed, not of a patient
+    INTENTION = "intention"  # a transfer or discharge that is planned, or no longer planned
+    STAFF = "staff"  # who treats the patient
+    OTHER_NUMBERS = "other_numbers"  # numbers by which Tocsin knows nobody
+    MONEY = "money"  # accounts and charges without a diagnosis or procedure
+    NOTHING_MAPPED = "nothing_mapped"  # a mapped type with nothing in it that becomes a fact
+    # Imaging
+    AWAITS_ARCHIVE = "awaits_archive"  # it names no patient: the archive says whose the study is
+    NOT_AVAILABLE = "not_available"  # nothing of the study can be fetched
+    NOTHING_NEW = "nothing_new"  # a step that was given up says nothing of its study
+
+
 class StudyToFetch(NamedTuple):
     """An imaging study that is said to be retrievable: the archive has to be asked about it."""
 
-    study_uid: str  # "" where only the accession number is known
-    accession: str = ""
+    study_uid: str
 
 
 @dataclass(slots=True)
@@ -82,7 +102,7 @@ class Interpretation:
     """What one message says, and what of it could not be understood.
 
     `outcome` is "facts" with at least one fact (`issues` then holds the parts that were not
-    understood), "no_facts" with a reason (`connectors.hl7.routing.NoFacts`), or "quarantine" with
+    understood), "no_facts" with a reason (`NoFacts`), or "quarantine" with
     a `Reason`, which is also that of the first of `issues`.
     """
 
@@ -97,6 +117,13 @@ class Interpretation:
     # (system, code, unit) of observations whose code is the site's own → how many
     unmapped: dict[tuple[str, str, str], int] = field(default_factory=dict)
     fetch: list[StudyToFetch] = field(default_factory=list)
+
+    def refuse(self, issue: Issue) -> None:
+        """The message as a whole goes to quarantine; whom it names stays known."""
+        for about in self.patients:
+            about.facts = []
+        self.outcome, self.reason = "quarantine", issue.reason
+        self.issues.insert(0, issue)
 
     @property
     def facts(self) -> list[AnyFact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.message import Message
 from typing import Final, NamedTuple
 
 from connectors import topics
@@ -19,6 +20,13 @@ OF_TOPIC: Final[dict[str, str]] = {
     topics.WIRE_IMAGING: DICOM_JSON,
     topics.WIRE_GENOMICS: VCF,
 }
+
+
+def parameters(content_type: str) -> dict[str, str]:
+    """Parameters of a media type (RFC 2045), by the standard library's reader of mail headers."""
+    header = Message()
+    header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
+    return {name.lower(): value for name, value in header.get_params([])[1:]}
 
 
 class WireMessage(NamedTuple):

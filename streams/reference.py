@@ -14,7 +14,8 @@ from pathlib import Path
 
 from connectors import contract, facts, metrics
 from connectors.contract import AlertReason
-from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES, NoFacts
+from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
+from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
 from streams.doctor.listing import listing
 from streams.settings import Settings

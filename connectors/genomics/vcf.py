@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from email.message import Message
 from typing import Final
 
 from connectors.apart import Apart, BrokeError
@@ -24,7 +23,7 @@ from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
 from connectors.quarantine import Reason
-from connectors.wire import WireMessage
+from connectors.wire import WireMessage, parameters
 
 MESSAGE_TYPE: Final = "VCF"
 LONGEST_S: Final = 120.0  # to read one file
@@ -60,15 +59,13 @@ def interpret_vcf(message: WireMessage, key: IdentityKey, site: Site) -> list[In
     try:
         _map(message, key, site.of(message.source), out)
     except RefusedError as refused:
-        out.patients = []
-        out.outcome, out.reason = "quarantine", refused.issue.reason
-        out.issues.insert(0, refused.issue)
+        out.refuse(refused.issue)
     return [out]
 
 
 def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation) -> None:
     subject = subject_of(message.subject, profile)
-    said = _parameters(message.content_type)
+    said = parameters(message.content_type)
     source_class = _one_of(said.get("source-class", ""), _CLASSES, "source-class")
     contents = _contents(message.raw, said.get("sample", ""))
     stated = _one_of(said.get("assembly", ""), _ASSEMBLIES, "assembly")
@@ -176,13 +173,6 @@ def subject_of(text: str, profile: Profile) -> Identifier:
         raise RefusedError(Reason.NO_PATIENT, detail, "subject")
     authority = dict(profile.authorities).get(parts[0], parts[0]) or profile.facility
     return Identifier(authority, parts[1] or profile.identifier_type, parts[2])
-
-
-def _parameters(content_type: str) -> dict[str, str]:
-    """Of a media type (RFC 2045), by the standard library's reader of mail headers."""
-    header = Message()
-    header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
-    return {name.lower(): value for name, value in header.get_params([])[1:]}
 
 
 def _one_of(said: str, known: tuple[str, ...], name: str) -> str:

@@ -20,7 +20,7 @@ from connectors.hl7.medication import read_medication
 from connectors.hl7.orders import read_orders
 from connectors.hl7.patient import details, forgotten, identify
 from connectors.hl7.results import read_results
-from connectors.hl7.routing import ROUTES, Joins, NoFacts, Reads, Route, no_facts
+from connectors.hl7.routing import ROUTES, Joins, Reads, Route, no_facts
 from connectors.hl7.statements import read_statements
 from connectors.hl7.syntax import (
     LONGEST_CACHED,
@@ -33,7 +33,7 @@ from connectors.hl7.syntax import (
 )
 from connectors.hl7.visit import read_visit, visit_of
 from connectors.identity import Identity, IdentityKey, merged
-from connectors.interpretation import About, Interpretation, Site
+from connectors.interpretation import About, Interpretation, NoFacts, Site
 from connectors.quarantine import Reason
 
 __all__ = ["Interpretation", "Issue", "NoFacts", "Profile", "interpret"]
@@ -75,10 +75,7 @@ def interpret(
         _map(raw, header, heard, key, site.of(out.source), said, out)
     except RefusedError as refused:
         out.source = source or out.source
-        for about in out.patients:
-            about.facts = []
-        out.outcome, out.reason = "quarantine", refused.issue.reason
-        out.issues.insert(0, refused.issue)
+        out.refuse(refused.issue)
     return out
 
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final, NamedTuple
 
 from connectors.facts import EncounterEvent
-
-
-class NoFacts(StrEnum):
-    """Why a message that was understood gives no facts."""
-
-    ACK = "ack"  # an answer to somebody's message
-    QUERY = "query"  # a question, or the answer to one that Tocsin did not ask
-    SCHEDULING = "scheduling"  # appointments: nothing has happened to the patient
-    MASTER_FILE = "master_file"  # reference data, no patient
-    NETWORK = "network"  # the state of interfaces and clocks
-    BEDS = "beds"  # the state of a bed, not of a patient
-    INTENTION = "intention"  # a transfer or discharge that is planned, or no longer planned
-    STAFF = "staff"  # who treats the patient
-    OTHER_NUMBERS = "other_numbers"  # numbers by which Tocsin knows nobody
-    MONEY = "money"  # accounts and charges without a diagnosis or procedure
-    NOTHING_MAPPED = "nothing_mapped"  # a mapped type with nothing in it that becomes a fact
+from connectors.interpretation import NoFacts
 
 
 class Reads(Enum):

@@ -8,7 +8,6 @@ step, as it stands after an N-CREATE or N-SET), `ian` (an Instance Availability 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from email.message import Message
 from typing import Any, Final
 
 import msgspec
@@ -19,18 +18,14 @@ from connectors.imaging.patient import PATIENT, identified, moment
 from connectors.interpretation import (
     About,
     Interpretation,
+    NoFacts,
     Profile,
     RefusedError,
     Site,
     StudyToFetch,
 )
 from connectors.quarantine import Reason
-from connectors.wire import WireMessage
-
-# Why an announcement gives no facts.
-AWAITS_ARCHIVE: Final = "awaits_archive"  # it names no patient: the archive says whose it is
-NOT_AVAILABLE: Final = "not_available"  # nothing of the study can be fetched (any more)
-NOTHING_NEW: Final = "nothing_new"  # a step that was given up says nothing of its study
+from connectors.wire import WireMessage, parameters
 
 WRONG_WORKLIST_ENTRY: Final = "110514"  # PS3.16, CID 9300: the pictures are somebody else's
 # PS3.6. DICOM JSON names attributes by tag (PS3.18 F.2.2).
@@ -74,7 +69,7 @@ def interpret_announcement(
     """What one dataset says. Never raises, whatever the bytes."""
     out = Interpretation("quarantine", source=message.source, sent=message.heard)
     try:
-        event = _event(message.content_type)
+        event = parameters(message.content_type).get("event", "")
         out.message_type = f"DICOM {event}"
         read = _EVENTS.get(event)
         if read is None:
@@ -82,9 +77,7 @@ def interpret_announcement(
             raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, "content-type")
         read(_dataset(message.raw), message, key, site.of(message.source), out)
     except RefusedError as refused:
-        out.patients = []
-        out.outcome, out.reason = "quarantine", refused.issue.reason
-        out.issues.insert(0, refused.issue)
+        out.refuse(refused.issue)
     return [out]
 
 
@@ -104,7 +97,7 @@ def _mpps(
         raise RefusedError(Reason.UNKNOWN_STATUS, detail, "(0040,0252)")
     identifier, identity = identified(_patient(step), profile)
     if stage is None:
-        out.outcome, out.reason = "no_facts", NOTHING_NEW
+        out.outcome, out.reason = "no_facts", NoFacts.NOTHING_NEW
         return
     offset = text(step, "TimezoneOffsetFromUTC")
     phase = "Start" if stage is Stage.IN_PROGRESS else "End"
@@ -163,9 +156,9 @@ def _ian(
     }
     out.outcome = "no_facts"
     if availability and availability.isdisjoint(_RETRIEVABLE):
-        out.reason = NOT_AVAILABLE
+        out.reason = NoFacts.NOT_AVAILABLE
         return
-    out.reason = AWAITS_ARCHIVE
+    out.reason = NoFacts.AWAITS_ARCHIVE
     out.fetch = [StudyToFetch(uid)]
 
 
@@ -229,9 +222,3 @@ def _dataset(raw: bytes) -> Dataset:
     if not isinstance(found, dict):
         raise RefusedError(Reason.BAD_DICOM, "not one dataset in the DICOM JSON model")
     return found
-
-
-def _event(content_type: str) -> str:
-    header = Message()
-    header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
-    return str(header.get_param("event", ""))

@@ -16,7 +16,15 @@ from connectors.facts import Observation, Rank
 from connectors.identity import IdentityKey
 from connectors.imaging.patient import identified, moment
 from connectors.imaging.report_contents import Coded, Measurement, ObjectError, Report, read
-from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
+from connectors.interpretation import (
+    About,
+    Interpretation,
+    Issue,
+    NoFacts,
+    Profile,
+    RefusedError,
+    Site,
+)
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
 
@@ -39,9 +47,7 @@ def interpret_report(message: WireMessage, key: IdentityKey, site: Site) -> list
     try:
         _map(_read(message.raw), message, key, site.of(message.source), out)
     except RefusedError as refused:
-        out.patients = []
-        out.outcome, out.reason = "quarantine", refused.issue.reason
-        out.issues.insert(0, refused.issue)
+        out.refuse(refused.issue)
     return [out]
 
 
@@ -82,7 +88,7 @@ def _map(
     elif out.issues:
         out.reason = out.issues[0].reason
     else:
-        out.outcome, out.reason = "no_facts", "nothing_mapped"
+        out.outcome, out.reason = "no_facts", NoFacts.NOTHING_MAPPED
 
 
 def _observation(

@@ -53,7 +53,7 @@ def fetcher() -> tuple[Fetcher, FakeArchive, FakeJournal, Clock]:
 
 
 def request(uid: str) -> bytes:
-    return msgspec.json.encode({"study_uid": uid, "accession": ""})
+    return msgspec.json.encode({"study_uid": uid})
 
 
 def test_a_study_and_its_reports_are_logged() -> None:
