@@ -172,6 +172,9 @@ def subject_of(text: str, profile: Profile) -> Identifier:
         detail = "the header `subject` has to say whose it is: authority|type|number"
         raise RefusedError(Reason.NO_PATIENT, detail, "subject")
     authority = dict(profile.authorities).get(parts[0], parts[0]) or profile.facility
+    if not authority:
+        detail = "no authority in the header `subject`: say it, or `facility` in the site file"
+        raise RefusedError(Reason.NO_PATIENT, detail, "subject")
     return Identifier(authority, parts[1] or profile.identifier_type, parts[2])
 
 

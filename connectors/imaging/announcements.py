@@ -99,36 +99,42 @@ def _mpps(
     if stage is None:
         out.outcome, out.reason = "no_facts", NoFacts.NOTHING_NEW
         return
-    offset = text(step, "TimezoneOffsetFromUTC")
-    phase = "Start" if stage is Stage.IN_PROGRESS else "End"
-    when = moment(
-        text(step, f"PerformedProcedureStep{phase}Date"),
-        text(step, f"PerformedProcedureStep{phase}Time"),
-        offset,
-        profile,
-    )
-    if when is None or when > message.heard + profile.max_future_s:
-        when = message.heard
+    when = _when(step, "Start" if stage is Stage.IN_PROGRESS else "End", message, profile, out)
     about = About(key.pseudonym(identifier), identity)
     name = key.short("mpps", text(step, "SOPInstanceUID"))
     for scheduled in items(step, "ScheduledStepAttributesSequence"):
         uid = text(scheduled, "StudyInstanceUID")
-        if uid:
+        if uid or text(scheduled, "AccessionNumber"):
             about.facts.append(_study_event(scheduled, step, uid, stage, when, name, key))
     if not about.facts:
-        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0040,0270)")
+        detail = "neither a StudyInstanceUID nor an AccessionNumber"
+        raise RefusedError(Reason.NO_STUDY, detail, "(0040,0270)")
     out.patients, out.outcome = [about], "facts"
+
+
+def _when(
+    step: Dataset, phase: str, message: WireMessage, profile: Profile, out: Interpretation
+) -> float:
+    """The beginning or end of a step; when it was heard of, where that is no time."""
+    date, time = (text(step, f"PerformedProcedureStep{phase}{part}") for part in ("Date", "Time"))
+    latest = message.heard + profile.max_future_s
+    try:
+        found = moment(date and date + time, text(step, "TimezoneOffsetFromUTC"), latest, profile)
+    except RefusedError as refused:
+        out.issues.append(refused.issue._replace(location=f"step {phase.lower()}"))
+        found = None
+    return message.heard if found is None else found
 
 
 def _study_event(
     study: Dataset, about: Dataset, uid: str, stage: Stage, when: float, name: str, key: IdentityKey
 ) -> StudyEvent:
-    hashed = key.study(uid)
+    hashed = key.study(uid) if uid else ""
     accession = text(study, "AccessionNumber")
     code = next(iter(items(about, "ProcedureCodeSequence")), {})
     rank: Rank = (1, when, 0, name)
     return StudyEvent(
-        id=key.short("study-event", hashed, stage),
+        id=key.short("study-event", hashed or accession, stage, name),
         rank=rank,
         stage=stage,
         time=when,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from connectors.hl7 import times
 from connectors.identity import Identifier, Identity
 from connectors.interpretation import Profile, RefusedError
 from connectors.quarantine import Reason
@@ -25,13 +24,18 @@ _SEXES: Final = ("M", "F", "O")
 def identified(said: Mapping[str, str], profile: Profile) -> tuple[Identifier, Identity]:
     """The patient of a dataset: the same as in PID-3 with that authority and type.
 
-    Without an issuer the number is the source's `facility`'s, as in HL7. Raises `RefusedError`.
+    Without an issuer the number is the source's `facility`'s, as in HL7. A number that belongs to
+    nobody in particular would make a patient of its own, whom no other feed knows. Raises
+    `RefusedError`.
     """
     number = said.get("PatientID", "").strip()
     if not number:
         raise RefusedError(Reason.NO_PATIENT, "no PatientID", "(0010,0020)")
     issuer = said.get("IssuerOfPatientID", "").strip()
     authority = dict(profile.authorities).get(issuer, issuer) or profile.facility
+    if not authority:
+        detail = "no IssuerOfPatientID: name the source's `facility` in the site file"
+        raise RefusedError(Reason.NO_PATIENT, detail, "(0010,0021)")
     identifier = Identifier(authority, profile.identifier_type, number)
     family, _, rest = said.get("PatientName", "").partition("=")[0].partition("^")
     sex = said.get("PatientSex", "").strip()
@@ -45,26 +49,21 @@ def identified(said: Mapping[str, str], profile: Profile) -> tuple[Identifier, I
     return identifier, identity
 
 
-def moment(date: str, time: str, offset: str, profile: Profile) -> float | None:
-    """DA and TM (or a DT and ""), as UTC epoch seconds; None where they are none.
+def moment(text: str, offset: str, latest: float, profile: Profile) -> float | None:
+    """A DT, or a DA and the TM behind it, as UTC epoch seconds; None where nothing is said.
 
-    `offset` is TimezoneOffsetFromUTC (0008,0201), else the source's own zone holds.
+    `offset` is TimezoneOffsetFromUTC (0008,0201); without one the source's own zone holds. They are
+    written as in HL7. Raises `RefusedError` for what is no time, or later than `latest`.
     """
-    text, _, own = (date.strip() + time.strip()).replace("-", "+-").partition("+")
-    digits = text.partition(".")[0][:14]
-    if len(digits) < 8 or not digits.isdecimal():
+    text = text.strip()
+    if not text:
         return None
+    if "+" not in text and "-" not in text:
+        text += offset.strip()
     try:
-        zone = _offset(own or offset.strip()) or ZoneInfo(profile.time_zone)
-        local = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(tzinfo=zone)
-        return local.timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _offset(text: str) -> timezone | None:
-    digits = text.lstrip("+-")
-    if len(digits) != 4 or not digits.isdecimal():
-        return None
-    minutes = int(digits[:2]) * 60 + int(digits[2:])
-    return timezone(timedelta(minutes=-minutes if text.startswith("-") else minutes))
+        found = times.parse(text, profile.time_zone)
+    except times.BadTimeError as error:
+        raise RefusedError(Reason.BAD_TIME, str(error)) from None
+    if found > latest:
+        raise RefusedError(Reason.TIME_IN_FUTURE, "later than the clock")
+    return found

@@ -67,9 +67,10 @@ def _map(
     if not report.study or not report.series:
         raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID or SeriesInstanceUID", "")
     latest = message.heard + profile.max_future_s
-    written = moment(report.content_date, report.content_time, report.offset, profile)
-    if written is None or written > latest:
-        raise RefusedError(Reason.NO_TIME, "no content time, or one ahead of the clock", "")
+    said = report.content_date and report.content_date + report.content_time
+    written = moment(said, report.offset, latest, profile)
+    if written is None:
+        raise RefusedError(Reason.NO_TIME, "no content date", "(0008,0023)")
     out.sent = written
     about = About(key.pseudonym(identifier), identity)
     final = int(report.complete and not report.preliminary)
@@ -113,9 +114,7 @@ def _observation(
             raise RefusedError(Reason.NOT_A_NUMBER, "a measured value that is not finite")
     elif not measured.why:
         raise RefusedError(Reason.NO_VALUE, "neither a value nor why there is none")
-    time = moment(measured.observed, "", report.offset, profile) if measured.observed else None
-    if time is not None and time > latest:
-        raise RefusedError(Reason.TIME_IN_FUTURE, "later than the clock")
+    time = moment(measured.observed, report.offset, latest, profile)
     study = key.study(report.study)
     tracking = key.short("tracking", measured.tracking) if measured.tracking else ""
     which = (tracking, measured.place[-1]) if tracking else measured.place

@@ -115,6 +115,7 @@ RECORD = "1 100 A G PASS . GT 0/1"
     [
         (file(RECORD), "", "", "no_patient"),
         (file(RECORD), "", "HOSP|MR", "no_patient"),
+        (file(RECORD), "", "|MR|42", "no_patient"),
         (file(RECORD, header=()), "", SUBJECT, "no_assembly"),
         (file(RECORD, header=()), "; assembly=hg99", SUBJECT, "unsupported_content"),
         (file(RECORD + " 0/1", samples="S1 S2"), "", SUBJECT, "no_sample"),

@@ -185,7 +185,13 @@ def _reference(instance: str) -> list[Dataset]:
 
 
 def step(
-    status: str, *, time: str = "080000", uid: str = STUDY, patient: str = "42", reason: str = ""
+    status: str,
+    *,
+    time: str = "080000",
+    uid: str = STUDY,
+    accession: str = "A77",
+    patient: str = "42",
+    reason: str = "",
 ) -> Dataset:
     """A performed procedure step as it stands."""
     dataset = Dataset()
@@ -203,7 +209,7 @@ def step(
             time,
         )
     scheduled = Dataset()
-    scheduled.StudyInstanceUID, scheduled.AccessionNumber = uid, "A77"
+    scheduled.StudyInstanceUID, scheduled.AccessionNumber = uid, accession
     dataset.ScheduledStepAttributesSequence = [scheduled]
     dataset.ProcedureCodeSequence = coded(("MRBRAIN", "L", "MR brain"))
     if reason:

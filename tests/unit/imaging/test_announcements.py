@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import permutations
 
@@ -64,6 +65,45 @@ def test_times_are_those_of_the_source() -> None:
     assert event.time == 1_767_250_800.0  # 08:00 in Vienna
 
 
+def test_a_time_that_is_none_is_told_of() -> None:
+    """The step still counts, from when it was heard of."""
+    for date, reason in (("20261399", "bad_time"), ("20991231", "time_in_future")):
+        dataset = json.loads(as_json(step("COMPLETED")))
+        dataset["00400250"]["Value"] = [date]
+        found = read(json.dumps(dataset).encode(), "mpps")
+        assert [f.time for f in found.facts if isinstance(f, StudyEvent)] == [HEARD]
+        assert [(i.reason, i.location) for i in found.issues] == [(reason, "step end")]
+
+
+def test_a_number_without_issuer_is_the_facilitys_or_nobodys() -> None:
+    """Under no authority it would be a patient whom no other feed knows."""
+    dataset = step("COMPLETED")
+    dataset.IssuerOfPatientID = ""
+    refused = read(as_json(dataset), "mpps")
+    assert (refused.outcome, refused.reason) == ("quarantine", "no_patient")
+    taken = read(as_json(dataset), "mpps", Profile(facility="HOSP"))
+    assert taken.pseudonym == KEY.pseudonym(Identifier("HOSP", "MR", "42"))
+
+
+def test_a_step_may_name_its_study_by_accession_alone() -> None:
+    both, alone = (read(as_json(step("COMPLETED", uid=uid)), "mpps").facts for uid in (STUDY, ""))
+    events = [f for f in (*both, *alone) if isinstance(f, StudyEvent)]
+    assert [e.study for e in events] == [KEY.study(STUDY), ""]
+    assert len(studies(events)) == 1  # joined by the accession number
+
+
+def test_two_steps_of_one_study_are_one_study() -> None:
+    second = step("COMPLETED")
+    second.SOPInstanceUID = "1.2.826.0.1.99.50"
+    second.Modality = "PT"
+    record = PatientRecord()
+    for dataset in (step("COMPLETED"), second):
+        record.fold_facts(read(as_json(dataset), "mpps").facts)
+    events = [f for f in record.facts.values() if isinstance(f, StudyEvent)]
+    assert sorted(e.modality for e in events) == ["MR", "PT"]
+    assert len(studies(events)) == 1
+
+
 def test_a_notice_names_no_patient_and_asks_the_archive() -> None:
     found = read(as_json(notice()), "ian")
     assert (found.outcome, found.reason) == ("no_facts", "awaits_archive")
@@ -112,7 +152,7 @@ def test_hl7_and_dicom_speak_of_one_study_in_any_order() -> None:
         (b"{}", "study", "no_study"),
         (b"{}", "other", "unsupported_content"),
         (as_json(step("COMPLETED", patient="")), "mpps", "no_patient"),
-        (as_json(step("COMPLETED", uid="")), "mpps", "no_study"),
+        (as_json(step("COMPLETED", uid="", accession="")), "mpps", "no_study"),
         (as_json(step("ABANDONED")), "mpps", "unknown_status"),
         (b'{"00400252":{"Value":"COMPLETED"}}', "mpps", "unknown_status"),
     ],
