@@ -15,7 +15,7 @@ class Reason(StrEnum):
 
     # The frame
     EMPTY_FRAME = "empty_frame"  # a frame with nothing in it
-    OVERSIZED = "oversized"  # longer than `mllp.max_message_bytes`
+    OVERSIZED = "oversized"  # longer than is taken (`mllp.max_message_bytes`)
     NOT_HL7 = "not_hl7"  # does not begin with an MSH segment
     TRUNCATED = "truncated"  # the connection ended within a frame
     # The message

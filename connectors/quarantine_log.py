@@ -29,8 +29,10 @@ from connectors.quarantine import Reason
 from connectors.sequencer import headers_of, to_heard
 from connectors.wire import WireMessage
 
-# Of these the sender's message is longer than what came, or than what is kept of it.
-_HEADS: Final = frozenset((Reason.OVERSIZED, Reason.TRUNCATED))
+# Of these the sender's message is longer than what came or than what is kept of it; or it is a
+# dataset without the request that it came in. Where the item itself holds the bytes, its sender was
+# told that they were not taken.
+_HEADS: Final = frozenset((Reason.OVERSIZED, Reason.TRUNCATED, Reason.BAD_DICOM))
 
 
 class State(StrEnum):

@@ -15,7 +15,6 @@ from connectors.imaging.report_contents import REPORTS
 from connectors.settings import ArchiveSettings
 
 MOST_OBJECTS: Final = 200  # reports of one study
-MOST_BYTES: Final = 15_000_000  # of one object: a report holds no pixels
 _STUDY_FIELDS: Final = ("00080061", "00100021", "00201206", "00201208")
 
 

@@ -17,7 +17,7 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -25,7 +25,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from connectors import metrics, topics, wire
 from connectors.clock import Clock
 from connectors.imaging.archive import Archive, AwayError
+from connectors.imaging.wire_log import WireLog
 from connectors.interpretation import StudyToFetch
+from connectors.journal import Journal
 from connectors.settings import ArchiveSettings, KafkaSettings
 
 log = logging.getLogger("tocsin.imaging")
@@ -34,13 +36,6 @@ GROUP: Final = "tocsin-archive"
 AGAIN_S: Final = (10.0, 60.0, 600.0, 3_600.0)  # after this, a study that is not there is looked for
 AWAY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # after this, an archive that is away is tried again
 _IDLE_S: Final = 0.2
-
-
-class Journal(Protocol):
-    """What the fetcher needs of `connectors.journal.KafkaJournal`."""
-
-    def append(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Returns when the broker has the record. Raises `KafkaException`."""
 
 
 class _Asked(NamedTuple):
@@ -60,7 +55,7 @@ class Fetcher:
     ) -> None:
         self._settings = settings
         self._archive = archive
-        self._journal = journal
+        self._log = WireLog(journal, clock)
         self._clock = clock
         self._waiting: list[_Asked] = []
         self._next: dict[int, int] = {}  # partition → after the newest request that was read
@@ -137,9 +132,10 @@ class Fetcher:
         known = self._archive.study(study.study_uid)
         if known is None:
             return "absent"
-        self._append(f"{wire.DICOM_JSON}; event=study", known)
+        source = self._settings.source
+        self._log.append(f"{wire.DICOM_JSON}; event=study", known, source)
         for raw in self._archive.reports(study.study_uid):
-            self._append(wire.DICOM, raw)
+            self._log.append(wire.DICOM, raw, source)
             metrics.counter("tocsin_archive_objects").add(1)
         return "fetched"
 
@@ -149,10 +145,6 @@ class Fetcher:
         metrics.counter("tocsin_archive_requests").add(1, {"outcome": "away"})
         self._not_before = self._clock() + AWAY_S[min(self._away, len(AWAY_S) - 1)]
         self._away += 1
-
-    def _append(self, content_type: str, raw: bytes) -> None:
-        headers = topics.record_headers(content_type, self._settings.source, self._clock())
-        self._journal.append(topics.WIRE_IMAGING, raw, headers)
 
     # ── the place in the log ────────────────────────────────────────────────────────────────
 

@@ -10,13 +10,14 @@ the log.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 from confluent_kafka import KafkaException
 from pydicom.dataset import Dataset
@@ -29,7 +30,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from connectors import metrics, topics, wire
 from connectors.clock import Clock
+from connectors.imaging.wire_log import WireLog
+from connectors.journal import Journal
+from connectors.quarantine import Reason
 from connectors.settings import ImagingSettings
+from connectors.tls import server_context
 
 log = logging.getLogger("tocsin.imaging")
 
@@ -40,7 +45,7 @@ NO_SUCH_INSTANCE: Final = 0x0112
 PROCESSING_FAILURE: Final = 0x0110
 MISSING_ATTRIBUTE: Final = 0x0120
 
-MOST_BYTES: Final = 4_000_000  # of one dataset
+MOST_BYTES: Final = 2_000_000  # of one dataset, before it is decoded
 MOST_STEPS: Final = 20_000  # open at once
 STEPS_S: Final = 7 * 86_400.0  # how far back open steps are looked for
 _FINAL: Final = ("COMPLETED", "DISCONTINUED")
@@ -49,40 +54,21 @@ _STATUS: Final = "00400252"
 Json = dict[str, Any]
 
 
-class Stored(Protocol):
-    """A record of the log."""
-
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def headers(self) -> list[tuple[str, bytes]]: ...
-
-
-class Journal(Protocol):
-    """What the receiver needs of `connectors.journal.KafkaJournal`."""
-
-    def read(
-        self, topic: str, start: dict[int, int], since: float | None = None
-    ) -> Iterator[Stored]:
-        """A topic from a time on."""
-
-    def append(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Returns when the broker has the record. Raises `KafkaException`."""
-
-
 class Receiver:
     """Answers on the DICOM port until it is stopped."""
 
     def __init__(self, settings: ImagingSettings, journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
+        self._log = WireLog(journal, clock)
         self._clock = clock
         self._lock = threading.Lock()  # associations have a thread each; the journal is for one
+        self._next: dict[int, int] = {}  # partition → where to go on reading what others took in
         self._steps: OrderedDict[str, Json] = OrderedDict()  # SOP instance UID → the open step
         self._server: Any = None
 
     def start(self) -> int:
-        """Listen; returns the port. Raises `OSError`, and `KafkaException` without a broker."""
+        """Listen; returns the port. Raises `OSError`, `TlsError`, `KafkaException`."""
         self._remember()
         entity = AE(ae_title=self._settings.ae_title)
         entity.maximum_associations = self._settings.max_associations
@@ -97,7 +83,7 @@ class Receiver:
         self._server = entity.start_server(
             (self._settings.host, self._settings.port),
             block=False,
-            ssl_context=self._tls(),
+            ssl_context=server_context(self._settings.tls),
             evt_handlers=[
                 (evt.EVT_N_CREATE, self._on_create),
                 (evt.EVT_N_SET, self._on_set),
@@ -112,57 +98,61 @@ class Receiver:
             self._server.shutdown()
             self._server = None
 
-    def _tls(self) -> ssl.SSLContext | None:
-        tls = self._settings.tls
-        if tls.certificate is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_ca is not None:
-            context.load_verify_locations(tls.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
     # ── requests ────────────────────────────────────────────────────────────────────────────
 
     def _on_create(self, event: Any) -> tuple[int, Dataset | None]:
-        request = event.request
-        uid = str(request.AffectedSOPInstanceUID or "")
+        request, held = event.request, event.request.AttributeList
         if request.AffectedSOPClassUID == InstanceAvailabilityNotification:
-            return self._answer("ian", lambda: self._take_notice(_json(event.attribute_list)))
-        return self._answer("mpps", lambda: self._open(uid, _json(event.attribute_list)))
+            return self._answer("ian", event, held, self._take_notice)
+        uid = str(request.AffectedSOPInstanceUID or "")
+        return self._answer("mpps", event, held, partial(self._open, uid))
 
     def _on_set(self, event: Any) -> tuple[int, Dataset | None]:
         uid = str(event.request.RequestedSOPInstanceUID or "")
-        return self._answer("mpps", lambda: self._change(uid, _json(event.modification_list)))
+        held = event.request.ModificationList
+        return self._answer("mpps", event, held, partial(self._change, uid))
 
-    def _answer(self, kind: str, take: Callable[[], int]) -> tuple[int, Dataset | None]:
+    def _answer(
+        self, kind: str, event: Any, held: io.BytesIO | None, take: Callable[[Json, str], int]
+    ) -> tuple[int, Dataset | None]:
+        caller = str(event.assoc.requestor.ae_title).strip()
         try:
             with self._lock:
-                status = take()
+                status = self._taken(event, held.getvalue() if held else b"", caller, take)
         except KafkaException as error:
             log.warning("not taken in, the sender will repeat it: %s", error.args[0].name())
-            status = PROCESSING_FAILURE
-        except Exception as error:  # noqa: BLE001 - what pydicom raises for damaged bytes is anything
-            log.warning("a dataset that cannot be read: %s", type(error).__name__)
             status = PROCESSING_FAILURE
         labels = {"event": kind, "status": f"{status:04x}"}
         metrics.counter("tocsin_dicom_messages").add(1, labels)
         return status, None
 
-    def _take_notice(self, notice: Json) -> int:
-        self._append("ian", notice)
-        return SUCCESS
+    def _taken(self, event: Any, held: bytes, caller: str, take: Callable[[Json, str], int]) -> int:
+        """Decoded where that is safe; what cannot be is set aside, and the sender keeps it."""
+        if len(held) > MOST_BYTES:
+            self._log.set_aside(Reason.OVERSIZED, f"{len(held):,} bytes", held, caller)
+            return PROCESSING_FAILURE
+        is_set = event.event is evt.EVT_N_SET
+        try:
+            dataset: Json = (
+                event.modification_list if is_set else event.attribute_list
+            ).to_json_dict()
+        except Exception as error:  # noqa: BLE001 - what pydicom raises for damaged bytes is anything
+            detail = f"pydicom cannot read it ({type(error).__name__})"
+            self._log.set_aside(Reason.BAD_DICOM, detail, held, caller)
+            return PROCESSING_FAILURE
+        return take(dataset, caller)
 
-    def _open(self, uid: str, step: Json) -> int:
+    def _take_notice(self, notice: Json, caller: str) -> int:
+        return SUCCESS if self._append("ian", notice, caller) else PROCESSING_FAILURE
+
+    def _open(self, uid: str, step: Json, caller: str) -> int:
         if not uid:
             return MISSING_ATTRIBUTE
-        if uid in self._steps:
-            return DUPLICATE
-        self._keep(uid, step)
-        return SUCCESS
+        return DUPLICATE if uid in self._steps else self._keep(uid, step, caller)
 
-    def _change(self, uid: str, changes: Json) -> int:
+    def _change(self, uid: str, changes: Json, caller: str) -> int:
+        if uid not in self._steps:
+            self._remember()  # another receiver may have opened it
         known = self._steps.get(uid)
         if known is None:
             return NO_SUCH_INSTANCE
@@ -170,44 +160,38 @@ class Receiver:
             return PROCESSING_FAILURE  # PS3.4 F.7.2.2.2: a step that is final does not change
         # An empty element does not take away whose step it is.
         said = {tag: element for tag, element in changes.items() if element.get("Value")}
-        self._keep(uid, changes | known | said)
+        return self._keep(uid, changes | known | said, caller)
+
+    def _keep(self, uid: str, step: Json, caller: str) -> int:
+        step = step | {"00080018": {"vr": "UI", "Value": [uid]}}
+        if not self._append("mpps", step, caller):
+            return PROCESSING_FAILURE
+        self._note(uid, step)
         return SUCCESS
 
-    def _keep(self, uid: str, step: Json) -> None:
-        step = step | {"00080018": {"vr": "UI", "Value": [uid]}}
-        self._append("mpps", step)
+    def _append(self, kind: str, dataset: Json, caller: str) -> bool:
+        content_type = f"{wire.DICOM_JSON}; event={kind}"
+        return self._log.append(content_type, json.dumps(dataset).encode(), caller)
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────
+
+    def _note(self, uid: str, step: Json) -> None:
         self._steps[uid] = step
         self._steps.move_to_end(uid)
         while len(self._steps) > MOST_STEPS:
             self._steps.popitem(last=False)
 
-    def _append(self, kind: str, dataset: Json) -> None:
-        raw = json.dumps(dataset).encode()
-        if len(raw) > MOST_BYTES:
-            raise ValueError("larger than it may be")
-        content_type = f"{wire.DICOM_JSON}; event={kind}"
-        source = self._settings.ae_title
-        headers = topics.record_headers(content_type, source, self._clock())
-        self._journal.append(topics.WIRE_IMAGING, raw, headers)
-
-    # ── after a restart ─────────────────────────────────────────────────────────────────────
-
     def _remember(self) -> None:
-        """Steps as the log knows them."""
+        """Steps as the log knows them: what was taken in before, and by others meanwhile."""
         since = self._clock() - STEPS_S
-        for record in self._journal.read(topics.WIRE_IMAGING, {}, since=since):
+        for record in self._journal.read(topics.WIRE_IMAGING, self._next, since=since):
+            self._next[record.partition] = record.offset + 1
             if dict(record.headers).get(topics.HEADER_CONTENT_TYPE, b"").endswith(b"event=mpps"):
                 try:
                     step = json.loads(record.value)
-                    self._steps[step["00080018"]["Value"][0]] = step
+                    self._note(step["00080018"]["Value"][0], step)
                 except (ValueError, LookupError, TypeError):
                     continue  # somebody else's: it went to quarantine
-
-
-def _json(dataset: Dataset) -> Json:
-    """As DICOM JSON, bytes inline. Raises whatever pydicom does for what cannot be read."""
-    found: Json = dataset.to_json_dict()
-    return found
 
 
 def _status(step: Json) -> str:

@@ -22,6 +22,7 @@ from connectors.mllp.intake import DEFAULT, Destinations, Intake
 from connectors.mllp.sources import SiteSources, keep_looking
 from connectors.mllp.tally import Tally
 from connectors.settings import KafkaSettings, MllpSettings, TlsServer
+from connectors.tls import TlsError, server_context
 
 _log = logging.getLogger(__name__)
 
@@ -168,18 +169,7 @@ async def _publish(tally: Tally) -> None:
 
 def tls_context(tls: TlsServer) -> ssl.SSLContext | None:
     """TLS as set; None when it is off. Raises `MllpError` for files that cannot be used."""
-    if tls.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_ca is not None:
-            context.load_verify_locations(tls.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise MllpError(
-            f"mllp.tls cannot be used: {error.strerror or error} "
-            f"(certificate {tls.certificate}, key {tls.key}, client_ca {tls.client_ca})."
-        ) from None
-    return context
+        return server_context(tls)
+    except TlsError as error:
+        raise MllpError(f"mllp.tls {error}.") from None

@@ -117,6 +117,7 @@ def imaging() -> None:
     Example: TOCSIN_IMAGING__PORT=11112 TOCSIN_ARCHIVE__URL=http://pacs/dicom-web tocsin imaging
     """
     from connectors.imaging.process import run  # noqa: PLC0415
+    from connectors.tls import TlsError  # noqa: PLC0415
 
     settings, probe = _start("imaging")
     stop = threading.Event()
@@ -129,6 +130,8 @@ def imaging() -> None:
             f"The DICOM port {settings.imaging.port} cannot be used ({error.strerror}): "
             "set TOCSIN_IMAGING__PORT to a free one, or 0 for any."
         ) from None
+    except TlsError as error:
+        raise UserError(f"imaging.tls {error}.") from None
 
 
 @app.command()

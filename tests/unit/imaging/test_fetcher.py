@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from connectors import topics, wire
+from connectors import contract, topics, wire
 from connectors.imaging.archive import AwayError
 from connectors.imaging.fetcher import AGAIN_S, AWAY_S, Fetcher
+from connectors.imaging.wire_log import MOST_BYTES
 from connectors.settings import ArchiveSettings
+from tests.unit.journal import MemoryJournal
 
 STOP = threading.Event()
 
@@ -31,13 +33,11 @@ class FakeArchive:
         yield from self.studies[uid]
 
 
-class FakeJournal:
-    def __init__(self) -> None:
-        self.records: list[tuple[str, bytes]] = []
-
-    def append(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        assert topic == topics.WIRE_IMAGING
-        self.records.append((dict(headers)[topics.HEADER_CONTENT_TYPE].decode(), value))
+def logged(journal: MemoryJournal) -> list[tuple[str, bytes]]:
+    return [
+        (dict(record.headers)[topics.HEADER_CONTENT_TYPE].decode(), record.value)
+        for record in journal.of(topics.WIRE_IMAGING)
+    ]
 
 
 class Clock:
@@ -47,8 +47,8 @@ class Clock:
         return self.now
 
 
-def fetcher() -> tuple[Fetcher, FakeArchive, FakeJournal, Clock]:
-    archive, journal, clock = FakeArchive(), FakeJournal(), Clock()
+def fetcher() -> tuple[Fetcher, FakeArchive, MemoryJournal, Clock]:
+    archive, journal, clock = FakeArchive(), MemoryJournal(), Clock()
     return Fetcher(ArchiveSettings(url="x"), archive, journal, clock), archive, journal, clock
 
 
@@ -61,12 +61,23 @@ def test_a_study_and_its_reports_are_logged() -> None:
     archive.studies["1"] = [b"a", b"b"]
     one.ask((0, 5), request("1"))
     assert one.step(STOP)
-    assert journal.records == [
+    assert logged(journal) == [
         (f"{wire.DICOM_JSON}; event=study", b"{}"),
         (wire.DICOM, b"a"),
         (wire.DICOM, b"b"),
     ]
     assert one.places() == {}
+
+
+def test_a_report_that_no_record_can_hold_is_set_aside_and_the_rest_taken() -> None:
+    """One object must not stop the fetcher for ever."""
+    one, archive, journal, _ = fetcher()
+    archive.studies["1"] = [bytes(MOST_BYTES + 1), b"b"]
+    one.ask((0, 5), request("1"))
+    assert one.step(STOP)
+    assert [value for _, value in logged(journal)] == [b"{}", b"b"]
+    (record,) = journal.of(topics.QUARANTINE)
+    assert contract.decode_quarantined(record.value).reason == "oversized"
 
 
 def test_what_is_not_there_is_looked_for_again_and_given_up_at_last() -> None:
@@ -77,7 +88,7 @@ def test_what_is_not_there_is_looked_for_again_and_given_up_at_last() -> None:
         assert one.places() == {0: 5}  # not committed
         clock.now += pause
     assert one.step(STOP)
-    assert (one.places(), archive.asked, journal.records) == ({}, 1 + len(AGAIN_S), [])
+    assert (one.places(), archive.asked, logged(journal)) == ({}, 1 + len(AGAIN_S), [])
 
 
 def test_one_that_is_not_there_does_not_hold_up_the_others() -> None:
@@ -86,7 +97,7 @@ def test_one_that_is_not_there_does_not_hold_up_the_others() -> None:
     one.ask((0, 5), request("1"))
     one.ask((0, 6), request("2"))
     one.step(STOP)
-    assert len(journal.records) == 1
+    assert len(logged(journal)) == 1
     assert one.places() == {0: 5}
 
 
@@ -101,7 +112,7 @@ def test_with_the_archive_away_everything_waits_and_nothing_is_given_up() -> Non
     assert archive.asked == 50  # one request a time, not one for each that waits
     archive.away = False
     assert one.step(STOP)
-    assert len(journal.records) == 2
+    assert len(logged(journal)) == 2
 
 
 def test_a_request_that_is_none_is_passed_over() -> None:
@@ -109,4 +120,4 @@ def test_a_request_that_is_none_is_passed_over() -> None:
     for raw in (b"", b"\xff", b"[]", b'{"uid": "1"}', b'{"study_uid": 7}'):
         one.ask((0, 1), raw)
     assert one.step(STOP)
-    assert (one.places(), journal.records) == ({}, [])
+    assert (one.places(), logged(journal)) == ({}, [])

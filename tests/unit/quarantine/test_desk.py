@@ -20,7 +20,7 @@ from tests.unit.quarantine.fakes import (
     RECEIVED,
     WHOLE,
     FixedInterpreter,
-    MemoryJournal,
+    QuarantineJournal,
 )
 
 PID = "PID-3=4711^^^HOSP^MR"
@@ -30,7 +30,7 @@ class Setting:
     """A desk, what it reads with, and the log below it."""
 
     def __init__(self, profile: Profile | None = None) -> None:
-        self.journal = MemoryJournal()
+        self.journal = QuarantineJournal()
         self.interpreter = FixedInterpreter(profile)
         self.desk = Desk(QuarantineLog(self.journal, lambda: NOW), self.interpreter)
 

@@ -19,12 +19,12 @@ from streams.cli import quarantine
 from streams.cli.errors import UserError
 from streams.cli.main import app
 from streams.settings import Settings
-from tests.unit.quarantine.fakes import MESSAGE, NOW, WHOLE, MemoryJournal
+from tests.unit.quarantine.fakes import MESSAGE, NOW, WHOLE, QuarantineJournal
 
 Run = Callable[..., Result]
 
 
-class ClosableJournal(MemoryJournal):
+class ClosableJournal(QuarantineJournal):
     closed = 0
 
     def close(self) -> None:

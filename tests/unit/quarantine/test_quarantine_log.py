@@ -12,16 +12,16 @@ from connectors.journal import LostError
 from connectors.mllp.intake import KEPT_BYTES
 from connectors.quarantine import Reason
 from connectors.quarantine_log import CannotSendError, Item, QuarantineLog, State
-from tests.unit.quarantine.fakes import MESSAGE, NOW, RECEIVED, WHOLE, MemoryJournal
+from tests.unit.quarantine.fakes import MESSAGE, NOW, RECEIVED, WHOLE, QuarantineJournal
 
 
 @pytest.fixture
-def journal() -> MemoryJournal:
-    return MemoryJournal()
+def journal() -> QuarantineJournal:
+    return QuarantineJournal()
 
 
 @pytest.fixture
-def log(journal: MemoryJournal) -> QuarantineLog:
+def log(journal: QuarantineJournal) -> QuarantineLog:
     return QuarantineLog(journal, lambda: NOW)
 
 
@@ -31,7 +31,7 @@ def only(log: QuarantineLog) -> Item:
 
 
 def test_an_item_that_comes_back_is_open_whatever_the_clocks_say(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     """The sequencer may refuse the message again before the audit record of sending is written."""
     record = journal.wired()
@@ -48,7 +48,7 @@ def test_an_item_that_comes_back_is_open_whatever_the_clocks_say(
     assert only(QuarantineLog(journal, lambda: NOW)).state is State.REDRIVEN
 
 
-def test_both_partitions_of_an_item_count(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_both_partitions_of_an_item_count(journal: QuarantineJournal, log: QuarantineLog) -> None:
     record = journal.wired()
     log.discard(only(log), "ann", "a test")
     assert only(log).state is State.DISCARDED
@@ -56,7 +56,7 @@ def test_both_partitions_of_an_item_count(journal: MemoryJournal, log: Quarantin
     assert only(log).state is State.OPEN
 
 
-def test_the_last_decision_is_told(journal: MemoryJournal) -> None:
+def test_the_last_decision_is_told(journal: QuarantineJournal) -> None:
     clock = [NOW]
     log = QuarantineLog(journal, lambda: clock[0])
     journal.wired()
@@ -66,7 +66,9 @@ def test_the_last_decision_is_told(journal: MemoryJournal) -> None:
     assert only(log).state is State.DISCARDED
 
 
-def test_what_is_new_is_read_and_nothing_twice(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_what_is_new_is_read_and_nothing_twice(
+    journal: QuarantineJournal, log: QuarantineLog
+) -> None:
     journal.wired()
     assert [i.times for i in log.items()] == [1]
     assert [i.times for i in log.items()] == [1]
@@ -74,7 +76,9 @@ def test_what_is_new_is_read_and_nothing_twice(journal: MemoryJournal, log: Quar
     assert [i.record.reason for i in log.items()] == ["no_patient", "bad_value"]
 
 
-def test_since_leaves_out_what_is_older_and_knows_what_was_handled(journal: MemoryJournal) -> None:
+def test_since_leaves_out_what_is_older_and_knows_what_was_handled(
+    journal: QuarantineJournal,
+) -> None:
     journal.wired(location="PID-3")
     twice = journal.wired(WHOLE, Reason.BAD_VALUE, "OBX[1]-5")
     journal.now = NOW + 100
@@ -85,14 +89,14 @@ def test_since_leaves_out_what_is_older_and_knows_what_was_handled(journal: Memo
     assert only(QuarantineLog(journal, lambda: NOW, since=NOW + 50)).state is State.DISCARDED
 
 
-def test_progress_is_told(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_progress_is_told(journal: QuarantineJournal, log: QuarantineLog) -> None:
     journal.wired()
     told: list[tuple[int, int]] = []
     log.items(lambda done, total: told.append((done, total)))
     assert told == [(1, 1)]
 
 
-def test_records_that_are_none_stop_nobody(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_records_that_are_none_stop_nobody(journal: QuarantineJournal, log: QuarantineLog) -> None:
     for topic in (topics.QUARANTINE, topics.AUDIT):
         for value in (b"", b"{", b"[]", b"\xff", b'{"event":"names_read"}', b'{"id":1}'):
             journal.append(topic, value, [])
@@ -104,7 +108,7 @@ def test_records_that_are_none_stop_nobody(journal: MemoryJournal, log: Quaranti
 # ── sending again ───────────────────────────────────────────────────────────────────────────
 
 
-def test_a_message_is_sent_again_as_it_came(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_a_message_is_sent_again_as_it_came(journal: QuarantineJournal, log: QuarantineLog) -> None:
     record = journal.wired(partition=1)
     list(log.redrive([only(log)], "ann", "mapped"))
     again = journal.records[topics.WIRE_HL7, 1][-1]
@@ -117,7 +121,7 @@ def test_a_message_is_sent_again_as_it_came(journal: MemoryJournal, log: Quarant
 
 
 def test_a_message_without_headers_is_heard_when_it_was_heard_first(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     """An integration engine may write none; the new record has a timestamp of today."""
     journal.wired(headers=[])
@@ -128,7 +132,7 @@ def test_a_message_without_headers_is_heard_when_it_was_heard_first(
 
 
 def test_bytes_that_never_were_on_the_wire_keep_their_time(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     record = journal.held(b"no message at all", Reason.NOT_HL7)
     list(log.redrive([only(log)], "ann", "t"))
@@ -143,7 +147,7 @@ def test_bytes_that_never_were_on_the_wire_keep_their_time(
 
 
 def test_several_items_of_one_message_send_it_once(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     first = journal.wired()
     second = journal.wired(location="OBX[1]-5")
@@ -156,7 +160,7 @@ def test_several_items_of_one_message_send_it_once(
 
 
 def test_messages_go_again_in_the_order_in_which_they_came(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     raws = [MESSAGE.replace(b"C1", f"C{n}".encode()) for n in range(12)]
     for raw in raws:
@@ -165,7 +169,7 @@ def test_messages_go_again_in_the_order_in_which_they_came(
     assert [r.value for r in journal.of(topics.WIRE_HL7)] == raws + raws
 
 
-def test_facts_are_never_sent_as_a_message(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_facts_are_never_sent_as_a_message(journal: QuarantineJournal, log: QuarantineLog) -> None:
     journal.wired(encode(FactRecord()), Reason.BAD_FACTS, "", topic=topics.FACTS)
     for mended in (None, WHOLE):
         with pytest.raises(CannotSendError, match=r"tocsin\.facts, which Tocsin wrote itself"):
@@ -185,7 +189,7 @@ def test_facts_are_never_sent_as_a_message(journal: MemoryJournal, log: Quaranti
     ],
 )
 def test_a_head_is_not_sent_as_if_it_were_the_message(
-    journal: MemoryJournal, log: QuarantineLog, reason: Reason, raw: bytes
+    journal: QuarantineJournal, log: QuarantineLog, reason: Reason, raw: bytes
 ) -> None:
     journal.wired()
     journal.held(raw, reason)
@@ -198,19 +202,19 @@ def test_a_head_is_not_sent_as_if_it_were_the_message(
     assert journal.of(topics.WIRE_HL7)[-1].value == WHOLE
 
 
-def test_almost_as_much_as_is_kept_is_whole(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_almost_as_much_as_is_kept_is_whole(journal: QuarantineJournal, log: QuarantineLog) -> None:
     journal.held(b"x" * (KEPT_BYTES - 1), Reason.BAD_HEADER)
     assert log.obstacle(only(log)) == ""
 
 
 def test_an_oversized_record_of_the_wire_is_whole(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     journal.wired(reason=Reason.OVERSIZED)
     assert log.obstacle(only(log)) == ""
 
 
-def test_bytes_that_are_gone_are_said_to_be(journal: MemoryJournal, log: QuarantineLog) -> None:
+def test_bytes_that_are_gone_are_said_to_be(journal: QuarantineJournal, log: QuarantineLog) -> None:
     journal.wired()
     item = only(log)
     journal.records[topics.WIRE_HL7, 0].clear()
@@ -219,7 +223,7 @@ def test_bytes_that_are_gone_are_said_to_be(journal: MemoryJournal, log: Quarant
 
 
 def test_an_interrupted_redrive_is_seen_and_may_be_repeated(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     for n in range(3):
         journal.wired(MESSAGE.replace(b"C1", f"C{n}".encode()))
@@ -240,7 +244,7 @@ def test_an_interrupted_redrive_is_seen_and_may_be_repeated(
 
 
 def test_the_audit_says_who_did_what_and_nothing_of_the_patient(
-    journal: MemoryJournal, log: QuarantineLog
+    journal: QuarantineJournal, log: QuarantineLog
 ) -> None:
     journal.wired()
     list(log.redrive([only(log)], "ann", "number lost", WHOLE))
