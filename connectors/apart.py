@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,7 @@ from multiprocessing import get_context
 from typing import Final, ParamSpec, TypeVar
 
 MOST_BYTES: Final = 8 * 1024**3  # of address space: what unpacks to more breaks there
+_LOOK_S: Final = 1.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -57,9 +59,18 @@ class Apart:
 
 
 def _confine() -> None:
-    """Bounded memory, and silence: C libraries quote what they read on standard error."""
+    """Bounded memory, silence, and no life of its own."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(ValueError, OSError):  # not everywhere can it be bounded
         resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    # C libraries complain on standard error, and quote what they read: patient data.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+
+
+def _end_with(parent: int) -> None:
+    """Whoever is killed tells nobody: the process would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)

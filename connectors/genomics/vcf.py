@@ -26,7 +26,7 @@ from connectors.quarantine import Reason
 from connectors.wire import WireMessage, parameters
 
 MESSAGE_TYPE: Final = "VCF"
-LONGEST_S: Final = 120.0  # to read one file
+LONGEST_S: Final = 30.0  # to read one file: every other message waits for it
 PANEL: Final = "81247-9"  # LOINC: master HL7 genetic variant reporting panel
 _HETEROPLASMIC: Final = 0.99  # of the reads of a mitochondrial site, below which both are there
 _CLASSES: Final = ("germline", "somatic")

@@ -28,7 +28,7 @@ from connectors.interpretation import (
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
 
-LONGEST_S: Final = 60.0  # to read one object
+LONGEST_S: Final = 30.0  # to read one object: every other message waits for it
 # Coding scheme designators (PS3.16 table 8-1) as HL7 calls the systems (table 0396).
 _SYSTEMS: Final = {"LN": "LN", "SCT": "SCT", "SRT": "SRT", "DCM": "DCM", "UCUM": "UCUM"}
 _LATERALITY: Final = {

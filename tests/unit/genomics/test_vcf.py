@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 from itertools import permutations
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from connectors import wire
-from connectors.apart import Apart, BrokeError
 from connectors.facts import Presence, Variant
 from connectors.identity import Identifier, IdentityKey
 from connectors.interpret import interpret
@@ -197,17 +195,6 @@ def test_mutated_files_never_raise() -> None:
         found = read(bytes(raw))
         assert found.outcome in ("facts", "quarantine")
     assert read(file(RECORD)).outcome == "facts"
-
-
-def test_a_reader_that_dies_or_hangs_takes_nothing_with_it() -> None:
-    apart = Apart(longest_s=5.0)
-    with pytest.raises(BrokeError):
-        apart.run(os._exit, 1)
-    assert apart.run(len, "abc") == 3
-    hanging = Apart(longest_s=0.5)
-    with pytest.raises(BrokeError):
-        hanging.run(__import__("time").sleep, 60)
-    apart.end()
 
 
 EXPECTED: dict[str, tuple[str, str, set[Any]]] = {
