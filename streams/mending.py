@@ -8,7 +8,7 @@ from typing import Final
 from connectors.hl7.batch import is_batch, split
 from connectors.hl7.charset import UnknownCharsetError, codec
 from connectors.hl7.header import Header, HeaderError, scan
-from streams.cli.errors import UserError
+from streams.errors import UserError
 
 _SETTING: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d{1,6})\])?-(\d{1,6})=(.*)", re.DOTALL)
 _HEADERS: Final = ("MSH", "FHS", "BHS")  # their field 1 is the separator itself

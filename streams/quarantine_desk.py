@@ -22,7 +22,7 @@ from connectors.journal import LostError, Progress
 from connectors.masking import masked
 from connectors.quarantine_log import CannotSendError, Item, Kept, QuarantineLog, State
 from connectors.wire import WireMessage
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.mending import with_field
 
 _PLACE: Final = re.compile(r"(?:message (\d+) ?)?(?:([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-.*)?)?")

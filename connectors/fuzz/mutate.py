@@ -85,20 +85,17 @@ def _shuffle_segments(raw: bytes, random: Random) -> bytes:
     return CR.join([first, *rest])
 
 
-def _nasty_field(raw: bytes, random: Random) -> bytes:
-    lines, at = _segment(raw, random)
-    fields = lines[at].split(b"|")
-    fields[random.randrange(len(fields))] = random.choice(_NASTY)
-    lines[at] = b"|".join(fields)
-    return CR.join(lines)
+def _nasty(separator: bytes) -> Callable[[bytes, Random], bytes]:
+    """One field, or one component, becomes something that parsers stumble over."""
 
+    def mutate(raw: bytes, random: Random) -> bytes:
+        lines, at = _segment(raw, random)
+        parts = lines[at].split(separator)
+        parts[random.randrange(len(parts))] = random.choice(_NASTY)
+        lines[at] = separator.join(parts)
+        return CR.join(lines)
 
-def _nasty_component(raw: bytes, random: Random) -> bytes:
-    lines, at = _segment(raw, random)
-    parts = lines[at].split(b"^")
-    parts[random.randrange(len(parts))] = random.choice(_NASTY)
-    lines[at] = b"^".join(parts)
-    return CR.join(lines)
+    return mutate
 
 
 def _insert_nasty(raw: bytes, random: Random) -> bytes:
@@ -187,7 +184,7 @@ def _wide(raw: bytes, random: Random) -> bytes:
 
 
 _MUTATIONS: Final[tuple[tuple[Callable[[bytes, Random], bytes], int], ...]] = (
-    (_nasty_field, 24), (_nasty_component, 14), (_insert_nasty, 8), (_value_type, 10),
+    (_nasty(b"|"), 24), (_nasty(b"^"), 14), (_insert_nasty, 8), (_value_type, 10),
     (_drop_segment, 6), (_repeat_segment, 4), (_shuffle_segments, 4), (_cut, 4), (_flip, 8),
     (_long_field, 2), (_line_ends, 2), (_delimiters, 4), (_batch, 2), (_wide, 1),
     (_header_field(9, _TYPES), 8), (_header_field(12, (b"2.1", b"2.3", b"2.8.2", b"", b"3")), 3),

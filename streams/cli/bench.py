@@ -13,7 +13,7 @@ from rich.console import Console
 
 from streams import bench as bench_module
 from streams import settings as settings_module
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.local.errors import LocalError
 from streams.local.up import down, up
 

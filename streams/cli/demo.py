@@ -22,7 +22,7 @@ from connectors.replay.deliver import Counts
 from connectors.settings import KafkaSettings
 from connectors.simulator import run as simulator
 from streams import settings as settings_module
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.local.errors import LocalError
 from streams.local.up import Endpoints, down, is_up, up
 from streams.observer import Observer

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from connectors.fuzz.mutate import samples
 from connectors.mllp.files import messages_of
 from streams import settings as settings_module
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.local.errors import LocalError
 
 app = typer.Typer()

@@ -7,8 +7,8 @@ from connectors.interpret import interpret
 from connectors.interpretation import Interpretation
 from connectors.site import Site
 from connectors.wire import WireMessage
-from streams.cli.errors import UserError
 from streams.cli.sources import open_site
+from streams.errors import UserError
 from streams.settings import Settings
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams import settings as settings_module
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.local.errors import LocalError
 from streams.local.state import write_private
 

@@ -21,7 +21,7 @@ from streams.cli import (
     traffic,
     training,
 )
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.settings import SettingsError
 
 app = typer.Typer(

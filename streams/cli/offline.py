@@ -17,8 +17,8 @@ from connectors.mllp.files import messages_of
 from connectors.wire import WireMessage
 from models.patient import Patient, settle
 from streams import settings as settings_module
-from streams.cli.errors import UserError
 from streams.cli.interpreting import Interpreter
+from streams.errors import UserError
 
 app = typer.Typer()
 

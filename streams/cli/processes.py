@@ -19,8 +19,8 @@ from connectors.clock import wall_clock
 from connectors.identity import IdentityKey, load_key
 from streams import settings as settings_module
 from streams import telemetry
-from streams.cli.errors import UserError
 from streams.cli.sources import open_site
+from streams.errors import UserError
 from streams.settings import Settings
 from streams.telemetry import Telemetry
 

@@ -23,10 +23,10 @@ from connectors import wire
 from connectors.clock import wall_clock
 from connectors.journal import KafkaJournal
 from connectors.quarantine_log import Item, QuarantineLog
-from streams.cli.errors import UserError
 from streams.cli.interpreting import Interpreter
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
+from streams.errors import UserError
 from streams.mending import with_field
 from streams.quarantine_desk import Desk, fits
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from streams import settings as settings_module
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.settings import Settings
 
 ENDPOINTS = "endpoints.json"

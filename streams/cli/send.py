@@ -13,8 +13,8 @@ import typer
 
 from connectors.mllp.client import Answer, MllpClient, MllpUnreachableError
 from connectors.mllp.files import messages_of
-from streams.cli.errors import UserError
 from streams.cli.running import endpoints
+from streams.errors import UserError
 from streams.settings import Settings, load
 
 app = typer.Typer()

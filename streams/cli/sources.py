@@ -21,9 +21,9 @@ from connectors.feeds import SourceState
 from connectors.journal import KafkaJournal
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site, SiteError
-from streams.cli.errors import UserError
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
+from streams.errors import UserError
 from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="How each feed is read, and how it is doing.")

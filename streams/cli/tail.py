@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors import topics
 from connectors.clock import iso
-from streams.cli.errors import UserError
 from streams.cli.running import settings_of_running
+from streams.errors import UserError
 
 app = typer.Typer()
 

@@ -20,8 +20,8 @@ from connectors.replay.deliver import Counts, NotDeliveredError, Pace, send_all
 from connectors.replay.run import LONGEST_PAUSE_S, CohortName, Replay, plan
 from connectors.simulator import run as simulator
 from connectors.simulator.disturb import Rates
-from streams.cli.errors import UserError
 from streams.cli.running import endpoints
+from streams.errors import UserError
 from streams.settings import load
 
 app = typer.Typer()

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.cohorts import physionet2012
-from streams.cli.errors import UserError
+from streams.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,10 @@ from connectors.mllp.server import serve
 from connectors.mllp.sources import SiteSources
 from connectors.settings import IdentitySettings, KafkaSettings, MllpSettings, SequencerSettings
 from connectors.site import Site
-from streams.cli.errors import UserError
 from streams.cli.sources import app
 from streams.doctor import sources as doctor
 from streams.doctor.finding import Level
+from streams.errors import UserError
 from streams.local import topics as local_topics
 from streams.settings import Settings, load
 from tests.integration.mllp import reading
@@ -35,15 +35,6 @@ sources:
   - {match: "LAB|HOSP", quarantine_limit: 0.1, quarantine_window: 10}
   - {match: "ICU|*", expected_per_hour: 3600}
 """
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = Redis.from_url(redis_url)
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture

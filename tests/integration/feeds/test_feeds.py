@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,6 @@ sources:
   - {match: "LAB|H", expected_per_hour: 3600, quarantine_limit: 0.5, quarantine_window: 10}
   - {match: "ICU|*", expected_per_hour: 3600, quarantine_limit: 0, quarantine_window: 10}
 """
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = Redis.from_url(redis_url)
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture

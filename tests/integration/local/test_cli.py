@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.cli import local as commands
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.local import up as up_module
 from streams.local.process import free_port
 

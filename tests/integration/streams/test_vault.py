@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis
@@ -16,15 +15,6 @@ pytestmark = pytest.mark.redis
 
 KEY = IdentityKey(bytes(range(32)))
 WHO = Identity(identifiers=(Identifier("HOSP", "MR", "42"),), family="Meier", given="Eva")
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = Redis.from_url(redis_url)
-    client.flushdb()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 def reader(redis: Redis, audit: list[bytes], key: IdentityKey = KEY) -> VaultReader:

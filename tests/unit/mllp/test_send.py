@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.settings import MllpSettings, TlsServer
-from streams.cli.errors import UserError
 from streams.cli.send import app
+from streams.errors import UserError
 from tests.unit.mllp.certificates import Authority
 from tests.unit.mllp.fakes import FakeLog
 from tests.unit.mllp.running import message, server_on

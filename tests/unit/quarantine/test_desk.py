@@ -12,7 +12,7 @@ from connectors.facts import FactRecord, encode
 from connectors.interpretation import Profile
 from connectors.quarantine import Reason
 from connectors.quarantine_log import Item, QuarantineLog, State
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.quarantine_desk import Desk, fits, line_of
 from tests.unit.quarantine.fakes import (
     MESSAGE,

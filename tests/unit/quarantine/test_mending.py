@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from streams.mending import charset_of, with_field
 
 HEAD = "MSH|^~\\&|LAB|HOSP|||20260101||ORU^R01|C1|P|2.5.1"

@@ -16,8 +16,8 @@ from connectors import topics
 from connectors.facts import FactRecord, encode
 from connectors.quarantine import Reason
 from streams.cli import quarantine
-from streams.cli.errors import UserError
 from streams.cli.main import app
+from streams.errors import UserError
 from streams.settings import Settings
 from tests.unit.quarantine.fakes import MESSAGE, NOW, WHOLE, QuarantineJournal
 

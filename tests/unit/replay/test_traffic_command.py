@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from connectors.mllp.frames import Frame, Framer, wrap
 from streams.cli import traffic
-from streams.cli.errors import UserError
+from streams.errors import UserError
 from tests.unit.replay.folders import mimic, physionet_long
 
 
