@@ -13,76 +13,38 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from redis import Redis
 from redis.exceptions import RedisError
 
 from connectors import metrics
-from connectors.clock import iso
+from connectors.feed_state import (
+    HEARD,
+    HOUR_S,
+    MESSAGES,
+    PAUSED,
+    QUARANTINED,
+    SILENT,
+    OperationsAlert,
+    Pause,
+    alert_of_pause,
+    alert_of_silence,
+    read_paused,
+    read_silent,
+    text_of,
+)
 from connectors.site import Feed, Site
 
 log = logging.getLogger("tocsin.feeds")
-
-HEARD: Final = "tocsin:feeds:heard"  # sorted set: source → epoch seconds
-SILENT: Final = "tocsin:feeds:silent"  # hash: source → since when, epoch seconds
-PAUSED: Final = "tocsin:feeds:paused"  # hash: source → `Pause`
-MESSAGES: Final = "tocsin:feeds:messages:"  # + hour since 1970, hash: source → how many
-QUARANTINED: Final = "tocsin:feeds:quarantined:"  # likewise
 
 MOST: Final = 1_000  # sources; names come from the senders, who may invent any number
 LONGEST_NAME: Final = 200  # characters
 SHORTEST_SILENCE_S: Final = 60.0
 _CHANCE: Final = 1e-6  # of taking a living source for a silent one, at each message
-_HOUR_S: Final = 3_600
 _FORGOTTEN_S: Final = 30 * 86_400.0  # for a source that nobody expects anything from
-
-
-class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a source is paused."""
-
-    since: float  # epoch seconds
-    quarantined: int  # messages of the last `of` that could not be understood
-    of: int
-
-
-class OperationsAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of `tocsin.audit`: something about Tocsin's own work needs somebody."""
-
-    event: Literal["operations_alert"] = "operations_alert"
-    name: Literal["feed_silent", "source_paused"]
-    source: str
-    state: Literal["firing", "resolved"]
-    at: str
-    detail: str
-
-
-class Resumed(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of `tocsin.audit`: somebody lets a paused source go on."""
-
-    event: Literal["source_resumed"] = "source_resumed"
-    who: str
-    at: str
-    source: str
-    why: str
-
-
-class SourceState(NamedTuple):
-    """What `tocsin sources list` shows of one source."""
-
-    source: str
-    heard: float | None  # epoch seconds; None: never
-    per_hour: float  # messages read in the last hour
-    quarantined: float  # share of these
-    expected_per_hour: float | None
-    silent_since: float | None
-    paused: Pause | None
-
-
-_pause = msgspec.json.Decoder(Pause)
 
 
 def longest_silence_s(per_hour: float) -> float:
@@ -93,7 +55,7 @@ def longest_silence_s(per_hour: float) -> float:
     >>> round(longest_silence_s(60)), longest_silence_s(3600)
     (829, 60.0)
     """
-    return max(SHORTEST_SILENCE_S, -math.log(_CHANCE) / (per_hour / _HOUR_S))
+    return max(SHORTEST_SILENCE_S, -math.log(_CHANCE) / (per_hour / HOUR_S))
 
 
 class Window:
@@ -241,19 +203,19 @@ class Feeds:
         self._exceeded.clear()
         first = done[len(done) - len(pauses) :]  # HSETNX: 1 for the process that was first
         alerts = [
-            _alert_of_pause(source, pause)
+            alert_of_pause(source, pause)
             for (source, pause), mine in zip(pauses.items(), first, strict=True)
             if mine
         ]
-        self._take_pauses({_text(name): _pause.decode(value) for name, value in paused.items()})
-        heard = {_text(name): at for name, at in times}
-        known = {_text(name): float(since) for name, since in silent.items()}
+        self._take_pauses(read_paused(paused))
+        heard = {text_of(name): at for name, at in times}
+        known = read_silent(silent)
         self._known, self._new = set(heard), 0
         return alerts + self._compare(heard, known, now)
 
     def _count(self, pipe: Redis, now: float) -> None:
         """Times and counts of what was heard here. The later of two times stays."""
-        hour = int(now // _HOUR_S)
+        hour = int(now // HOUR_S)
         times = {source: news.last for source, news in self._news.items() if news.last}
         if times:
             pipe.zadd(HEARD, times, gt=True)
@@ -262,8 +224,8 @@ class Feeds:
             if news.quarantined:
                 pipe.hincrby(f"{QUARANTINED}{hour}", source, news.quarantined)
         if self._news:
-            pipe.expire(f"{MESSAGES}{hour}", 2 * _HOUR_S)
-            pipe.expire(f"{QUARANTINED}{hour}", 2 * _HOUR_S)
+            pipe.expire(f"{MESSAGES}{hour}", 2 * HOUR_S)
+            pipe.expire(f"{QUARANTINED}{hour}", 2 * HOUR_S)
 
     def _take_pauses(self, paused: dict[str, Pause]) -> None:
         for source in self._paused.keys() - paused.keys():  # resumed: it starts afresh
@@ -297,7 +259,7 @@ class Feeds:
             changed = pipe.execute()
         names = [*fallen, *back]
         return [
-            _alert_of_silence(source, due.get(source), now)
+            alert_of_silence(source, due.get(source), now)
             for source, mine in zip(names, changed, strict=False)
             if mine
         ]
@@ -352,117 +314,3 @@ def overdue(
         if feed.match not in speaking and not hidden:
             look(feed.match, feed, 0.0)
     return found
-
-
-def paused(redis: Redis) -> dict[str, Pause]:
-    """The sources that are paused. Raises `RedisError`."""
-    found: dict[bytes, bytes] = redis.hgetall(PAUSED)  # type: ignore[assignment]
-    return {_text(name): _pause.decode(value) for name, value in found.items()}
-
-
-def names_of_paused(redis: Redis) -> frozenset[str]:
-    """Theirs alone, for whoever takes messages in. Raises `RedisError`."""
-    found: list[bytes] = redis.hkeys(PAUSED)  # type: ignore[assignment]
-    return frozenset(map(_text, found))
-
-
-def silent(redis: Redis) -> dict[str, float]:
-    """The sources that have fallen silent, and since when. Raises `RedisError`."""
-    found: dict[bytes, bytes] = redis.hgetall(SILENT)  # type: ignore[assignment]
-    return {_text(name): float(since) for name, since in found.items()}
-
-
-def resume(
-    redis: Redis, audit: Callable[[bytes], None], source: str, who: str, why: str, now: float
-) -> bool:
-    """Let a source go on. False: it is not paused. Audited before it takes effect.
-
-    Raises `RedisError`, and what `audit` raises.
-    """
-    if not redis.hexists(PAUSED, source):
-        return False
-    audit(msgspec.json.encode(Resumed(who=who, at=iso(now), source=source, why=why)))
-    audit(
-        msgspec.json.encode(
-            OperationsAlert(
-                name="source_paused",
-                source=source,
-                state="resolved",
-                at=iso(now),
-                detail=f"resumed by {who}",
-            )
-        )
-    )
-    redis.hdel(PAUSED, source)
-    return True
-
-
-def forget(redis: Redis, pattern: str) -> list[str]:
-    """Drop the sources that fit from the list, for those that are no more. Raises `RedisError`."""
-    names: Iterable[bytes] = redis.zrange(HEARD, 0, -1)  # type: ignore[assignment]
-    found = [name for name in map(_text, names) if fnmatchcase(name, pattern)]
-    if found:
-        redis.zrem(HEARD, *found)
-    return found
-
-
-def overview(redis: Redis, site: Site, now: float) -> list[SourceState]:
-    """Every source that was heard, is silent or paused, by name. Raises `RedisError`."""
-    hour, past = divmod(now, _HOUR_S)
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.zrange(HEARD, 0, -1, withscores=True)
-        for key in (MESSAGES, QUARANTINED):
-            pipe.hgetall(f"{key}{int(hour)}")
-            pipe.hgetall(f"{key}{int(hour) - 1}")
-        times, *counted = pipe.execute()
-    # Of the hour before, the part that lies in the last sixty minutes.
-    left = 1 - past / _HOUR_S
-    heard = {_text(name): at for name, at in times}
-    quiet, held = silent(redis), paused(redis)
-
-    def lately(source: str, this: dict[bytes, bytes], before: dict[bytes, bytes]) -> float:
-        name = source.encode()
-        return int(this.get(name, 0)) + left * int(before.get(name, 0))
-
-    found = []
-    for source in sorted(heard.keys() | quiet.keys() | held.keys()):
-        messages = lately(source, counted[0], counted[1])
-        bad = lately(source, counted[2], counted[3])
-        found.append(
-            SourceState(
-                source,
-                heard.get(source),
-                messages,
-                bad / messages if messages else 0.0,
-                site.feed(source).expected_per_hour,
-                quiet.get(source),
-                held.get(source),
-            )
-        )
-    return found
-
-
-def _alert_of_pause(source: str, pause: Pause) -> OperationsAlert:
-    return OperationsAlert(
-        name="source_paused",
-        source=source,
-        state="firing",
-        at=iso(pause.since),
-        detail=f"{pause.quarantined} of its last {pause.of} messages were quarantined",
-    )
-
-
-def _alert_of_silence(source: str, since: float | None, now: float) -> OperationsAlert:
-    return OperationsAlert(
-        name="feed_silent",
-        source=source,
-        state="resolved" if since is None else "firing",
-        at=iso(now),
-        detail="heard again, or no longer expected"
-        if since is None
-        else f"nothing came since {iso(since)}",
-    )
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from redis import Redis
 from redis.exceptions import RedisError
 
-from connectors import feeds
+from connectors import feed_state
 from connectors.mllp.acknowledge import Mode
 from connectors.site import Site
 
@@ -67,7 +67,7 @@ class SiteSources:
         if self._redis is None:
             return
         try:
-            paused = feeds.names_of_paused(self._redis)
+            paused = feed_state.names_of_paused(self._redis)
         except RedisError as error:
             if not self._away:
                 _log.warning("pauses cannot be looked up: %s", type(error).__name__)

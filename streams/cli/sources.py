@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from connectors import feeds, topics
+from connectors import feed_state, feeds, topics
 from connectors.clock import iso, wall_clock
-from connectors.feeds import SourceState
+from connectors.feed_state import SourceState
 from connectors.journal import KafkaJournal
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site, SiteError
@@ -89,7 +89,7 @@ def list_sources(
     settings = settings_of_running()
     now = wall_clock()
     try:
-        found = feeds.overview(_redis(settings), open_site(settings), now)
+        found = feed_state.overview(_redis(settings), open_site(settings), now)
     except RedisError as error:
         raise _redis_away(error) from None
     if as_json:
@@ -131,7 +131,7 @@ def resume(
         journal.append(topics.AUDIT, record, [])
 
     try:
-        done = feeds.resume(_redis(settings), audit, source, person(), why, wall_clock())
+        done = feed_state.resume(_redis(settings), audit, source, person(), why, wall_clock())
     except RedisError as error:
         raise _redis_away(error) from None
     except KafkaException as error:
@@ -154,7 +154,7 @@ def forget(
     Example: tocsin sources forget 'OLDLAB|*'
     """
     try:
-        found = feeds.forget(_redis(settings_of_running()), source)
+        found = feed_state.forget(_redis(settings_of_running()), source)
     except RedisError as error:
         raise _redis_away(error) from None
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis import Redis
 from redis.exceptions import RedisError
 
-from connectors import feeds, unmapped
+from connectors import feed_state, unmapped
 from connectors.clock import iso
 from connectors.site import Site, SiteError
 from streams.doctor.finding import Findings, ok, problem, warning
@@ -34,7 +34,7 @@ def alarms(settings: Settings) -> Findings:
     if redis is None:
         return
     try:
-        silent, paused = feeds.silent(redis), feeds.paused(redis)
+        silent, paused = feed_state.silent(redis), feed_state.paused(redis)
     except RedisError:
         return  # `servers.redis` has said so
     for source, since in sorted(silent.items()):

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from connectors import feeds, topics, unmapped
+from connectors import feed_state, topics, unmapped
 from connectors.feeds import Feeds
 from connectors.mllp.intake import Destinations
 from connectors.mllp.server import serve
@@ -102,7 +102,7 @@ def test_a_source_is_resumed_and_that_is_audited(
 ) -> None:
     local_topics.create(KafkaSettings(bootstrap=kafka))
     assert "taken in again" in run("resume", "LAB|HOSP", "--why", "mended")
-    assert feeds.paused(redis) == {}
+    assert feed_state.paused(redis) == {}
     monkeypatch.setattr(reading, "_PARTITIONS", 1)
     records = [json.loads(r.value) for r in reading.read_all(kafka, topics.AUDIT)]
     resumed, alert = records[-2:]
@@ -119,7 +119,7 @@ def test_a_source_is_resumed_and_that_is_audited(
     )
     assert "Forgotten: ICU|1" in run("forget", "ICU|*")
     assert Feeds(redis, trouble).flush(time.time()), "the silence ends with it"
-    assert feeds.silent(redis) == {}
+    assert feed_state.silent(redis) == {}
 
 
 def test_without_the_audit_log_a_source_stays_paused(
@@ -129,7 +129,7 @@ def test_without_the_audit_log_a_source_stays_paused(
     monkeypatch.setattr("connectors.journal._TIMEOUT_S", 0.3)
     with pytest.raises(UserError, match="stays paused"):
         run("resume", "LAB|HOSP", "--why", "mended")
-    assert set(feeds.paused(redis)) == {"LAB|HOSP"}
+    assert set(feed_state.paused(redis)) == {"LAB|HOSP"}
     assert trouble.feeds
 
 
@@ -197,7 +197,9 @@ async def test_a_running_server_heeds_pause_and_resumption(
                 seen.outcome("LAB|HOSP", quarantined=True)
             assert len(seen.flush(time.time())) == 1
             await _answered(sender, "AE")
-            assert feeds.resume(redis, lambda _: None, "LAB|HOSP", "eva", "mended", time.time())
+            assert feed_state.resume(
+                redis, lambda _: None, "LAB|HOSP", "eva", "mended", time.time()
+            )
             await _answered(sender, "AA")
     finally:
         stop.set()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from connectors import feeds, metrics
+from connectors import feed_state, metrics
 from connectors.feeds import Feeds
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site
@@ -112,7 +112,7 @@ def test_without_redis_nothing_is_raised_and_nothing_lost(
     assert one.flush(T + 10) == []
     monkeypatch.setattr(one, "_redis", redis)
     assert told(one.flush(T + 20)) == [("source_paused", "LAB|H", "firing")]
-    assert feeds.overview(redis, site, T + 20)[0].heard == T + 9
+    assert feed_state.overview(redis, site, T + 20)[0].heard == T + 9
 
 
 def test_a_source_over_its_limit_is_paused_until_it_is_resumed(redis: Redis, site: Site) -> None:
@@ -125,19 +125,19 @@ def test_a_source_over_its_limit_is_paused_until_it_is_resumed(redis: Redis, sit
     for _ in range(4):
         one.outcome("LAB|H", quarantined=True)
     assert told(one.flush(T + 1)) == [("source_paused", "LAB|H", "firing")]
-    assert feeds.paused(redis)["LAB|H"] == feeds.Pause(since=T + 1, quarantined=6, of=10)
+    assert feed_state.paused(redis)["LAB|H"] == feed_state.Pause(since=T + 1, quarantined=6, of=10)
     for _ in range(50):  # what is still in the log is read, and no further alarm
         one.outcome("LAB|H", quarantined=True)
     assert told(one.flush(T + 2) + two.flush(T + 2)) == []
     audit: list[bytes] = []
-    assert not feeds.resume(redis, audit.append, "ICU|1", "eva", "mended", T + 3)
+    assert not feed_state.resume(redis, audit.append, "ICU|1", "eva", "mended", T + 3)
     assert audit == []
-    assert feeds.resume(redis, audit.append, "LAB|H", "eva", "mended", T + 3)
+    assert feed_state.resume(redis, audit.append, "LAB|H", "eva", "mended", T + 3)
     found: list[dict[str, Any]] = [json.loads(record) for record in audit]
     assert [f["event"] for f in found] == ["source_resumed", "operations_alert"]
     assert (found[0]["who"], found[0]["why"]) == ("eva", "mended")
     assert found[1]["state"] == "resolved"
-    assert feeds.paused(redis) == {}
+    assert feed_state.paused(redis) == {}
     one.flush(T + 4)
     for _ in range(9):  # it starts with an empty window
         one.outcome("LAB|H", quarantined=True)
@@ -163,18 +163,18 @@ def test_the_overview(redis: Redis, site: Site) -> None:
     one.outcome("LAB|H", quarantined=False)
     one.flush(T)
     # A quarter of an hour on, three quarters of the hour before still count.
-    state = {s.source: s for s in feeds.overview(redis, site, T + 900)}
+    state = {s.source: s for s in feed_state.overview(redis, site, T + 900)}
     assert (state["X|Y"].per_hour, state["X|Y"].quarantined) == (30.0, 0.25)
     assert (state["LAB|H"].per_hour, state["LAB|H"].expected_per_hour) == (1.0, 3600)
     assert state["LAB|H"].heard == T
-    assert feeds.forget(redis, "X|*") == ["X|Y"]
-    assert [s.source for s in feeds.overview(redis, site, T + 900)] == ["LAB|H"]
+    assert feed_state.forget(redis, "X|*") == ["X|Y"]
+    assert [s.source for s in feed_state.overview(redis, site, T + 900)] == ["LAB|H"]
 
 
 def test_made_up_names_are_bounded(
     redis: Redis, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "MOST", 5)
+    monkeypatch.setattr("connectors.feeds.MOST", 5)
     one = Feeds(redis, site)
     for turn in range(3):
         for number in range(20):
@@ -182,18 +182,18 @@ def test_made_up_names_are_bounded(
             one.outcome("a\x1b[2Jb", quarantined=True)
         one.heard("LAB|H", T)  # named in the site file: always admitted
         one.flush(T)
-    assert redis.zcard(feeds.HEARD) == 6
-    assert feeds.forget(redis, "junk0-[012]") == ["junk0-0", "junk0-1", "junk0-2"]
+    assert redis.zcard(feed_state.HEARD) == 6
+    assert feed_state.forget(redis, "junk0-[012]") == ["junk0-0", "junk0-1", "junk0-2"]
     one.flush(T)
     for known in ("junk0-3", "junk0-4", "LAB|H", "new1", "new2", "new3"):
         one.heard(known, T)
     one.flush(T)
-    assert redis.zcard(feeds.HEARD) == 5  # those that are known take no room twice
-    assert "LAB|H" in {s.source for s in feeds.overview(redis, site, T)}
+    assert redis.zcard(feed_state.HEARD) == 5  # those that are known take no room twice
+    assert "LAB|H" in {s.source for s in feed_state.overview(redis, site, T)}
     one.heard("x" * 5_000, T)
     one.flush(T + 31 * 86_400)  # those of which nothing is expected are forgotten
     one.flush(T + 31 * 86_400)
-    assert redis.zrange(feeds.HEARD, 0, -1) == [b"LAB|H"]
+    assert redis.zrange(feed_state.HEARD, 0, -1) == [b"LAB|H"]
 
 
 def test_metrics_go_by_entry(redis: Redis, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors import facts, feeds, topics
+from connectors import facts, feed_state, feeds, topics
 from connectors.mllp.client import Answer
 from streams.local.up import PROCESSES, down, up
 from streams.settings import Settings
@@ -75,14 +75,14 @@ async def test_pause_resume_and_silence(system: System) -> None:
     # As the site file says. Those that name no patient are in the log, too: what a message means
     # comes later.
     assert {a.code for a in answers} == {"AA"}
-    wait_for(lambda: "LAB|H" in feeds.paused(redis), "the pause")
+    wait_for(lambda: "LAB|H" in feed_state.paused(redis), "the pause")
     assert "paused" in (await _answer(system, message("LAB|H", 20), "AE")).text
     stored = len(system.read(topics.WIRE_HL7))
     answers = await send(system, message("LAB|H", 21), message("ICU|H", 22))
     assert [a.code for a in answers] == ["AE", "CA"]
     assert len(system.read(topics.WIRE_HL7)) == stored + 1
     audit: list[bytes] = []
-    assert feeds.resume(redis, audit.append, "LAB|H", "eva", "mended", time.time())
+    assert feed_state.resume(redis, audit.append, "LAB|H", "eva", "mended", time.time())
     await _answer(system, message("LAB|H", 21), "AA")
 
     wait_for(lambda: silent(system) == ["ICU|H"], "the silence", 100.0)

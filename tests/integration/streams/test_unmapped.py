@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from redis import Redis
 
@@ -11,15 +9,6 @@ from connectors import unmapped
 from connectors.unmapped import Counts
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = Redis.from_url(redis_url)
-    client.delete(unmapped.KEY)
-    yield client
-    client.delete(unmapped.KEY)
-    client.close()
 
 
 def test_the_most_frequent_come_first(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from redis.exceptions import ConnectionError as RedisAwayError
 
-from connectors import feeds
+from connectors import feed_state
 from connectors.mllp.acknowledge import PAUSED, Mode
 from connectors.mllp.frames import wrap
 from connectors.mllp.sources import SiteSources
@@ -132,7 +132,7 @@ class FakeRedis:
         self.away = False
 
     def hkeys(self, key: str) -> list[bytes]:
-        assert key == feeds.PAUSED
+        assert key == feed_state.PAUSED
         if self.away:
             raise RedisAwayError("away")
         return self.paused
