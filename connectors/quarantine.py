@@ -41,6 +41,7 @@ class Reason(StrEnum):
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
     # Imaging
     BAD_DICOM = "bad_dicom"  # a dataset or object that cannot be read
+    NOT_IN_ARCHIVE = "not_in_archive"  # announced as available, and not to be had there for hours
     NO_STUDY = "no_study"  # nothing says which study it is about
     # Genomics files
     BAD_VCF = "bad_vcf"  # a VCF, or a record of it, that cannot be read

@@ -128,7 +128,11 @@ class ImagingSettings(Section):
 class ArchiveSettings(Section):
     """The imaging archive that is asked about studies, by DICOMweb. Off when `url` is empty."""
 
-    url: str = Field("", description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web")
+    url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+\S*)?$",
+        description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web",
+    )
     user: str = ""
     password: SecretStr = SecretStr("")
     token: SecretStr = Field(SecretStr(""), description="bearer token, instead of a password")

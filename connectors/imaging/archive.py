@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
 
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -14,16 +15,23 @@ from dicomweb_client.session_utils import create_session
 from connectors.imaging.report_contents import REPORTS
 from connectors.settings import ArchiveSettings
 
-MOST_OBJECTS: Final = 200  # reports of one study
+# The request itself is wrong, or there is no such thing: asking again at once gives the same.
+_OF_THIS_STUDY: Final = frozenset((400, 404, 406, 409, 410, 413, 414, 422))
 _STUDY_FIELDS: Final = ("00080061", "00100021", "00201206", "00201208")
+
+_Answer = TypeVar("_Answer")
 
 
 class AwayError(Exception):
-    """The archive does not answer, or not as it should: later it may."""
+    """The archive does not answer, or to nobody: later it may."""
+
+
+class UnusableError(Exception):
+    """The archive answers, and cannot give this study, or gives what is none."""
 
 
 class Archive(Protocol):
-    """Raises `AwayError`."""
+    """Raises `AwayError` and `UnusableError`, in words."""
 
     def study(self, uid: str) -> bytes | None:
         """What is known of a study, as DICOM JSON; None: there is none of it (yet)."""
@@ -62,12 +70,13 @@ class DicomWeb:
     def reports(self, uid: str) -> Iterator[bytes]:
         """The structured reports of a study."""
         listed = self._asked(
-            lambda: self._client.search_for_instances(uid, search_filters={"Modality": "SR"})
+            lambda: self._client.search_for_instances(
+                uid, search_filters={"Modality": "SR"}, get_remaining=True
+            )
         )
-        wanted = [one for one in listed if _value(one, "00080016").startswith(REPORTS)]
-        for one in wanted[:MOST_OBJECTS]:
+        for one in (one for one in listed if _value(one, "00080016").startswith(REPORTS)):
             series, instance = _value(one, "0020000E"), _value(one, "00080018")
-            yield self._asked(lambda s=series, i=instance: self._object(uid, s, i))
+            yield self._asked(partial(self._object, uid, series, instance))
 
     def _object(self, study: str, series: str, instance: str) -> bytes:
         dataset = self._client.retrieve_instance(study, series, instance)
@@ -75,11 +84,17 @@ class DicomWeb:
         dataset.save_as(out, enforce_file_format=True)
         return out.getvalue()
 
-    def _asked(self, ask: Any) -> Any:
+    def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
         try:
             return ask()
-        except (requests.RequestException, ValueError, OSError, AttributeError, KeyError) as error:
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            kind = UnusableError if status in _OF_THIS_STUDY else AwayError
+            raise kind(f"HTTP {status}") from None
+        except (requests.RequestException, OSError) as error:
             raise AwayError(type(error).__name__) from None
+        except Exception as error:  # noqa: BLE001 - what comes back may be anything
+            raise UnusableError(type(error).__name__) from None
 
 
 def _value(instance: dict[str, Any], tag: str) -> str:

@@ -5,8 +5,10 @@ what was fetched is in the log like anything that was sent. The place in the log
 request is committed when it is done with, so that a fetcher that was killed goes on where it was.
 
     waiting ── the archive has the study ──→ fetched
-       │ ── it has not (yet): again, after 10 s, 1 min, 10 min, 1 h ──→ absent
-       └── the archive is away: nothing is lost, all wait; tried again until it is back
+       │ ── it has not (yet): again, after 10 s, 1 min, 10 min, 1 h ──→ quarantine, `not_in_archive`
+       └── the archive is away: nothing is lost, all wait; tried in turn until it is back
+
+To send such an item again is to ask again.
 
 A study that is announced again is fetched again: repeated facts change nothing.
 """
@@ -24,10 +26,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from connectors import metrics, topics, wire
 from connectors.clock import Clock
-from connectors.imaging.archive import Archive, AwayError
+from connectors.imaging.archive import Archive, AwayError, UnusableError
 from connectors.imaging.wire_log import WireLog
 from connectors.interpretation import StudyToFetch
 from connectors.journal import Journal
+from connectors.quarantine import Reason
 from connectors.settings import ArchiveSettings, KafkaSettings
 
 log = logging.getLogger("tocsin.imaging")
@@ -35,6 +38,7 @@ log = logging.getLogger("tocsin.imaging")
 GROUP: Final = "tocsin-archive"
 AGAIN_S: Final = (10.0, 60.0, 600.0, 3_600.0)  # after this, a study that is not there is looked for
 AWAY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # after this, an archive that is away is tried again
+FETCHED: Final = "fetched"
 _IDLE_S: Final = 0.2
 
 
@@ -45,6 +49,7 @@ class _Asked(NamedTuple):
     place: tuple[int, int]  # partition and offset
     tries: int
     study: StudyToFetch
+    raw: bytes  # the request as logged
 
 
 class Fetcher:
@@ -106,7 +111,7 @@ class Fetcher:
         except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
             log.warning("a request that is none, at %s/%s", *place)
             return
-        heapq.heappush(self._waiting, _Asked(self._clock(), place, 0, study))
+        heapq.heappush(self._waiting, _Asked(self._clock(), place, 0, study, raw))
 
     def step(self, stop: threading.Event) -> bool:
         """Deal with the requests that are due; has the place in the log moved?"""
@@ -117,34 +122,54 @@ class Fetcher:
             try:
                 outcome = self._fetch(asked.study)
             except AwayError as error:
-                self._wait_for_archive(error)
+                self._wait_for_archive(asked, error)
                 return False
             self._away = 0
             heapq.heappop(self._waiting)
-            if outcome == "absent" and asked.tries < len(AGAIN_S):
+            if outcome != FETCHED and asked.tries < len(AGAIN_S):
                 due = self._clock() + AGAIN_S[asked.tries]
                 heapq.heappush(self._waiting, asked._replace(due=due, tries=asked.tries + 1))
                 outcome = "again"
+            elif outcome != FETCHED:
+                self._give_up(asked, outcome)
+                outcome = "absent"
             metrics.counter("tocsin_archive_requests").add(1, {"outcome": outcome})
         return True
 
     def _fetch(self, study: StudyToFetch) -> str:
+        """`FETCHED`, or why not."""
+        try:
+            return self._fetched(study)
+        except UnusableError as error:
+            return f"the archive cannot give it: {error}"
+
+    def _fetched(self, study: StudyToFetch) -> str:
         known = self._archive.study(study.study_uid)
         if known is None:
-            return "absent"
+            return "the archive has nothing of it"
         source = self._settings.source
         self._log.append(f"{wire.DICOM_JSON}; event=study", known, source)
         for raw in self._archive.reports(study.study_uid):
             self._log.append(wire.DICOM, raw, source)
             metrics.counter("tocsin_archive_objects").add(1)
-        return "fetched"
+        return FETCHED
 
-    def _wait_for_archive(self, error: AwayError) -> None:
+    def _give_up(self, asked: _Asked, why: str) -> None:
+        """Somebody has to look: the study was said to be there."""
+        partition, offset = asked.place
+        wire_place = f"{topics.WIRE_IMAGING}/{partition}/{offset}"
+        self._log.set_aside(
+            Reason.NOT_IN_ARCHIVE, why, asked.raw, self._settings.source, wire_place
+        )
+
+    def _wait_for_archive(self, asked: _Asked, error: AwayError) -> None:
+        """Whoever is due next goes first then: one study may be what the archive fails at."""
         if self._away == 0:
             log.warning("the archive is away (%s): %d studies wait", error, len(self._waiting))
         metrics.counter("tocsin_archive_requests").add(1, {"outcome": "away"})
         self._not_before = self._clock() + AWAY_S[min(self._away, len(AWAY_S) - 1)]
         self._away += 1
+        heapq.heapreplace(self._waiting, asked._replace(due=self._not_before))
 
     # ── the place in the log ────────────────────────────────────────────────────────────────
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from connectors.imaging.patient import PATIENT
 
-MOST_ITEMS: Final = 20_000
+MOST_MEASUREMENTS: Final = 20_000  # of one report
 MOST_LEVELS: Final = 64
 _UNDEFINED: Final = 0xFFFFFFFF  # a length that the element's end says (PS3.5 7.1.1)
 # PS3.16, and the codes that stood for the same before SNOMED CT.
@@ -23,7 +24,6 @@ _LATERALITY: Final = frozenset((("272741003", "SCT"), ("G-C171", "SRT")))
 _TRACKING: Final = frozenset((("112039", "DCM"),))  # tracking identifier: a name for people
 _TRACKING_UID: Final = frozenset((("112040", "DCM"),))
 REPORTS: Final = "1.2.840.10008.5.1.4.1.1.88."  # SOP classes of structured reports and documents
-SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 
 
 class Coded(NamedTuple):
@@ -103,6 +103,9 @@ def _report(dataset: Any) -> Report:
     if "ContentSequence" not in dataset:
         raise ObjectError("cut off, or a report without content")
     root = _Around(Coded(), Coded(), "", "")
+    measurements = list(islice(_walk(dataset, (), root, 0), MOST_MEASUREMENTS + 1))
+    if len(measurements) > MOST_MEASUREMENTS:
+        raise ObjectError(f"more than {MOST_MEASUREMENTS:,} measurements")
     predecessors = [
         _text(instance, "ReferencedSOPInstanceUID")
         for study in _items(dataset, "PredecessorDocumentsSequence")
@@ -124,7 +127,7 @@ def _report(dataset: Any) -> Report:
         verified=_text(dataset, "VerificationFlag") == "VERIFIED",
         preliminary=_text(dataset, "PreliminaryFlag") == "PRELIMINARY",
         replaces=[uid for uid in predecessors if uid],
-        measurements=list(_walk(dataset, (), root, 0)),
+        measurements=measurements,
     )
 
 
@@ -144,8 +147,6 @@ def _walk(item: Any, place: tuple[str, ...], around: _Around, level: int) -> Ite
     around = _with(item, around)
     seen: dict[str, int] = {}
     children = _items(item, "ContentSequence")
-    if len(children) > MOST_ITEMS:
-        raise ObjectError(f"more than {MOST_ITEMS:,} items")
     for child in children:
         concept = _code(child, "ConceptNameCodeSequence")
         name = f"{concept.value}/{concept.scheme}/{_modifiers(child)}"

@@ -37,14 +37,17 @@ class WireLog:
         self.set_aside(Reason.OVERSIZED, f"{len(raw):,} bytes of {content_type}", raw, source)
         return False
 
-    def set_aside(self, reason: Reason, detail: str, raw: bytes, source: str) -> None:
-        """Its beginning goes to quarantine: whoever has it was told that it was not taken."""
+    def set_aside(
+        self, reason: Reason, detail: str, raw: bytes, source: str, place: str = ""
+    ) -> None:
+        """To quarantine; by its `place` in the log, else its beginning, and its sender keeps it."""
         record = quarantined(
             reason,
             detail,
             raw=raw[:KEPT_BYTES],
             received_at=self._clock(),
             source=source,
+            wire=place,
             message_type="DICOM",
         )
         self._journal.append(topics.QUARANTINE, contract.encode(record), [])

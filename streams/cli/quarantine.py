@@ -27,10 +27,7 @@ from streams.cli.interpreting import Interpreter
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.errors import UserError
-from streams.mending import with_field
 from streams.quarantine_desk import Desk, fits
-
-__all__ = ["app", "since_of", "with_field"]
 
 app = typer.Typer(
     no_args_is_help=True, help="Messages that could not be understood: look, mend, send again."

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from connectors import contract, topics, wire
-from connectors.imaging.archive import AwayError
+from connectors.imaging.archive import AwayError, UnusableError
 from connectors.imaging.fetcher import AGAIN_S, AWAY_S, Fetcher
 from connectors.imaging.wire_log import MOST_BYTES
 from connectors.settings import ArchiveSettings
@@ -20,6 +20,7 @@ STOP = threading.Event()
 class FakeArchive:
     def __init__(self) -> None:
         self.studies: dict[str, list[bytes]] = {}
+        self.failing: dict[str, Exception] = {}
         self.away = False
         self.asked = 0
 
@@ -27,6 +28,8 @@ class FakeArchive:
         self.asked += 1
         if self.away:
             raise AwayError("ConnectionError")
+        if uid in self.failing:
+            raise self.failing[uid]
         return b"{}" if uid in self.studies else None
 
     def reports(self, uid: str) -> Iterator[bytes]:
@@ -49,7 +52,12 @@ class Clock:
 
 def fetcher() -> tuple[Fetcher, FakeArchive, MemoryJournal, Clock]:
     archive, journal, clock = FakeArchive(), MemoryJournal(), Clock()
-    return Fetcher(ArchiveSettings(url="x"), archive, journal, clock), archive, journal, clock
+    return (
+        Fetcher(ArchiveSettings(url="http://archive"), archive, journal, clock),
+        archive,
+        journal,
+        clock,
+    )
 
 
 def request(uid: str) -> bytes:
@@ -89,6 +97,24 @@ def test_what_is_not_there_is_looked_for_again_and_given_up_at_last() -> None:
         clock.now += pause
     assert one.step(STOP)
     assert (one.places(), archive.asked, logged(journal)) == ({}, 1 + len(AGAIN_S), [])
+    (item,) = [contract.decode_quarantined(r.value) for r in journal.of(topics.QUARANTINE)]
+    assert (item.reason, item.wire) == ("not_in_archive", f"{topics.WIRE_IMAGING}/0/5")
+
+
+def test_a_study_that_the_archive_cannot_give_holds_nobody_up() -> None:
+    """A request that it calls wrong is given up in time, one that it fails at is tried in turn."""
+    one, archive, journal, clock = fetcher()
+    archive.studies = {"3": []}
+    archive.failing = {"1": UnusableError("HTTP 400"), "2": AwayError("HTTP 500")}
+    for offset, uid in enumerate("123"):
+        one.ask((0, offset), request(uid))
+    for _ in range(300):
+        one.step(STOP)
+        clock.now += AWAY_S[-1]
+    assert len(logged(journal)) == 1
+    assert one.places() == {0: 1}  # the one that it fails at is never given up
+    (record,) = journal.of(topics.QUARANTINE)
+    assert "HTTP 400" in contract.decode_quarantined(record.value).detail
 
 
 def test_one_that_is_not_there_does_not_hold_up_the_others() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.masking import masked
-from streams.cli.quarantine import with_field
 from streams.errors import UserError
+from streams.mending import with_field
 
 RAW = (
     b"MSH|^~\\&|LAB|HOSP|||20260101||ORU^R01|C1|P|2.5.1\r"
