@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -28,6 +29,13 @@ def _readable_charset(name: str) -> str:
     return name
 
 
+def _web_address(text: str) -> str:
+    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        raise ValueError(f"{text!r} is no address of the web (e.g. https://pacs/dicom-web)")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]  # "": none
 ZoneName = Annotated[str, AfterValidator(_known_zone)]
 Charset = Annotated[str, AfterValidator(_readable_charset)]  # "": none
 
@@ -128,10 +136,8 @@ class ImagingSettings(Section):
 class ArchiveSettings(Section):
     """The imaging archive that is asked about studies, by DICOMweb. Off when `url` is empty."""
 
-    url: str = Field(
-        "",
-        pattern=r"^(https?://[^\s/]+\S*)?$",
-        description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web",
+    url: WebAddress = Field(
+        "", description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web"
     )
     user: str = ""
     password: SecretStr = SecretStr("")

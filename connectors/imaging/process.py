@@ -18,6 +18,8 @@ from connectors.settings import ArchiveSettings, ImagingSettings, KafkaSettings
 log = logging.getLogger("tocsin.imaging")
 
 _AGAIN_S = 2.0
+# They log each request, and with `log_level` DEBUG what is in it: patient data.
+_TALKATIVE = ("pynetdicom", "pydicom", "dicomweb_client")
 
 
 def run(
@@ -29,6 +31,8 @@ def run(
     on_ready: Callable[[], None],
 ) -> None:
     """Until `stop`. Raises `OSError` where the port cannot be used."""
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
     received, fetched = KafkaJournal(kafka), KafkaJournal(kafka)
     receiver = Receiver(imaging, received, clock)
     try:
