@@ -221,8 +221,11 @@ class SequencerProcess:
             self._next_look = now + _LOOK_S
             self._site.refresh()
             self._unmapped.flush(self._redis)
-            for record in self._feeds.flush(self._clock()):
+            alerts = self._feeds.flush(self._clock())
+            for record in alerts:
                 self._produce(topics.AUDIT, record)
+            if alerts:
+                self._flush()
 
     def _tick_when_due(self) -> None:
         now = self._clock()
