@@ -113,7 +113,7 @@ _SPELLINGS = {
     "units": "1",
 }
 # Of counts alone: giga and tera per litre, which look like grams and tonnes.
-_COUNTS = {"g/l": "10*9/L", "t/l": "10*12/L", "/nl": "10*9/L", "/pl": "10*12/L"}
+_COUNTS = {"g/l": "10*9/L", "t/l": "10*12/L"}
 _DIMENSIONLESS = frozenset({"1", "[pH]"})
 _ANNOTATION = re.compile(r"\{[^{}]*\}")  # UCUM: text in braces alone means the unit one
 
