@@ -14,7 +14,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,17 @@ import torch
 from safetensors.torch import load, save
 
 from models.features import contract
+from models.questions import QUESTIONS
 from models.risk import RiskModel
 from models.rule import DESCRIPTION, SHIPPED
 from models.units import warm
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
-MEMBERS = frozenset(
-    {"borders", "tables", "intercepts"}
-)  # tensors with a first dimension of members
+# Tensors with a first dimension of members.
+MEMBERS = frozenset({"borders", "tables", "intercepts"}) | {
+    *("center", "scale", "weight", "bias", "gain", "middle")
+}
 
 
 class BundleError(ValueError):
@@ -104,7 +108,7 @@ def read(folder: Path, risk: str) -> Bundle:
     digest = digest_of(described["answers"], raw)
     if digest != described["digest"]:
         raise BundleError(f"{folder} was changed after training: its digest does not fit.")
-    differences = contract_differences(described["answers"]["contract"])
+    differences = _differences(risk, described["answers"]["contract"])
     if differences:
         raise BundleError(
             f"{folder} was trained on other features than this code computes: "
@@ -114,6 +118,29 @@ def read(folder: Path, risk: str) -> Bundle:
     return Bundle(
         risk, described["version"], described["answers"], described["about"], tensors, digest
     )
+
+
+def contract_of(risk: str) -> dict[str, Any]:
+    """What this code computes for the risk."""
+    return QUESTIONS[risk].contract() if risk in QUESTIONS else contract()
+
+
+def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
+    if risk not in QUESTIONS:
+        return contract_differences(made_for)
+    code = json.loads(json.dumps(contract_of(risk)))
+    theirs, ours = dict(made_for["modalities"]), dict(code["modalities"])
+    found = [f"modality {m} is read by one of the two" for m in sorted(set(theirs) ^ set(ours))]
+    for modality in sorted(set(theirs) & set(ours)):
+        bundle, here = ({i["name"]: i for i in one[modality]} for one in (theirs, ours))
+        found += [
+            f"input {n} is {bundle.get(n)}, code {here.get(n)}"
+            for n in sorted(set(bundle) | set(here))
+            if bundle.get(n) != here.get(n)
+        ]
+    if not found and made_for != code:
+        found.append("the inputs are in another order")
+    return found
 
 
 def contract_differences(made_for: dict[str, Any]) -> list[str]:
@@ -142,8 +169,10 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     Raises `BundleError` for a bundle that cannot be used.
     """
     from models.deterioration import DeteriorationModel  # noqa: PLC0415 - it imports this module
+    from models.multimodal import MultimodalModel  # noqa: PLC0415 - likewise
 
-    makers = {"deterioration": DeteriorationModel}
+    makers: dict[str, Callable[[Bundle], RiskModel]] = {"deterioration": DeteriorationModel}
+    makers |= {risk: partial(MultimodalModel, q) for risk, q in QUESTIONS.items()}
     if risk not in makers:
         raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")
     model = makers[risk](read((path or SHIPPED) / risk, risk))

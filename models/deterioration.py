@@ -64,6 +64,10 @@ class DeteriorationModel:
         """The same bundle answering with one member alone (see `models.evaluation.Scorer`)."""
         return DeteriorationModel(single_member(self.bundle, member))
 
+    def concerns(self, record: PatientRecord) -> bool:
+        """Everybody who is in the hospital."""
+        return True
+
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         """One answer for each (record, as_of), with reasons."""
         return self.answer(patients, ())[0]

@@ -264,6 +264,10 @@ class PatientRecord:
         """Codes that were ever observed, in order."""
         return iter(sorted(code for code, bases in self._bases_of_code.items() if bases))
 
+    def knows(self, codes: frozenset[str]) -> bool:
+        """Was any of the codes ever observed (removed since or not)?"""
+        return not codes.isdisjoint(self._bases_of_code)
+
     def series(self, code: str) -> list[Observation]:
         """What counts today of one code, by time. Shared: do not change it."""
         series = self._series.get(code)

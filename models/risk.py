@@ -70,6 +70,10 @@ class RiskModel(Protocol):
         """Seconds after its newest datum from which on it abstains."""
         ...
 
+    def concerns(self, record: PatientRecord) -> bool:
+        """Is the question about this patient at all? Whom it never concerned has no score."""
+        ...
+
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         """One answer for each (record, as_of), in order, from one batch through the network."""
         ...

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from connectors.facts import Observation
-from models.variables import BY_NAME, Variable
+from models.variables import Variable
 
 
 class Rejection(StrEnum):
@@ -132,9 +132,8 @@ def warm() -> None:
 
 
 @lru_cache(maxsize=4_096)
-def affine(name: str, unit: str) -> Affine | Rejection:
+def affine(variable: Variable, unit: str) -> Affine | Rejection:
     """How a value in `unit` (as sent) becomes the variable's canonical unit."""
-    variable = BY_NAME[name]
     text = unit.strip()
     if not text:
         return Affine(1.0, 0.0) if variable.unit_optional else Rejection.UNIT_MISSING
@@ -196,7 +195,7 @@ def canonical(variable: Variable, observation: Observation) -> float | Rejection
         return _answer(variable, value)
     if not isinstance(value, float | int) or not math.isfinite(value):
         return Rejection.NOT_A_NUMBER
-    how = affine(variable.name, observation.unit)
+    how = affine(variable, observation.unit)
     if isinstance(how, Rejection):
         return how
     number = how.factor * value + how.offset

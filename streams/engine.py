@@ -130,8 +130,14 @@ class Engine:
     def _score(
         self, model: RiskModel, effects: Effects, log: LogPosition, silent: Collection[str]
     ) -> None:
-        """One score, and what it means for alerts, for each touched patient with a time."""
-        timed = {name: one for name, one in effects.touched.items() if one.state.now() > EVER}
+        """One score, and what it means for alerts, for each touched patient with a time whom the
+        question concerns, or did before."""
+        timed = {
+            name: one
+            for name, one in effects.touched.items()
+            if one.state.now() > EVER
+            and (model.risk in one.state.risks or model.concerns(one.state.record))
+        }
         touched = list(timed.values())
         nows = [one.state.now() for one in touched]
         plans = [_plan(model, one, now) for one, now in zip(touched, nows, strict=True)]

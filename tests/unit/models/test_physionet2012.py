@@ -99,4 +99,4 @@ def test_every_parameter_is_a_variable_in_a_unit_that_converts(parameter: str) -
     variable = BY_CODE[code]
     assert variable.codes[0] == code
     if not variable.answers:
-        assert not isinstance(affine(variable.name, unit), Rejection)
+        assert not isinstance(affine(variable, unit), Rejection)

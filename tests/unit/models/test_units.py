@@ -44,7 +44,7 @@ from tests.unit.models.patients import HEART_RATE, observation
 def test_a_value_is_converted_to_the_canonical_unit(
     variable: str, unit: str, value: float, expected: float
 ) -> None:
-    how = affine(variable, unit)
+    how = affine(BY_NAME[variable], unit)
     assert isinstance(how, Affine)
     assert how.factor * value + how.offset == pytest.approx(expected, rel=2e-3)
 
@@ -53,7 +53,7 @@ def test_a_value_is_converted_to_the_canonical_unit(
 def test_the_canonical_unit_changes_nothing(variable: object) -> None:
     entry = BY_NAME[variable.name]  # type: ignore[attr-defined]
     if not entry.answers:
-        assert affine(entry.name, entry.unit) == Affine(1.0, 0.0)
+        assert affine(entry, entry.unit) == Affine(1.0, 0.0)
 
 
 @pytest.mark.parametrize(

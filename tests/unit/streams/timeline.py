@@ -30,6 +30,9 @@ class HeartRateRisk:
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         return [self._one(record, as_of) for record, as_of in patients]
 
+    def concerns(self, record: PatientRecord) -> bool:
+        return True
+
     def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
         return [answer.log_odds for answer in self.assess(patients)]
 

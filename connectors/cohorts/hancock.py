@@ -1,0 +1,146 @@
+"""HANCOCK: 763 head and neck cancers with clinic, blood, pathology, tissue microarray and course.
+
+Reads the tables of features of the authors' repository (`clinical.csv`, `blood.csv`,
+`pathological.csv`, `tma_cell_density.csv`, `targets.csv`).
+
+What is decided here, once, for training and replay alike:
+
+- The endpoint is relapse or death within 1,095 days (`rfs_event`, `days_to_rfs_event`); no event
+  and a shorter follow-up is unknown.
+- Categories are sent as the numbers that the tables hold: their meaning is in the authors' code.
+- Blood is drawn before treatment (day 0); pathology and the tissue microarray come after the
+  operation (day 10 and day 20): the set has no times.
+
+Source: Dörrich et al., Nature Communications 2025, and its repository.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connectors.cohorts.tumour import LOCAL, LOINC, Result, TumourPatient, number, table
+
+THREE_YEARS_D = 1_095
+CLINIC_DAY, BLOOD_DAY, PATHOLOGY_DAY, TMA_DAY = 0, 0, 10, 20
+
+BLOOD = (  # column, LOINC, UCUM
+    ("Leukocytes [#/volume] in Blood", "26464-8", "10*3/uL"),
+    ("Hemoglobin [Mass/volume] in Blood", "718-7", "g/dL"),
+    ("Platelets [#/volume] in Blood", "26515-7", "10*3/uL"),
+    ("Erythrocytes [#/volume] in Blood", "26453-1", "10*6/uL"),
+    ("Hematocrit [Volume Fraction] of Blood", "20570-8", "%"),
+    ("Erythrocyte mean corpuscular hemoglobin [Entitic mass]", "28539-5", "pg"),
+    ("Erythrocyte mean corpuscular volume [Entitic volume]", "30428-7", "fL"),
+    ("Erythrocyte mean corpuscular hemoglobin concentration [Mass/volume]", "28540-3", "g/dL"),
+    ("Erythrocyte distribution width [Ratio]", "30385-9", "%"),
+    ("Platelet mean volume [Entitic volume] in Blood", "28542-9", "fL"),
+    ("Granulocytes [#/volume] in Blood", "30394-1", "10*3/uL"),
+    ("Eosinophils [#/volume] in Blood", "26449-9", "10*3/uL"),
+    ("Basophils [#/volume] in Blood", "26444-0", "10*3/uL"),
+    ("Lymphocytes [#/volume] in Blood", "26474-7", "10*3/uL"),
+    ("Monocytes [#/volume] in Blood", "26484-6", "10*3/uL"),
+    (
+        "Platelet distribution width [Entitic volume] in Blood by Automated count",
+        "32207-3",
+        "fL",
+    ),
+)
+CLINICAL = (  # column, name, unit; category where the unit is ""
+    ("smoking_status", "Smoking status", ""),
+    ("primarily_metastasis", "Metastasis at diagnosis", ""),
+)
+PATHOLOGY = (
+    ("perinodal_invasion", "Perinodal invasion", ""),
+    ("lymphovascular_invasion_L", "Lymphovascular invasion", ""),
+    ("vascular_invasion_V", "Vascular invasion", ""),
+    ("perineural_invasion_Pn", "Perineural invasion", ""),
+    ("carcinoma_in_situ", "Carcinoma in situ", ""),
+    ("primary_tumor_site", "Primary tumour site", ""),
+    ("grading", "Grading", ""),
+    ("hpv_association_p16", "p16 (HPV association)", ""),
+    ("resection_status", "Resection status", ""),
+    ("resection_status_carcinoma_in_situ", "Resection status, carcinoma in situ", ""),
+    ("histologic_type", "Histologic type", ""),
+    ("number_of_positive_lymph_nodes", "Positive lymph nodes", "{nodes}"),
+    ("infiltration_depth_in_mm", "Infiltration depth", "mm"),
+    ("pT_stage", "pT stage", ""),
+    ("pN_stage", "pN stage", ""),
+)
+TMA = tuple(
+    (f"{cell}_{place}", f"{cell.upper()} cells, {where}", "/mm2")
+    for cell in ("cd3", "cd8")
+    for place, where in (("z", "tumour centre"), ("inv", "invasion front"))
+)
+
+
+def code_of(column: str) -> str:
+    """The code under which a column is sent."""
+    return column.replace("_", "-")
+
+
+def load(folder: Path) -> list[TumourPatient]:
+    """All patients, by number. Raises `CohortError`."""
+    tables = {
+        name: {line["patient_id"]: line for line in table(folder / f"{name}.csv", columns)}
+        for name, columns in (
+            ("targets", ("patient_id", "rfs_event", "days_to_rfs_event")),
+            ("clinical", ("patient_id", "sex", "age_at_initial_diagnosis", *_names(CLINICAL))),
+            ("blood", ("patient_id", *(b[0] for b in BLOOD))),
+            ("pathological", ("patient_id", *_names(PATHOLOGY))),
+            ("tma_cell_density", ("patient_id", *_names(TMA))),
+        )
+    }
+    return [_patient(key, tables) for key in sorted(tables["targets"], key=int)]
+
+
+def _names(rows: tuple[tuple[str, str, str], ...]) -> tuple[str, ...]:
+    return tuple(row[0] for row in rows)
+
+
+def _patient(key: str, tables: dict[str, dict[str, dict[str, str]]]) -> TumourPatient:
+    lines = {name: lines.get(key, {}) for name, lines in tables.items()}
+    clinical = lines["clinical"]
+    results = [
+        *_results(CLINIC_DAY, "ehr", CLINICAL, clinical),
+        *_blood(lines["blood"]),
+        *_results(PATHOLOGY_DAY, "pathology", PATHOLOGY, lines["pathological"]),
+        *_results(TMA_DAY, "tma", TMA, lines["tma_cell_density"]),
+    ]
+    return TumourPatient(
+        record_id=int(key),
+        age=number(clinical.get("age_at_initial_diagnosis", "")),
+        sex={"0": "M", "1": "F"}.get(clinical.get("sex", ""), "U"),
+        results=tuple(results),
+        label=_label(lines["targets"]),
+        stratum=f"site {lines['pathological'].get('primary_tumor_site', '')}",
+    )
+
+
+def _label(line: dict[str, str]) -> int | None:
+    days = number(line["days_to_rfs_event"])
+    if days is None:
+        return None
+    if days > THREE_YEARS_D:
+        return 0
+    return 1 if line["rfs_event"] == "1" else None
+
+
+def _blood(line: dict[str, str]) -> list[Result]:
+    cells = [(name, code, unit, number(line.get(name, ""))) for name, code, unit in BLOOD]
+    return [
+        Result(BLOOD_DAY, "blood", code, LOINC, name, round(value, 6), unit)
+        for name, code, unit, value in cells
+        if value is not None
+    ]
+
+
+def _results(
+    day: int, kind: str, rows: tuple[tuple[str, str, str], ...], line: dict[str, str]
+) -> list[Result]:
+    found: list[Result] = []
+    for column, name, unit in rows:
+        value = number(line.get(column, ""))
+        if value is not None:
+            said: float | str = value if unit else f"{value:g}"
+            found.append(Result(day, kind, code_of(column), LOCAL, name, said, unit))
+    return found

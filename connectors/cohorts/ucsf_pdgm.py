@@ -1,0 +1,140 @@
+"""UCSF-PDGM: 501 preoperative MRI scans of diffuse gliomas, with pathology, markers and survival.
+
+Reads `UCSF-PDGM-metadata*.csv` as published, and `radiomic_features.csv` where it lies beside it.
+
+What is decided here, once, for training and replay alike:
+
+- Two-year death counts from the MRI: dead within 730 days is 1, known alive at 730 days or dead
+  later is 0, censored earlier is unknown.
+- Six patients were scanned twice; the later scan of each is dropped.
+- The set gives no times of results. They are laid out as a clinic has them: MRI on day 0, operation
+  on day 2, histology on day 7, molecular markers on day 14.
+- `gbma` and `idh_mutated` in the table of radiomics are labels, not features: never read.
+- A marker that was not tested or is indeterminate is no result.
+
+Source: Calabrese et al., Radiology: Artificial Intelligence 2022, and the TCIA page of the set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tumour import LOCAL, Result, TumourPatient, number, table
+
+TWO_YEARS_D = 730
+REPEATED = frozenset({409, 429, 391, 396, 433, 431})  # second scans
+MRI_DAY, OPERATION_DAY, HISTOLOGY_DAY, MARKER_DAY = 0, 2, 7, 14
+
+_COLUMNS = (
+    *("ID", "Sex", "Age at MRI", "WHO CNS Grade", "MGMT status", "1p/19q", "IDH"),
+    *("1-dead 0-alive", "OS", "EOR"),
+)
+_REGION = "tumor_segmentation"
+# Radiomics that are sent: first-order and shape features that are defined alike everywhere.
+RADIOMICS = (
+    ("shape_VoxelVolume", "T1c_bias", "Tumour volume", "mm3"),
+    ("shape_Sphericity", "T1c_bias", "Tumour sphericity", "1"),
+    ("shape_Flatness", "T1c_bias", "Tumour flatness", "1"),
+    ("firstorder_Mean", "ADC", "Mean ADC in the tumour", "mm2/s"),
+    ("firstorder_10Percentile", "ADC", "10th percentile of ADC in the tumour", "mm2/s"),
+    ("firstorder_Skewness", "ADC", "Skewness of ADC in the tumour", "1"),
+    ("firstorder_Mean", "T1c_bias", "Mean enhanced T1 signal in the tumour", "1"),
+    ("firstorder_Skewness", "T1c_bias", "Skewness of the enhanced T1 signal", "1"),
+    ("firstorder_Entropy", "T1c_bias", "Entropy of the enhanced T1 signal", "1"),
+    ("glcm_Contrast", "T1c_bias", "Texture contrast of the enhanced T1 signal", "1"),
+)
+
+
+def radiomic_code(feature: str, image: str) -> str:
+    """The code under which a radiomic feature is sent."""
+    return f"radiomics-{feature}-{image}"
+
+
+def load(folder: Path) -> list[TumourPatient]:
+    """All patients, by number. Raises `CohortError`."""
+    files = sorted(folder.glob("UCSF-PDGM-metadata*.csv"))
+    if not files:
+        raise CohortError(f"{folder} holds no UCSF-PDGM-metadata*.csv.")
+    radiomics = _radiomics(folder / "radiomic_features.csv")
+    found = [_patient(line, radiomics.get(line["ID"], {})) for line in table(files[-1], _COLUMNS)]
+    return sorted((p for p in found if p.record_id not in REPEATED), key=lambda p: p.record_id)
+
+
+def _radiomics(file: Path) -> dict[str, dict[str, str]]:
+    if not file.is_file():
+        return {}
+    return {line["ID"]: line for line in table(file, ("ID",))}
+
+
+def _patient(line: dict[str, str], radiomics: dict[str, str]) -> TumourPatient:
+    age = number(line["Age at MRI"])
+    results = [*_imaging(radiomics), *_operation(line), *_markers(line)]
+    return TumourPatient(
+        record_id=int(line["ID"].rpartition("-")[2]),
+        age=age,
+        sex=line["Sex"] if line["Sex"] in ("M", "F") else "U",
+        results=tuple(results),
+        label=_label(line),
+        stratum="IDH-wildtype" if line["IDH"] == "wildtype" else "IDH-mutant",
+    )
+
+
+def _label(line: dict[str, str]) -> int | None:
+    days, dead = number(line["OS"]), line["1-dead 0-alive"].strip() == "1"
+    if days is None:
+        return None
+    if days > TWO_YEARS_D:
+        return 0
+    return 1 if dead else None
+
+
+def _imaging(line: dict[str, str]) -> list[Result]:
+    found: list[Result] = []
+    for feature, image, name, unit in RADIOMICS:
+        value = number(line.get(f"original_{feature}_{image}_{_REGION}", ""))
+        if value is not None:
+            code = radiomic_code(feature, image)
+            found.append(Result(MRI_DAY, "imaging", code, LOCAL, name, value, unit))
+    return found
+
+
+def _operation(line: dict[str, str]) -> list[Result]:
+    found: list[Result] = []
+    if line["EOR"] in ("biopsy", "STR", "GTR"):
+        name = "Extent of resection"
+        found.append(Result(OPERATION_DAY, "ehr", "extent-of-resection", LOCAL, name, line["EOR"]))
+    grade = number(line["WHO CNS Grade"])
+    if grade is not None:
+        name = "WHO grade of the central nervous system tumour"
+        found.append(Result(HISTOLOGY_DAY, "ehr", "who-cns-grade", LOCAL, name, grade, "{grade}"))
+    return found
+
+
+def _markers(line: dict[str, str]) -> list[Result]:
+    said = {
+        ("idh-status", "IDH1 and IDH2"): _idh(line["IDH"]),
+        ("mgmt-methylation", "MGMT promoter methylation"): _mgmt(line["MGMT status"]),
+        ("1p19q-status", "1p/19q"): _codeletion(line["1p/19q"]),
+    }
+    return [
+        Result(MARKER_DAY, "genomics", code, LOCAL, name, value)
+        for (code, name), value in said.items()
+        if value
+    ]
+
+
+def _idh(text: str) -> str:
+    if not text.strip():
+        return ""
+    return "wildtype" if text == "wildtype" else "mutated"
+
+
+def _mgmt(text: str) -> str:
+    return {"positive": "methylated", "negative": "unmethylated"}.get(text, "")
+
+
+def _codeletion(text: str) -> str:
+    if not text.strip():
+        return ""
+    return "codeleted" if text.casefold() == "co-deletion" else "intact"

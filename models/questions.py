@@ -1,0 +1,149 @@
+"""The multimodal risks: what each asks, of whom, and from which inputs."""
+
+from __future__ import annotations
+
+from connectors.cohorts import hancock, ucsf_pdgm
+from models.inputs import AGE, SEX, Input, Modality, Question
+from models.variables import Variable
+
+_AGE = Input(AGE)
+_SEX = Input(SEX)
+
+
+def _category(code: str, display: str, answers: tuple[str, ...]) -> Input:
+    """Answers in order; a column for each but one of two."""
+    pairs = tuple((a.casefold(), float(i)) for i, a in enumerate(answers))
+    variable = Variable(code, display, (code,), "", 0, len(answers) - 1, answers=pairs)
+    levels = (1.0,) if len(answers) == 2 else tuple(float(i) for i in range(len(answers)))
+    return Input(variable, levels)
+
+
+def _number(
+    name: str,
+    display: str,
+    unit: str,
+    low: float,
+    high: float,
+    *,
+    log: bool = False,
+    free: bool = False,
+) -> Input:
+    variable = Variable(name, display, (name,), unit, low, high, unit_optional=free)
+    return Input(variable, log=log)
+
+
+_RADIOMIC_RANGES = {
+    "shape_VoxelVolume": (1.0, 1e6, True),
+    "firstorder_Mean": (0.0, 1e5, False),
+    "glcm_Contrast": (0.0, 1e6, True),
+}
+
+
+def _radiomic(feature: str, image: str, name: str, unit: str) -> Input:
+    low, high, log = _RADIOMIC_RANGES.get(feature, (-1e3, 1e3, False))
+    return _number(
+        ucsf_pdgm.radiomic_code(feature, image), name, unit, low, high, log=log, free=unit == "1"
+    )
+
+
+IDH = "idh-status"
+GLIOMA = Question(
+    risk="glioma-survival",
+    asks="How likely is death within two years of the MRI of a diffuse glioma?",
+    modalities=(
+        Modality(
+            "ehr",
+            "Operation and histology",
+            (
+                _AGE,
+                _SEX,
+                _category("extent-of-resection", "Extent of resection", ("biopsy", "STR", "GTR")),
+                Input(
+                    Variable(
+                        "who-cns-grade",
+                        "WHO grade",
+                        ("who-cns-grade",),
+                        "{grade}",
+                        1,
+                        4,
+                        unit_optional=True,
+                    )
+                ),
+            ),
+        ),
+        Modality(
+            "genomics",
+            "Molecular markers (IDH, MGMT, 1p/19q)",
+            (
+                _category(IDH, "IDH", ("wildtype", "mutated")),
+                _category("mgmt-methylation", "MGMT promoter", ("unmethylated", "methylated")),
+                _category("1p19q-status", "1p/19q", ("intact", "codeleted")),
+            ),
+        ),
+    ),
+    eligible=frozenset(
+        {"extent-of-resection", "who-cns-grade", IDH, "mgmt-methylation", "1p19q-status"}
+        | {ucsf_pdgm.radiomic_code(f, i) for f, i, _, _ in ucsf_pdgm.RADIOMICS}
+    ),
+    expires_d=180.0,
+    stand_in=Modality(
+        "imaging",
+        "MRI of the tumour",
+        tuple(_radiomic(*row) for row in ucsf_pdgm.RADIOMICS),
+    ),
+    predicts=IDH,
+)
+
+_LEVELS = {
+    "smoking_status": 4,
+    "primarily_metastasis": 2,
+    "primary_tumor_site": 5,
+    "grading": 4,
+    "hpv_association_p16": 3,
+    "resection_status": 4,
+    "resection_status_carcinoma_in_situ": 3,
+    "histologic_type": 9,
+    "pT_stage": 9,
+    "pN_stage": 10,
+}
+# Ordered stages and grades are numbers: a column for each level has too few patients.
+_ORDERED = frozenset({"smoking_status", "grading", "pT_stage", "pN_stage"})
+
+
+def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
+    found: list[Input] = []
+    for column, display, unit in rows:
+        code = hancock.code_of(column)
+        if unit:
+            found.append(_number(code, display, unit, 0, 1e5, log=True, free=unit[0] == "{"))
+            continue
+        answers = tuple(str(i) for i in range(_LEVELS.get(column, 2)))
+        one = _category(code, display, answers)
+        found.append(Input(one.variable) if column in _ORDERED else one)
+    return tuple(found)
+
+
+HEAD_NECK = Question(
+    risk="head-neck-recurrence",
+    asks="How likely is relapse or death within three years of a head and neck cancer's operation?",
+    modalities=(
+        Modality("ehr", "Clinical history", (_AGE, _SEX, *_hancock(hancock.CLINICAL))),
+        Modality(
+            "blood",
+            "Blood count before treatment",
+            tuple(
+                Input(Variable(code, name, (code,), unit, 0, 1e4), log=unit.startswith("10*"))
+                for name, code, unit in hancock.BLOOD
+            ),
+            # A blood count speaks of a tumour's first weeks: red cells live about 120 days.
+            half_life_d=120.0,
+        ),
+        Modality("pathology", "Pathology", _hancock(hancock.PATHOLOGY)),
+    ),
+    eligible=frozenset(hancock.code_of(column) for column, _, _ in hancock.PATHOLOGY),
+    expires_d=365.0,
+)
+# Read in the evaluation, left out of the bundle: it adds nothing (the card has the figures).
+TMA = Modality("tma", "Tissue microarray", _hancock(hancock.TMA))
+
+QUESTIONS = {q.risk: q for q in (GLIOMA, HEAD_NECK)}

@@ -1,0 +1,268 @@
+"""`tocsin train` of a multimodal risk: cohort → comparison of fusions → bundle with its card.
+
+Letters in shape comments: N patients, M members, C columns, K modalities, S subsets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import bundle as bundles
+from models import metrics
+from models.bundle import Bundle
+from models.inputs import Question, columns_of
+from models.metrics import Array
+from models.multimodal import MultimodalModel
+from models.risk import Assessment
+from models.training.comparison import compare
+from models.training.fit import FOLDS
+from models.training.linear import Fitted, Linear, fit, fit_linear, matrix, places, usual_scores
+from models.training.multimodal_card import card
+from models.training.tumours import Case
+
+VERSION = "1"
+_CLEAR, _CRITICAL_QUANTILE, _FIRE_QUANTILE = 0.9, 0.9, 0.75
+
+
+def cohort_hash(risk: str, record_id: int) -> int:
+    """A record id as it is listed in a bundle: says who was in the training set, not more."""
+    seal = hashlib.sha256(f"{risk}/{record_id}".encode()).digest()
+    return int.from_bytes(seal[:8], "big") >> 1
+
+
+def fold_of(risk: str, record_id: int) -> int:
+    """The fold of a training patient, and the member that never saw them."""
+    return cohort_hash(risk, record_id) % FOLDS
+
+
+def total_steps(repeats: int) -> int:
+    """Steps that `train` reports: outer folds of the comparison, then members."""
+    return repeats * FOLDS + FOLDS
+
+
+def train(
+    question: Question,
+    cases: Sequence[Case],
+    extra: Sequence[Case],
+    folder: Path,
+    seed: int = 1,
+    repeats: int = 10,
+    on_step: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Compare, fit, evaluate cross-fitted, write bundle and card; returns the figures.
+
+    `extra` are patients without a known outcome: they teach the stand-in alone.
+    """
+    columns = columns_of(question.sources)
+    x = matrix(question, cases)
+    labels = np.array([c.label for c in cases], dtype=np.float64)
+    fused = [c for c in columns if c.modality < len(question.modalities)]
+    names = [m.name for m in question.modalities]
+    compared = compare(x[:, : len(fused)], labels, fused, names, repeats, seed, on_step)
+    tensors = _members(question, cases, x, labels, seed, on_step)
+    about: dict[str, Any] = {"comparison": compared, "repeats": repeats, "seed": seed}
+    if question.stand_in is not None:
+        guess, about["stand_in"] = _stand_in(question, [*cases, *extra], seed)
+        tensors = _with_stand_in(question, tensors, guess)
+    return publish(question, cases, tensors, about, folder)
+
+
+def _members(
+    question: Question,
+    cases: Sequence[Case],
+    x: Array,
+    labels: Array,
+    seed: int,
+    on_step: Callable[[], None],
+) -> dict[str, Tensor]:
+    """Five members, each without one fold of patients."""
+    columns = columns_of(question.sources)
+    count = len(question.modalities)
+    folds = np.array([fold_of(question.risk, c.record_id) for c in cases])
+    fitted: list[Fitted] = []
+    for fold in range(FOLDS):
+        rest = folds != fold
+        fitted.append(fit(x[rest], labels[rest], columns, count, seed + fold))
+        on_step()
+    return {
+        **{n: torch.stack([_spread_out(f, n, columns, count) for f in fitted]) for n in _LINEAR},
+        "bias": torch.tensor([[part.bias for part in f.linear] for f in fitted]).double(),
+        "gain": torch.stack([f.gain for f in fitted]),
+        "middle": torch.stack([f.middle for f in fitted]),
+        "drawn": usual_scores(np.concatenate([f.unseen for f in fitted])),
+        "cohort": torch.tensor(sorted(cohort_hash(question.risk, c.record_id) for c in cases)),
+    }
+
+
+_LINEAR = {"center": 0.0, "scale": 1.0, "weight": 0.0}
+
+
+def _spread_out(fitted: Fitted, name: str, columns: Sequence[Any], count: int) -> Tensor:
+    """(C,) one quantity of all modalities' models, by column."""
+    out = np.full(len(columns), _LINEAR[name])
+    for part, at in zip(fitted.linear, places(columns, count), strict=True):
+        out[at] = getattr(part, name)
+    return torch.from_numpy(out)
+
+
+def _stand_in(
+    question: Question, cases: Sequence[Case], seed: int
+) -> tuple[Linear, dict[str, Any]]:
+    """The model of the predicted input from the stand-in's columns, and how good it is."""
+    x = matrix(question, cases)
+    columns = columns_of(question.sources)
+    at = places(columns, len(question.sources))[-1]
+    target = _predicted_column(question)
+    known = ~np.isnan(x[:, target]) & ~np.isnan(x[:, at]).all(1)
+    y = x[known, target]
+    model, unseen = fit_linear(x[known][:, at], y, seed)
+    # Scans may have been chosen by the result: the prior is that of the whole cohort.
+    said = x[~np.isnan(x[:, target]), target]
+    shift = _logit(float(said.mean())) - _logit(float(y.mean()))
+    return dataclasses.replace(model, bias=model.bias + shift), {
+        "prior": metrics.rounded(float(said.mean())),
+        "patients": int(known.sum()),
+        "positive": int(y.sum()),
+        "auroc": metrics.bootstrap(metrics.auroc, y, unseen).as_dict(),
+        "calibration_slope": metrics.rounded(metrics.slope(y, unseen)),
+        "brier": metrics.rounded(metrics.brier(y, 1 / (1 + np.exp(-unseen)))),
+        "brier_of_the_mean": metrics.rounded(float(y.mean() * (1 - y.mean()))),
+    }
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def _predicted_column(question: Question) -> int:
+    inputs = [i for m in question.sources for i in m.inputs]
+    return next(
+        j
+        for j, c in enumerate(columns_of(question.sources))
+        if inputs[c.at].variable.name == question.predicts and c.level == question.predicts_level
+    )
+
+
+def _with_stand_in(
+    question: Question, tensors: dict[str, Tensor], guess: Linear
+) -> dict[str, Tensor]:
+    """All members share one stand-in: it never saw an outcome."""
+    at = places(columns_of(question.sources), len(question.sources))[-1]
+    for name in _LINEAR:
+        tensors[name][:, at] = torch.from_numpy(getattr(guess, name))
+    bias = torch.full((FOLDS, 1), guess.bias, dtype=torch.float64)
+    return tensors | {"bias": torch.cat([tensors["bias"], bias], 1)}
+
+
+def publish(
+    question: Question,
+    cases: Sequence[Case],
+    tensors: dict[str, Tensor],
+    about: dict[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """Everything after the fit."""
+    events = sum(c.label for c in cases)
+    answers: dict[str, Any] = {
+        "contract": question.contract(),
+        "baseline": round(math.log(events / (len(cases) - events)), 6),
+        "rule": _rule(0.5, 0.9),
+    }
+    tensors = {name: t.contiguous() for name, t in tensors.items()}
+    draft = Bundle(question.risk, VERSION, answers, {}, tensors, "draft")
+    rows = cross_fitted(MultimodalModel(question, draft), cases)
+    probabilities = [a.probability for _, a in rows if a.probability is not None]
+    fire, critical = np.quantile(probabilities, [_FIRE_QUANTILE, _CRITICAL_QUANTILE])
+    answers["rule"] = _rule(round(float(fire), 2), round(float(critical), 2))
+    about |= {"version": VERSION, "patients": len(cases), "events": events, "folds": FOLDS}
+    about["figures"] = figures(rows)
+    digest = bundles.write(folder, dataclasses.replace(draft, answers=answers, about=about))
+    text = card(question, about, answers, digest)
+    (folder / "CARD.md").write_text(text, encoding="utf-8")
+    found: dict[str, Any] = about["figures"] | {"model": digest, "comparison": about["comparison"]}
+    return found
+
+
+def _rule(fire: float, critical: float) -> dict[str, Any]:
+    return {
+        "fire": fire,
+        "clear": round(_CLEAR * fire, 3),
+        "critical": critical,
+        "version": f"shipped-{VERSION}",
+    }
+
+
+class Scorer:
+    """Chooses for each patient who may score them."""
+
+    def __init__(self, model: MultimodalModel) -> None:
+        self._model = model
+        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
+        self._members: dict[int, MultimodalModel] = {}
+
+    def member(self, case: Case) -> int | None:
+        """The one member that never saw the patient; None: none did, so all may answer."""
+        if cohort_hash(self._model.risk, case.record_id) not in self._trained_on:
+            return None
+        return fold_of(self._model.risk, case.record_id)
+
+    def model(self, case: Case) -> MultimodalModel:
+        """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
+        member = self.member(case)
+        if member is None:
+            return self._model
+        if member not in self._members:
+            self._members[member] = self._model.only(member)
+        return self._members[member]
+
+
+def cross_fitted(model: MultimodalModel, cases: Sequence[Case]) -> list[tuple[Case, Assessment]]:
+    """Each patient's answer when everything is known, by a member that never saw them."""
+    scorer = Scorer(model)
+    return [(c, scorer.model(c).assess([(c.record, c.last)])[0]) for c in cases]
+
+
+def figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
+    """What the scores are worth, in all and in subgroups."""
+    scored = [(c, a) for c, a in rows if a.log_odds is not None]
+    found = _figures(scored) | {"patients": len(rows), "subgroups": {}}
+    groups: dict[str, dict[str, list[tuple[Case, Assessment]]]] = {}
+    for case, answer in scored:
+        bands = {"age": _band(case.age), "sex": case.sex, "stratum": case.stratum}
+        for kind, name in bands.items():
+            groups.setdefault(kind, {}).setdefault(name, []).append((case, answer))
+    for kind, names in groups.items():
+        found["subgroups"][kind] = {
+            name: _figures(members)
+            for name, members in sorted(names.items())
+            if 10 <= sum(c.label for c, _ in members) <= len(members) - 10
+        }
+    return found
+
+
+def _figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
+    y = np.array([c.label for c, _ in rows], dtype=np.float64)
+    z = np.array([a.log_odds for _, a in rows], dtype=np.float64)
+    return {
+        "scored": len(y),
+        "events": int(y.sum()),
+        "auroc": metrics.bootstrap(metrics.auroc, y, z).as_dict(),
+        "auprc": metrics.bootstrap(metrics.auprc, y, z).as_dict(),
+        "calibration_slope": metrics.bootstrap(metrics.slope, y, z).as_dict(),
+        "ece": metrics.rounded(metrics.ece(y, 1 / (1 + np.exp(-z)))),
+    }
+
+
+def _band(age: float | None) -> str:
+    if age is None:
+        return "unknown"
+    return "under 50" if age < 50 else "50-64" if age < 65 else "65 and over"

@@ -1,0 +1,250 @@
+"""What the multimodal risks must hold: sums, absence, stand-ins, nothing from the future."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from connectors.cohorts import hancock, ucsf_pdgm
+from connectors.facts import AnyFact, Observation, PersonDetail
+from models import fusion
+from models.bundle import BundleError, contract_of, load_bundle, read, write
+from models.inputs import DAY_S, codes_of, columns_of
+from models.multimodal import MultimodalModel
+from models.questions import GLIOMA, HEAD_NECK, QUESTIONS
+from models.record import PatientRecord
+from models.rule import SHIPPED
+from models.training.tumours import START
+
+NOW = START + 20 * DAY_S
+
+
+@pytest.fixture(scope="module", params=sorted(QUESTIONS))
+def model(request: pytest.FixtureRequest) -> MultimodalModel:
+    found = load_bundle(None, request.param)
+    assert isinstance(found, MultimodalModel)
+    return found
+
+
+@pytest.fixture(scope="module")
+def glioma() -> MultimodalModel:
+    return MultimodalModel(GLIOMA, read(SHIPPED / GLIOMA.risk, GLIOMA.risk))
+
+
+def said(code: str, value: float | str, unit: str = "", day: float = 0.0) -> Observation:
+    at = START + day * DAY_S
+    return Observation(
+        id=f"{code}/{day}",
+        rank=(1, at, 0, ""),
+        code=code,
+        system="99TCS",
+        time=at,
+        status="F",
+        value=value,
+        unit=unit,
+    )
+
+
+def person(sex: str = "F", born: int = 1955) -> list[AnyFact]:
+    rank = (1, START, 0, "")
+    return [
+        PersonDetail(id="person:sex", rank=rank, field=PersonDetail.SEX, value=sex),
+        PersonDetail(id="person:birth_year", rank=rank, field=PersonDetail.BIRTH_YEAR, value=born),
+    ]
+
+
+def record(facts: Sequence[AnyFact]) -> PatientRecord:
+    found = PatientRecord()
+    found.fold_facts(facts)
+    return found
+
+
+OPERATION = [
+    said("extent-of-resection", "STR", day=2),
+    said("who-cns-grade", 4.0, "{grade}", day=7),
+]
+MARKERS = [said("idh-status", "wildtype", day=14), said("mgmt-methylation", "methylated", day=14)]
+MRI = [
+    said(ucsf_pdgm.radiomic_code(feature, image), 1.0, unit)
+    for feature, image, _, unit in ucsf_pdgm.RADIOMICS
+]
+PATHOLOGY = [said(hancock.code_of(c), 2.0 if u else "1", u, 10) for c, _, u in hancock.PATHOLOGY]
+_USUAL = (8.2, 14.2, 265, 4.6, 41.5, 31.1, 90.7, 34.3, 13.7, 10.5, 5.5, 0.15, 0.04, 1.8, 0.7, 12.4)
+BLOOD = [
+    said(code, float(value), unit)
+    for (_, code, unit), value in zip(hancock.BLOOD, _USUAL, strict=True)
+]
+CLINIC = [said("smoking-status", "2")]
+EVERYTHING = {
+    GLIOMA.risk: [*person(), *OPERATION, *MARKERS, *MRI],
+    HEAD_NECK.risk: [*person(), *CLINIC, *BLOOD, *PATHOLOGY],
+}
+
+
+def test_evidence_and_contributions_add_up(model: MultimodalModel) -> None:
+    found = model.assess([(record(EVERYTHING[model.risk]), NOW)])[0]
+    assert found.log_odds is not None and found.probability is not None
+    assert [e.modality for e in found.evidence] == [m.name for m in model.question.modalities]
+    total = found.baseline + sum(e.llr for e in found.evidence)
+    assert found.log_odds == pytest.approx(total, abs=1e-9)
+    for evidence in found.evidence:
+        added = sum(c.contribution for c in evidence.top)
+        assert added == pytest.approx(evidence.llr, abs=1e-6)
+    assert found.interval is not None
+    assert 0 < found.interval[0] < found.probability < found.interval[1] < 1
+
+
+def test_a_batch_gives_what_single_patients_give(model: MultimodalModel) -> None:
+    facts = EVERYTHING[model.risk]
+    asked = [(record(facts[:n]), NOW) for n in range(len(facts) + 1)]
+    alone = [model.assess([one])[0] for one in asked]
+    assert model.assess(asked) == alone
+    assert model.log_odds(asked) == [a.log_odds for a in alone]
+    assert model.answer(asked[:3], asked[3:])[1] == [a.log_odds for a in alone[3:]]
+
+
+def test_whom_the_question_does_not_concern_has_no_score(model: MultimodalModel) -> None:
+    stranger = record([*person(), said("8867-4", 90.0, "/min"), *BLOOD])
+    assert not model.concerns(stranger)
+    found = model.assess([(stranger, NOW)])[0]
+    assert (found.abstained, found.log_odds) == ("not_eligible", None)
+
+
+def test_old_data_give_no_answer(model: MultimodalModel) -> None:
+    late = NOW + model.expires_s
+    found = model.assess([(record(EVERYTHING[model.risk]), late)])[0]
+    assert found.abstained == "stale_data"
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_what_comes_later_changes_nothing(data: st.DataObject) -> None:
+    for risk, facts in EVERYTHING.items():
+        found = load_bundle(None, risk)
+        now = START + data.draw(st.floats(0, 30)) * DAY_S
+        changed = [
+            replace(f, value=data.draw(st.sampled_from(["0", "1", "GTR", "mutated", 3.0, 500.0])))
+            if isinstance(f, Observation) and f.time > now
+            else f
+            for f in facts
+        ]
+        one, other = (found.assess([(record(fs), now)])[0] for fs in (facts, changed))
+        assert one == other
+
+
+@given(st.permutations(EVERYTHING[GLIOMA.risk]))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_arrival_does_not_matter(facts: list[AnyFact]) -> None:
+    found = load_bundle(None, GLIOMA.risk)
+    plain = found.assess([(record(EVERYTHING[GLIOMA.risk]), NOW)])
+    assert found.assess([(record(facts), NOW)]) == plain
+
+
+def test_images_stand_in_until_the_laboratory_reports(glioma: MultimodalModel) -> None:
+    before = glioma.assess([(record([*person(), *OPERATION, *MRI]), NOW)])[0]
+    assert [e.modality for e in before.evidence] == ["ehr", "imaging"]
+    guess = before.evidence[1].top[0]
+    assert guess.feature == "IDH, predicted from imaging"
+    assert isinstance(guess.value, float) and 0 < guess.value < 1
+    assert before.missing.modalities == ["genomics"]
+    assert before.missing.next_datum == "Molecular markers (IDH, MGMT, 1p/19q)"
+    assert before.missing.expected_change is not None and before.missing.expected_change > 0
+    after = glioma.assess([(record(EVERYTHING[GLIOMA.risk]), NOW)])[0]
+    without = glioma.assess([(record([*person(), *OPERATION, *MARKERS]), NOW)])[0]
+    assert after == without, "once the result is there, its guess counts no more"
+
+
+def test_a_guess_lies_between_the_two_results(glioma: MultimodalModel) -> None:
+    def llr(facts: list[AnyFact]) -> float:
+        found = glioma.assess([(record([*person(), *OPERATION, *facts]), NOW)])[0]
+        return found.evidence[1].llr
+
+    wild, mutated = (llr([said("idh-status", v, day=14)]) for v in ("wildtype", "mutated"))
+    assert mutated < llr(list(MRI)) < wild
+
+
+def test_mutated_idh_and_youth_lower_the_risk(glioma: MultimodalModel) -> None:
+    def log_odds(born: int, idh: str) -> float:
+        facts = [*person(born=born), *OPERATION, said("idh-status", idh, day=14)]
+        found = glioma.log_odds([(record(facts), NOW)])[0]
+        assert found is not None
+        return found
+
+    assert log_odds(1990, "wildtype") < log_odds(1945, "wildtype")
+    assert log_odds(1945, "mutated") < log_odds(1945, "wildtype")
+
+
+def test_a_value_that_nobody_had_says_no_more_than_a_rare_one(model: MultimodalModel) -> None:
+    high = [
+        replace(f, value=f.value * 1e3)
+        if isinstance(f, Observation) and isinstance(f.value, float)
+        else f
+        for f in EVERYTHING[model.risk]
+    ]
+    found = model.log_odds([(record(high), NOW)])[0]
+    assert found is not None and abs(found) < 12
+
+
+def test_evidence_fades_by_its_half_life() -> None:
+    found = load_bundle(None, HEAD_NECK.risk)
+    facts = record(EVERYTHING[HEAD_NECK.risk])
+    first, later = (found.assess([(facts, START + d * DAY_S)])[0] for d in (20.0, 140.0))
+    ratio = {a.modality: b.llr / a.llr for a, b in zip(first.evidence, later.evidence, strict=True)}
+    assert ratio["blood"] == pytest.approx(0.5, abs=1e-4)
+    assert ratio["pathology"] == pytest.approx(1.0)
+
+
+def test_every_subset_has_its_gains() -> None:
+    scores = torch.randn((400, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    labels = (scores.sum(1) > 0).double()
+    gains, middles = fusion.gaussian(scores, labels)
+    for s, k in itertools.product(range(8), range(3)):
+        assert (gains[s, k] != 0) == bool(s >> k & 1)
+    present = torch.tensor([[False, False, False], [True, False, True]])
+    ratio = fusion.ratios(scores[:2, None], present, gains[None], middles[None])
+    assert not ratio[0].any() and not ratio[1, 0, 1]
+
+
+def test_two_copies_of_one_modality_count_once() -> None:
+    """What the correction for correlation is for; the naive sum counts them twice."""
+    generator = torch.Generator().manual_seed(2)
+    labels = (torch.arange(2_000) % 2).double()
+    one = torch.randn(2_000, dtype=torch.float64, generator=generator) + labels
+    noise = 0.05 * torch.randn((2_000, 2), dtype=torch.float64, generator=generator)
+    scores = one[:, None] + noise
+    gains, middles = fusion.gaussian(scores, labels)
+    there = torch.ones((1, 2), dtype=torch.bool)
+    at = torch.full((1, 1, 2), 2.0, dtype=torch.float64)
+    both = fusion.ratios(at, there, gains[None], middles[None]).sum()
+    naive = fusion.ratios(at, there, fusion.naive(gains)[None], middles[None]).sum()
+    alone = gains[1, 0] * (2.0 - middles[1, 0])
+    assert float(both) == pytest.approx(float(alone), rel=0.1)
+    assert float(naive) == pytest.approx(2 * float(alone), rel=0.1)
+
+
+def test_a_bundle_for_other_inputs_is_refused(tmp_path: Path, model: MultimodalModel) -> None:
+    answers = model.bundle.answers
+    (name, inputs), *rest = answers["contract"]["modalities"]
+    modalities = [[name, [*inputs, {"name": "shoe-size"}]], *rest]
+    contract = {**answers["contract"], "modalities": modalities}
+    folder = tmp_path / model.risk
+    write(folder, dataclasses.replace(model.bundle, answers={**answers, "contract": contract}))
+    with pytest.raises(BundleError, match="shoe-size"):
+        read(folder, model.risk)
+
+
+def test_the_contract_is_the_codes_own(model: MultimodalModel) -> None:
+    assert contract_of(model.risk) == model.question.contract()
+    assert model.codes == codes_of(model.question.sources)
+    weights = model.bundle.tensors["weight"]
+    assert weights.shape == (5, len(columns_of(model.question.sources)))
+    assert not math.isnan(float(weights.sum()))
