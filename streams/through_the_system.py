@@ -7,10 +7,9 @@ its own, in a folder that is removed afterwards.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
@@ -19,15 +18,12 @@ from redis import Redis
 
 from connectors import contract, topics
 from connectors.clock import from_iso
-from connectors.cohorts.physionet2012 import CohortPatient
 from connectors.identity import Identifier, IdentityKey
 from connectors.replay.deliver import send_all
-from connectors.replay.physionet2012 import AUTHORITY, messages_for
 from connectors.replay.timed import Timed, in_time_order
 from connectors.sequencer_process import GROUP
 from models.bundle import Bundle, write
 from models.risk import Assessment
-from models.training.cohort import ADMITTED_AT
 from streams import keys
 from streams.local.up import Endpoints, down, up
 from streams.settings import Settings
@@ -38,9 +34,17 @@ Progress = Callable[[str], None]
 
 
 def scores(
-    patients: Sequence[CohortPatient], bundle: Bundle, home: Path, progress: Progress
+    messages: Mapping[int, Sequence[Timed]],
+    authority: str,
+    bundle: Bundle,
+    home: Path,
+    progress: Progress,
 ) -> dict[int, Assessment]:
-    """The score of each patient after the last message, by record id. Raises `LocalError`."""
+    """The score of each patient after the last of their messages, by record id.
+
+    `messages` by record id, which is also the patient's number of that authority. Raises
+    `LocalError`.
+    """
     bundles = home / "bundles" / bundle.digest[:12]
     write(bundles / bundle.risk, bundle)
     secret = os.urandom(32).hex()
@@ -51,24 +55,20 @@ def scores(
     )
     try:
         endpoints = up(settings, progress=progress)
-        progress(f"replaying {len(patients)} patients")
-        asyncio.run(_replay(patients, endpoints))
+        progress(f"replaying {len(messages)} patients")
+        asyncio.run(_replay(messages.values(), endpoints))
         wait_until_applied(endpoints, settings)
-        return _read(patients, bundle.risk, endpoints, settings, IdentityKey(bytes.fromhex(secret)))
+        key = IdentityKey(bytes.fromhex(secret))
+        names = {i: key.pseudonym(Identifier(authority, "MR", str(i))) for i in messages}
+        return _read(names, bundle.risk, endpoints, settings)
     finally:
         down(home)
 
 
-async def _replay(patients: Iterable[CohortPatient], endpoints: Endpoints) -> None:
+async def _replay(messages: Iterable[Sequence[Timed]], endpoints: Endpoints) -> None:
     host, _, port = endpoints.mllp.rpartition(":")
-    counts = await send_all(in_time_order(_messages(p) for p in patients), host, int(port))
+    counts = await send_all(in_time_order(messages), host, int(port))
     counts.check()
-
-
-def _messages(patient: CohortPatient) -> list[Timed]:
-    """All but the last message: that only moves the patient's clock to the end of the 48 hours."""
-    messages = list(messages_for(patient, ADMITTED_AT))
-    return list(itertools.islice(messages, len(messages) - 1))
 
 
 def wait_until_applied(endpoints: Endpoints, settings: Settings) -> None:
@@ -111,20 +111,15 @@ def _applied(reader: Consumer, redis: Redis) -> bool:
 
 
 def _read(
-    patients: Iterable[CohortPatient],
-    risk: str,
-    endpoints: Endpoints,
-    settings: Settings,
-    key: IdentityKey,
+    names: Mapping[int, str], risk: str, endpoints: Endpoints, settings: Settings
 ) -> dict[int, Assessment]:
     redis = Redis.from_url(endpoints.redis)
     found: dict[int, Assessment] = {}
-    for patient in patients:
-        pseudonym = key.pseudonym(Identifier(AUTHORITY, "MR", str(patient.record_id)))
+    for record_id, pseudonym in names.items():
         partition = topics.partition_of(pseudonym, settings.kafka.partitions)
         raw = redis.hget(keys.patient(partition, pseudonym), _field(risk))
         if isinstance(raw, bytes):
-            found[patient.record_id] = _to_assessment(contract.decode_score(raw))
+            found[record_id] = _to_assessment(contract.decode_score(raw))
     return found
 
 

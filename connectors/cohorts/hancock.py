@@ -21,7 +21,7 @@ from pathlib import Path
 from connectors.cohorts.tumour import LOCAL, LOINC, Result, TumourPatient, number, table
 
 THREE_YEARS_D = 1_095
-CLINIC_DAY, BLOOD_DAY, PATHOLOGY_DAY, TMA_DAY = 0, 0, 10, 20
+CLINIC_DAY, BLOOD_DAY, PATHOLOGY_DAY, TMA_DAY = 0, 0, 10, 10
 
 BLOOD = (  # column, LOINC, UCUM
     ("Leukocytes [#/volume] in Blood", "26464-8", "10*3/uL"),

@@ -93,7 +93,7 @@ def _stacked(fitted: Fitted, labels: Array, scores: Array) -> Array:
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
     def design(s: Array) -> Array:
-        return np.c_[np.nan_to_num(s), np.isnan(s)]
+        return np.concatenate([np.nan_to_num(s), np.isnan(s).astype(np.float64)], 1)
 
     model = LogisticRegression(C=1.0).fit(design(fitted.unseen), labels)
     return np.asarray(model.decision_function(design(scores)), dtype=np.float64)

@@ -14,8 +14,8 @@ are left out, and so are patients whose follow-up ended before two years. Radiom
 scans only: too few of them have a known outcome (34, eleven deaths) for an imaging model of
 survival, so there is none. Times of results are not in the set: operation, histology and markers
 are laid out on days 2, 7 and 14 after the MRI, and the two years count from the MRI. On this cohort
-the fusion is not shown to rank better than operation and histology alone (below); it is shipped because
-markers may be there when histology is not, and the other way round.""",
+the fusion is not shown to rank better than operation and histology alone (below); it is shipped
+because markers may be there when histology is not, and the other way round.""",
     "head-neck-recurrence": """HANCOCK (Apache-2.0; Dörrich et al. 2025): patients operated on for a
 head and neck cancer at one German hospital. Patients whose follow-up ended before three years
 without an event are left out. Times of results are not in the set: blood on day 0, pathology on day

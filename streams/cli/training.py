@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.cohorts import physionet2012
+from connectors.replay.physionet2012 import AUTHORITY, messages_for
+from connectors.replay.timed import Timed
+from streams.cli import tumours
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ class Risk(StrEnum):
     """Risks that can be trained and evaluated."""
 
     DETERIORATION = "deterioration"
+    GLIOMA_SURVIVAL = "glioma-survival"
+    HEAD_NECK_RECURRENCE = "head-neck-recurrence"
 
 
 class Via(StrEnum):
@@ -42,7 +47,10 @@ class Via(StrEnum):
 
 
 RiskName = Annotated[Risk, typer.Argument(help="Which risk.")]
-Data = Annotated[Path, typer.Option(help="Folder of PhysioNet 2012, long or original form.")]
+Data = Annotated[
+    Path,
+    typer.Option(help="Folder of the risk's cohort: PhysioNet 2012, UCSF-PDGM or HANCOCK."),
+]
 Out = Annotated[Path, typer.Option(help="Folder to write to; made when it does not exist.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or c; default: all there.")]
 
@@ -60,6 +68,9 @@ def train(
     Example: tocsin train deterioration --data ../data/physionet2012 --out bundles/deterioration
     """
     _prepare_torch()
+    if risk.value in tumours.COHORTS:
+        _train_tumours(risk, data, out, seed)
+        return
     from models.training import deterioration  # noqa: PLC0415 - torch
 
     stays = _stays(data, sets)
@@ -100,8 +111,12 @@ def evaluate(
     from models.rule import SHIPPED  # noqa: PLC0415
     from models.training.report import write_report  # noqa: PLC0415
 
-    model = DeteriorationModel(_read_bundle((bundles or SHIPPED) / risk, risk))
+    bundle = _read_bundle((bundles or SHIPPED) / risk, risk)
     _make(out)
+    if risk.value in tumours.COHORTS:
+        _evaluate_tumours(risk, data, out, bundle, via)
+        return
+    model = DeteriorationModel(bundle)
     stays = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
@@ -113,6 +128,39 @@ def evaluate(
     write_report(out, figures, rows)
     _print_figures(figures)
     Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+
+
+def _train_tumours(risk: Risk, data: Path, out: Path, seed: int) -> None:
+    with ExitStack() as stack:
+        figures = tumours.train(
+            risk,
+            data,
+            out,
+            seed,
+            lambda steps: stack.enter_context(_progress(f"Training {risk}", steps)),
+        )
+    _print_tumours(figures)
+    Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
+
+
+def _evaluate_tumours(risk: Risk, data: Path, out: Path, bundle: Any, via: Via) -> None:
+    from models.multimodal import MultimodalModel  # noqa: PLC0415 - torch
+    from models.questions import QUESTIONS  # noqa: PLC0415
+
+    model = MultimodalModel(QUESTIONS[risk], bundle)
+    figures = tumours.evaluate(risk, data, out, model, via is Via.STREAM)
+    _print_tumours(figures)
+    Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+
+
+def _print_tumours(figures: dict[str, Any]) -> None:
+    from models.training.report import interval, number  # noqa: PLC0415
+
+    Console().print(
+        f"{figures['scored']} patients: AUROC {interval(figures['auroc'])}, "
+        f"AUPRC {interval(figures['auprc'])}, "
+        f"calibration slope {interval(figures['calibration_slope'])}, ECE {number(figures['ece'])}"
+    )
 
 
 def _through_the_system(
@@ -137,11 +185,22 @@ def _through_the_system(
             console.print(f"· {len(chosen)} patients through {name}")
             try:
                 found |= through_the_system.scores(
-                    chosen, bundle, Path(home), lambda line: console.print(f"  · {line}")
+                    {p.record_id: _messages(p) for p in chosen},
+                    AUTHORITY,
+                    bundle,
+                    Path(home),
+                    lambda line: console.print(f"  · {line}"),
                 )
             except LocalError as error:
                 raise UserError(str(error)) from None
     return found
+
+
+def _messages(patient: physionet2012.CohortPatient) -> list[Timed]:
+    """All but the last message: that only moves the patient's clock to the end of the 48 hours."""
+    from models.training.cohort import ADMITTED_AT  # noqa: PLC0415 - torch
+
+    return list(messages_for(patient, ADMITTED_AT))[:-1]
 
 
 def _prepare_torch() -> None:
