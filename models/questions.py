@@ -33,14 +33,16 @@ def _number(
 
 
 _RADIOMIC_RANGES = {
-    "shape_VoxelVolume": (1.0, 1e6, True),
-    "firstorder_Mean": (0.0, 1e5, False),
-    "glcm_Contrast": (0.0, 1e6, True),
+    ("shape_VoxelVolume", "T1c_bias"): (1.0, 1e6, True),
+    ("firstorder_Mean", "ADC"): (0.0, 0.01, False),
+    ("firstorder_10Percentile", "ADC"): (0.0, 0.01, False),
+    ("firstorder_Mean", "T1c_bias"): (0.0, 1e5, False),
+    ("glcm_Contrast", "T1c_bias"): (0.0, 1e6, True),
 }
 
 
 def _radiomic(feature: str, image: str, name: str, unit: str) -> Input:
-    low, high, log = _RADIOMIC_RANGES.get(feature, (-1e3, 1e3, False))
+    low, high, log = _RADIOMIC_RANGES.get((feature, image), (-1e3, 1e3, False))
     return _number(
         ucsf_pdgm.radiomic_code(feature, image), name, unit, low, high, log=log, free=unit == "1"
     )
@@ -106,8 +108,6 @@ _LEVELS = {
     "pT_stage": 9,
     "pN_stage": 10,
 }
-# Ordered stages and grades are numbers: a column for each level has too few patients.
-_ORDERED = frozenset({"smoking_status", "grading", "pT_stage", "pN_stage"})
 
 
 def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
@@ -118,8 +118,7 @@ def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
             found.append(_number(code, display, unit, 0, 1e5, log=True, free=unit[0] == "{"))
             continue
         answers = tuple(str(i) for i in range(_LEVELS.get(column, 2)))
-        one = _category(code, display, answers)
-        found.append(Input(one.variable) if column in _ORDERED else one)
+        found.append(_category(code, display, answers))
     return tuple(found)
 
 

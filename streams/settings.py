@@ -49,7 +49,9 @@ class WorkerSettings(Section):
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
     bundles: Path | None = Field(None, description="folder of model bundles; empty: those shipped")
     risks: tuple[str, ...] = Field(
-        ("deterioration",), min_length=1, description="bundles to score with"
+        ("deterioration", "glioma-survival", "head-neck-recurrence"),
+        min_length=1,
+        description="bundles to score with",
     )
 
 

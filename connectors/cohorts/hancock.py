@@ -9,7 +9,7 @@ What is decided here, once, for training and replay alike:
   and a shorter follow-up is unknown.
 - Categories are sent as the numbers that the tables hold: their meaning is in the authors' code.
 - Blood is drawn before treatment (day 0); pathology and the tissue microarray come after the
-  operation (day 10 and day 20): the set has no times.
+  operation (day 10): the set has no times.
 
 Source: Dörrich et al., Nature Communications 2025, and its repository.
 """

@@ -10,6 +10,8 @@ What is decided here, once, for training and replay alike:
 - The set gives no times of results. They are laid out as a clinic has them: MRI on day 0, operation
   on day 2, histology on day 7, molecular markers on day 14.
 - `gbma` and `idh_mutated` in the table of radiomics are labels, not features: never read.
+- Diffusion (ADC) is in mm2/s for some scans and in 10^-6 mm2/s for others; a tumour's is near
+  0.001 mm2/s, so the size tells which, and all are sent in mm2/s.
 - A marker that was not tested or is indeterminate is no result.
 
 Source: Calabrese et al., Radiology: Artificial Intelligence 2022, and the TCIA page of the set.
@@ -31,6 +33,7 @@ _COLUMNS = (
     *("1-dead 0-alive", "OS", "EOR"),
 )
 _REGION = "tumor_segmentation"
+_LARGEST_ADC = 0.1  # mm2/s: water at body temperature has 0.003
 # Radiomics that are sent: first-order and shape features that are defined alike everywhere.
 RADIOMICS = (
     ("shape_VoxelVolume", "T1c_bias", "Tumour volume", "mm3"),
@@ -94,6 +97,8 @@ def _imaging(line: dict[str, str]) -> list[Result]:
     for feature, image, name, unit in RADIOMICS:
         value = number(line.get(f"original_{feature}_{image}_{_REGION}", ""))
         if value is not None:
+            if unit == "mm2/s" and value > _LARGEST_ADC:
+                value /= 1e6
             code = radiomic_code(feature, image)
             found.append(Result(MRI_DAY, "imaging", code, LOCAL, name, value, unit))
     return found

@@ -15,9 +15,10 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
+from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.cohorts import mimic3 as mimic3_cohort
 from connectors.cohorts import physionet2012 as physionet_cohort
-from connectors.replay import mimic3, physionet2012
+from connectors.replay import mimic3, physionet2012, tumours
 from connectors.replay.timed import Timed, in_time_order
 
 MARGIN_S = 60.0  # between the last event and now
@@ -30,6 +31,8 @@ class CohortName(StrEnum):
 
     PHYSIONET2012 = "physionet2012"
     MIMIC3 = "mimic3"
+    UCSF_PDGM = "ucsf-pdgm"
+    HANCOCK = "hancock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def plan(
     """
     if cohort is CohortName.MIMIC3:
         return _plan_mimic3(data, now, patients, stagger)
+    if cohort in _TUMOURS:
+        return _plan_tumours(cohort, data, now, patients, stagger)
     return _plan_physionet2012(data, now, patients, stagger, discharge)
 
 
@@ -72,6 +77,22 @@ def _plan_physionet2012(
     length = physionet2012.LENGTH_S + (1.0 if discharge else 0.0)
     streams = [
         physionet2012.messages_for(patient, end - length, discharge=discharge)
+        for patient, end in zip(found, _ends(now, len(found), stagger), strict=True)
+    ]
+    return Replay(in_time_order(streams), len(found), Counter())
+
+
+_TUMOURS = {CohortName.UCSF_PDGM: ucsf_pdgm.load, CohortName.HANCOCK: hancock.load}
+
+
+def _plan_tumours(
+    cohort: CohortName, data: Path, now: float, limit: int | None, stagger: float
+) -> Replay:
+    found = list(islice(_TUMOURS[cohort](data), limit))
+    streams = [
+        tumours.messages_for(
+            patient, end - tumours.last_day(patient) * tumours.DAY_S, cohort.value.upper()
+        )
         for patient, end in zip(found, _ends(now, len(found), stagger), strict=True)
     ]
     return Replay(in_time_order(streams), len(found), Counter())

@@ -17,10 +17,10 @@ from heapq import heappop, heappush
 from random import Random
 
 from connectors.replay.timed import Timed
-from connectors.simulator import rounds
+from connectors.simulator import gliomas, rounds
 from connectors.simulator.disturb import Disturbances, Rates
 from connectors.simulator.interface import Interface, Report
-from connectors.simulator.people import EMERGENCY, Beds, SimulatedPatient, make_patient
+from connectors.simulator.people import AUTHORITY, EMERGENCY, Beds, SimulatedPatient, make_patient
 from connectors.simulator.physiology import Crisis, Physiology, fitted
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
@@ -40,6 +40,7 @@ class Flow:
     crisis_deaths: float = 0.3
     admissions_cancelled: float = 0.03
     discharges_cancelled: float = 0.05
+    tumours: float = 0.1  # share of the first patients who are here for a brain tumour
 
 
 class Hospital:
@@ -119,6 +120,8 @@ class Hospital:
                 begin = self.start + self._random.uniform(0, 20) * _MINUTE
                 self.schedule(begin, partial(self._fall_ill, patient))
             self.schedule(arrived, self._admission(patient))
+            if n < round(self.flow.tumours * self.size):
+                self._plan_tumour(patient)
         self.schedule(self.start + self._until_next_arrival(), self._arrival)
 
     def _make(self, arrived: float, least_stay_s: float = 0.0) -> SimulatedPatient:
@@ -191,6 +194,22 @@ class Hospital:
             self._add_crisis(patient, max(patient.hours(patient.leaves) - 12.0, 1.0), fatal=True)
         self._plan_crisis(patient, at)
         self.schedule(patient.leaves, partial(self._leave, patient))
+
+    def _plan_tumour(self, patient: SimulatedPatient) -> None:
+        """Images soon after the start, then operation, histology and markers, hours apart."""
+        random = Random(f"tocsin/{self.seed}/tumour/{patient.number}")  # noqa: S311
+        images = self.start + random.uniform(1, 40) * _MINUTE
+        for finding in gliomas.pathway(random):
+            self.schedule(images + finding.after_s, partial(self._find, patient, finding))
+
+    def _find(
+        self, patient: SimulatedPatient, finding: gliomas.Finding, at: float
+    ) -> Iterator[Timed]:
+        """Reports come in, also after the patient has left."""
+        order = self.interface.next_order("T")
+        source = (finding.system[0], AUTHORITY)
+        report = Report(patient, source, gliomas.panel(finding.system), order, at, finding.rows)
+        yield self.interface.oru(report, at)
 
     # ── getting worse ───────────────────────────────────────────────────────────────────────
 

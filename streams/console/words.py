@@ -44,11 +44,9 @@ REASONS = {
 }
 
 MODALITIES = {
-    "ehr": "Vital signs and laboratory",
+    "ehr": "Health record",
     "imaging": "Imaging",
     "genomics": "Genomics",
-    "radiogenomics": "Genomics guessed from imaging",
-    "clinical": "Clinical details",
     "blood": "Blood results",
     "pathology": "Pathology",
     "tma": "Tissue microarray",
@@ -58,6 +56,7 @@ ABSTENTIONS = {
     "no_data": "nothing has been measured yet",
     "too_little_data": "too little has been measured yet",
     "stale_data": "the newest data are too old",
+    "not_eligible": "nothing says that this question concerns the patient",
     "data_expired": "the newest data are too old",
     "out_of_distribution": "this patient is unlike those the model learned from",
     "not_present": "the patient is not in the hospital",
@@ -131,7 +130,7 @@ def risk_words(risk: str) -> RiskWords:
 
 
 def modality_words(modality: str) -> str:
-    """`ehr` → `Vital signs and laboratory`."""
+    """`ehr` → `Health record`."""
     return MODALITIES.get(modality) or _plain(modality)
 
 

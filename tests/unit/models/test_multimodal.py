@@ -74,7 +74,7 @@ OPERATION = [
 ]
 MARKERS = [said("idh-status", "wildtype", day=14), said("mgmt-methylation", "methylated", day=14)]
 MRI = [
-    said(ucsf_pdgm.radiomic_code(feature, image), 1.0, unit)
+    said(ucsf_pdgm.radiomic_code(feature, image), 0.001 if unit == "mm2/s" else 1.0, unit)
     for feature, image, _, unit in ucsf_pdgm.RADIOMICS
 ]
 PATHOLOGY = [said(hancock.code_of(c), 2.0 if u else "1", u, 10) for c, _, u in hancock.PATHOLOGY]

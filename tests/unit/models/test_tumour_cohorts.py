@@ -1,0 +1,123 @@
+"""The tumour cohorts: what is read, what is left out, and that live messages say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors.cohorts import hancock, ucsf_pdgm
+from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tumour import TumourPatient
+from connectors.replay.tumours import messages_for
+from models.bundle import read
+from models.inputs import Question, codes_of
+from models.multimodal import MultimodalModel
+from models.questions import GLIOMA, HEAD_NECK
+from models.rule import SHIPPED
+from models.training import multimodal
+from models.training.tumours import START, cases
+
+_HEADER = "ID,Sex,Age at MRI,WHO CNS Grade,MGMT status,1p/19q,IDH,1-dead 0-alive,OS,EOR"
+
+
+def _metadata(folder: Path, *lines: str) -> None:
+    text = "\n".join([_HEADER, *lines]) + "\n"
+    (folder / "UCSF-PDGM-metadata_v2.csv").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("dead", "days", "label"),
+    [("1", "700.0", 1), ("1", "730", 1), ("1", "731", 0), ("0", "900", 0), ("0", "400", None)],
+)
+def test_two_year_death_counts_from_the_images(
+    tmp_path: Path, dead: str, days: str, label: int | None
+) -> None:
+    _metadata(tmp_path, f"UCSF-PDGM-004,M,66,4,negative,,wildtype,{dead},{days},STR")
+    assert [p.label for p in ucsf_pdgm.load(tmp_path)] == [label]
+
+
+def test_what_is_indeterminate_or_untested_is_no_result(tmp_path: Path) -> None:
+    _metadata(
+        tmp_path,
+        "UCSF-PDGM-010,F,40,2,indeterminate,,IDH1 p.R132H,0,900,GTR",
+        "UCSF-PDGM-011,F,40,2,positive,relative co-deletion,mutated (NOS),0,900,",
+        "UCSF-PDGM-409,F,40,2,positive,Co-deletion,wildtype,0,900,GTR",
+    )
+    found = ucsf_pdgm.load(tmp_path)
+    assert [p.record_id for p in found] == [10, 11], "a second scan of one patient is left out"
+    values = [{r.code: r.value for r in p.results} for p in found]
+    assert values[0] == {
+        "extent-of-resection": "GTR",
+        "who-cns-grade": 2.0,
+        "idh-status": "mutated",
+    }
+    assert values[1]["1p19q-status"] == "intact"
+
+
+def test_diffusion_comes_in_one_unit(tmp_path: Path) -> None:
+    column = "original_firstorder_Mean_ADC_tumor_segmentation"
+    _metadata(
+        tmp_path,
+        "UCSF-PDGM-010,F,40,2,positive,,wildtype,0,900,GTR",
+        "UCSF-PDGM-011,F,40,2,positive,,wildtype,0,900,GTR",
+    )
+    (tmp_path / "radiomic_features.csv").write_text(
+        f"ID,{column},gbma,idh_mutated\nUCSF-PDGM-010,0.0011,1,0\nUCSF-PDGM-011,1100,1,0\n"
+    )
+    results = [p.results[0] for p in ucsf_pdgm.load(tmp_path)]
+    assert [r.value for r in results] == pytest.approx([0.0011, 0.0011])
+    assert {r.unit for r in results} == {"mm2/s"}
+
+
+@pytest.mark.parametrize("load", [ucsf_pdgm.load, hancock.load])
+def test_a_folder_without_the_set_is_named(load: object, tmp_path: Path) -> None:
+    assert callable(load)
+    with pytest.raises(CohortError, match=str(tmp_path)):
+        load(tmp_path)
+
+
+def _patients(name: str, shared: Path) -> list[TumourPatient]:
+    load = {"ucsf_pdgm": ucsf_pdgm.load, "hancock": hancock.load}[name]
+    return load(shared / "data" / name)
+
+
+SETS = [("ucsf_pdgm", GLIOMA, (495, 338, 207)), ("hancock", HEAD_NECK, (763, 583, 228))]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "question", "counts"), SETS)
+def test_the_cards_figure_comes_from_the_shipped_weights(
+    name: str, question: Question, counts: tuple[int, int, int], shared: Path
+) -> None:
+    patients = _patients(name, shared)
+    known = list(cases(patients))
+    assert (len(patients), len(known), sum(c.label for c in known)) == counts
+    model = MultimodalModel(question, read(SHIPPED / question.risk, question.risk))
+    figures = multimodal.figures(multimodal.cross_fitted(model, known))
+    printed = model.bundle.about["figures"]
+    assert figures["auroc"] == pytest.approx(printed["auroc"], abs=1e-4)
+    card = (SHIPPED / question.risk / "CARD.md").read_text()
+    assert f"| AUROC | {printed['auroc']['value']:.3f}" in card
+
+
+@pytest.mark.parametrize("question", [GLIOMA, HEAD_NECK])
+def test_no_outcome_is_an_input(question: Question) -> None:
+    codes = codes_of(question.sources)
+    for word in ("gbma", "mutated", "rfs", "survival", "recurrence", "days", "dead"):
+        assert not any(word in code.casefold() for code in codes)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("name", "question"), [s[:2] for s in SETS])
+def test_members_never_saw_whom_they_score(name: str, question: Question, shared: Path) -> None:
+    known = list(cases(_patients(name, shared)))[:60]
+    model = MultimodalModel(question, read(SHIPPED / question.risk, question.risk))
+    scorer = multimodal.Scorer(model)
+    for case in known:
+        assert scorer.member(case) == multimodal.fold_of(question.risk, case.record_id)
+
+
+def test_a_message_is_sent_for_each_kind_and_day() -> None:
+    patient = TumourPatient(1, 60.0, "F", (), 1)
+    assert [m.time for m in messages_for(patient, START, "X")] == [START]
