@@ -17,6 +17,9 @@ from connectors.contract import AlertReason
 from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
+from models import deterioration, multimodal
+from models.questions import QUESTIONS
+from models.variables import CATALOGUE, Variable
 from streams.doctor.listing import listing
 from streams.settings import Settings
 
@@ -27,6 +30,7 @@ def pages() -> dict[str, str]:
     """Every generated page by its path below `docs/`."""
     schemas = {"facts": facts.json_schema(), **contract.json_schemas()}
     return {
+        "reference/inputs.md": _inputs(),
         "reference/messages.md": _messages(),
         "reference/metrics.md": _metrics(),
         "reference/reasons.md": _reasons(),
@@ -61,6 +65,37 @@ def _messages() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _inputs() -> str:
+    """What each risk reads, and under which codes."""
+    lines = [
+        "# Inputs of the models",
+        "",
+        "Results reach a model under these codes; LOINC codes have digits and a dash. Where your "
+        "laboratory or pathology uses others, map them in the [site file](../sources.md) to the "
+        "first one named. Units are UCUM; any unit that can be converted will do.",
+        "",
+        "## deterioration (health record)",
+        "",
+        *_HEAD,
+        *(_input(v) for v in CATALOGUE),
+    ]
+    for question in QUESTIONS.values():
+        for modality in question.sources:
+            guess = f", stands in for {question.predicts}" if modality is question.stand_in else ""
+            lines += ["", f"## {question.risk}: {modality.display}{guess}", "", *_HEAD]
+            lines += [_input(one.variable) for one in modality.inputs]
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = ("| input | codes | unit or answers |", "|---|---|---|")
+
+
+def _input(variable: Variable) -> str:
+    codes = ", ".join(f"`{code}`" for code in variable.codes) or "PID"
+    said = ", ".join(text for text, _ in variable.answers) or f"`{variable.unit}`"
+    return f"| {variable.display} | {codes} | {said} |"
+
+
 def _metrics() -> str:
     lines = [
         "# Metrics",
@@ -83,6 +118,8 @@ def _reasons() -> str:
         ("Quarantine: why a message, or a part of one, could not be understood", Reason),
         ("No facts: understood, and nothing for a patient's record in it", NoFacts),
         ("Alerts: why one changed", AlertReason),
+        ("Scores: why deterioration gives none", deterioration.Abstention),
+        ("Scores: why a multimodal risk gives none", multimodal.Abstention),
     ):
         parts += [f"## {title}", "", "| reason | meaning |", "|---|---|"]
         parts += [f"| `{value}` | {text} |" for value, text in described(kind)]
