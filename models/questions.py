@@ -10,9 +10,10 @@ _AGE = Input(AGE)
 _SEX = Input(SEX)
 
 
-def _category(code: str, display: str, answers: tuple[str, ...]) -> Input:
-    """Answers in order; a column for each but one of two."""
-    pairs = tuple((a.casefold(), float(i)) for i, a in enumerate(answers))
+def _category(code: str, display: str, answers: tuple[str | tuple[str, ...], ...]) -> Input:
+    """Answers in order, a column for each but one of two. The first spelling is shown."""
+    spelled = [(a,) if isinstance(a, str) else a for a in answers]
+    pairs = tuple((text.casefold(), float(i)) for i, one in enumerate(spelled) for text in one)
     variable = Variable(code, display, (code,), "", 0, len(answers) - 1, answers=pairs)
     levels = (1.0,) if len(answers) == 2 else tuple(float(i) for i in range(len(answers)))
     return Input(variable, levels)
@@ -59,7 +60,11 @@ GLIOMA = Question(
             (
                 _AGE,
                 _SEX,
-                _category("extent-of-resection", "Extent of resection", ("biopsy", "STR", "GTR")),
+                _category(
+                    "extent-of-resection",
+                    "Extent of resection",
+                    (("biopsy only", "biopsy"), ("subtotal", "STR"), ("gross total", "GTR")),
+                ),
                 Input(
                     Variable(
                         "who-cns-grade",
