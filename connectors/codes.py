@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+OWN: Final = "99TCS"  # system of Tocsin's own codes, for what no LOINC code says (docs/reference)
+NO_ANSWERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Meaning(NamedTuple):
@@ -13,6 +18,7 @@ class Meaning(NamedTuple):
     system: str  # "LN" for LOINC
     name: str = ""
     unit: str = ""  # UCUM, of values that come without a unit
+    answers: Mapping[str, str] = NO_ANSWERS  # as sent, in lower case → as meant
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Profile:
     facility: str = ""  # authority of identifiers that name none; "" in HL7: MSH-4
     identifier_type: str = "MR"  # of patient numbers that come without one (DICOM, VCF)
     codes: CodeMap = NO_CODES
+    processing: tuple[str, ...] = ()  # MSH-11 that is taken (table 0103); () all of them
     # Kept by `connectors.hl7.results`: what OBX segments say besides value and time.
     shapes: dict[Any, Any] = field(default_factory=dict, repr=False)
 

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     BAD_HEADER = "bad_header"  # MSH without usable delimiters, type or version
     BAD_CHARSET = "bad_charset"  # bytes that are not text in the declared or configured charset
     UNSUPPORTED_CHARSET = "unsupported_charset"  # MSH-18 names a charset that is not known
+    NOT_PRODUCTION = "not_production"  # MSH-11 says that it is for training or debugging
     UNSUPPORTED_TYPE = "unsupported_type"  # a message type or event that is not mapped to facts
     BATCH_COUNT = "batch_count"  # BTS-1 or FTS-1 counts other than what the batch holds
     FOREIGN_LINE = "foreign_line"  # a line that is no segment

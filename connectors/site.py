@@ -11,12 +11,12 @@ import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from connectors.codes import CodeMap, Meaning
+from connectors.codes import OWN, CodeMap, Meaning
 from connectors.interpretation import Profile
 from connectors.mllp.acknowledge import Mode
 from connectors.settings import Charset, IdentitySettings, SequencerSettings, ZoneName
@@ -42,9 +42,21 @@ class CodeEntry(_Part):
 
     code: str = Field(min_length=1)
     system: str = Field("", description="as sent in the third component; empty: none is sent")
-    loinc: str = Field(pattern=r"^[0-9]{1,7}-[0-9]$")
+    loinc: str = Field("", pattern=r"^([0-9]{1,7}-[0-9])?$")
+    tocsin: str = Field("", description="one of Tocsin's own codes, where there is no LOINC")
     name: str = ""
     unit: str = Field("", description="UCUM, of values that come without a unit")
+    answers: dict[str, str] = Field({}, description="coded answer as sent → as a model knows it")
+
+    def to_meaning(self) -> Meaning:
+        """Raises `ValueError` for a LOINC with a wrong check digit, or no meaning at all."""
+        if bool(self.loinc) == bool(self.tocsin):
+            raise ValueError(f"{self.code} needs one meaning: either loinc or tocsin")
+        if self.loinc and not loinc_is_right(self.loinc):
+            raise ValueError(f"{self.loinc} is no LOINC: its check digit is wrong")
+        code, system = (self.loinc, "LN") if self.loinc else (self.tocsin, OWN)
+        answers = {sent.strip().casefold(): meant for sent, meant in self.answers.items()}
+        return Meaning(code, system, self.name, self.unit, answers)
 
 
 class CodeFile(_Part):
@@ -54,15 +66,14 @@ class CodeFile(_Part):
     units: dict[str, str] = Field({}, description="unit as sent → UCUM")
 
     def to_map(self) -> CodeMap:
-        """Raises `ValueError` for a code with two meanings, or a LOINC with a wrong check digit."""
+        """Raises `ValueError` for a code with two meanings, or without a usable one."""
         meanings: dict[tuple[str, str], Meaning] = {}
         for entry in self.codes:
-            if not loinc_is_right(entry.loinc):
-                raise ValueError(f"{entry.loinc} is no LOINC: its check digit is wrong")
+            meaning = entry.to_meaning()
             key = (entry.system, entry.code)
             if key in meanings:
                 raise ValueError(f"{entry.code} ({entry.system or 'no system'}) is there twice")
-            meanings[key] = Meaning(entry.loinc, "LN", entry.name, entry.unit)
+            meanings[key] = meaning
         return CodeMap(meanings, dict(self.units))
 
 
@@ -90,6 +101,9 @@ class SourceEntry(_Part):
     identifier_types: tuple[str, ...] = Field((), description="table 0203, best first")
     identifier_type: str = Field("", description="of patient numbers that come without one")
     authorities: dict[str, str] = Field({}, description="authority as sent → authority meant")
+    processing: tuple[Literal["P", "T", "D"], ...] = Field(
+        (), description="MSH-11 that is taken: production, training, debugging; none: all"
+    )
     codes: Path | None = Field(None, description="file of local codes, relative to the site file")
     acknowledgement: Mode = Field(Mode.MESSAGE, description="which answers its messages get")
     expected_per_hour: float | None = Field(
@@ -240,6 +254,7 @@ def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> Rule:
         facility=entry.facility,
         identifier_type=entry.identifier_type or default.identifier_type,
         codes=codes,
+        processing=entry.processing,
     )
     feed = Feed(
         entry.match,

@@ -127,6 +127,9 @@ def _map(
     out: Interpretation,
 ) -> None:
     """`said` is MSH-3|MSH-4. Raises `RefusedError` for what goes to quarantine as a whole."""
+    kind = header.processing_id.split(header.component, 1)[0].strip() or "P"
+    if profile.processing and kind not in profile.processing:
+        raise RefusedError(Reason.NOT_PRODUCTION, "for training or debugging", "MSH-11")
     syntax = _syntax(header, profile)
     body = _segments(raw, syntax)
     route = _route(header, body, out)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from connectors.codes import OWN
 from connectors.facts import AnyFact, Observation, StudyEvent
 from connectors.hl7 import values
 from connectors.hl7.context import Context, Issue, RefusedError
@@ -38,7 +39,7 @@ from connectors.quarantine import Reason
 
 # What is in none of these (HL7 table 0396) means something at its site alone, unless it is mapped.
 STANDARD_SYSTEMS: Final = frozenset(
-    ("LN", "SCT", "SNM", "SNM3", "MDC", "DCM", "UCUM", "I10", "CVX")
+    ("LN", "SCT", "SNM", "SNM3", "MDC", "DCM", "UCUM", "I10", "CVX", OWN)
 )
 SPECIAL_CODES: Final = VARIANT_CODES | STUDY_CODES
 _PADDING: Final = [""] * 15  # so that every OBX has a field 14
@@ -155,6 +156,8 @@ class Results:
         if value is None:
             read = self._value(f, rule, unit)
             value, comparator = read
+            if code.answers and isinstance(value, str):
+                value = code.answers.get(value.strip().casefold(), value)
             if status in ("U", "V"):
                 status = "U" if read is values.NOTHING else status.replace("U", "F")
         field = f[_TIME]
@@ -224,7 +227,8 @@ class Results:
         meaning = codes.meanings.get((found.system, found.code))
         if meaning is None:
             return found, unit
-        return Code(meaning.code, meaning.system, meaning.name or found.text), unit or meaning.unit
+        text = meaning.name or found.text
+        return Code(meaning.code, meaning.system, text, meaning.answers), unit or meaning.unit
 
     def _of_time(self, time: float) -> str:
         """The first half of the identity where no order number names the result."""

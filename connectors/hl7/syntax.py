@@ -7,8 +7,11 @@ says nothing (no change). HL7 v2.5.1 chapter 2, sections 2.5 and 2.7.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+from connectors.codes import NO_ANSWERS
 
 NULL: Final = '""'
 
@@ -23,6 +26,7 @@ class Code(NamedTuple):
     code: str
     system: str  # "LN" for LOINC, otherwise as sent
     text: str
+    answers: Mapping[str, str] = NO_ANSWERS  # of a site: as sent, in lower case → as meant
 
 
 # Names of LOINC in HL7 table 0396, as an OID and as a URI.

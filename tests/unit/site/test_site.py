@@ -76,6 +76,35 @@ def test_local_codes_and_units_get_their_meaning(tmp_path: Path) -> None:
         assert (one.code, one.system, one.unit, one.name) == expected
 
 
+def test_a_local_result_becomes_what_a_model_reads(tmp_path: Path) -> None:
+    """Codes of Tocsin's own, where no LOINC says it, and the laboratory's answers to them."""
+    codes = """
+codes:
+  - {system: 99PATH, code: IDH, tocsin: idh-status, answers: {"R132H ": mutated}}
+"""
+    found = read(site(tmp_path, codes=codes), "OBX|1|ST|IDH^IDH^99PATH||r132h||||||F")
+    fact = next(f for f in found.facts if isinstance(f, Observation))
+    assert (fact.code, fact.system, fact.value) == ("idh-status", "99TCS", "mutated")
+    assert not found.unmapped
+    other = read(site(tmp_path, codes=codes), "OBX|1|ST|IDH^IDH^99PATH||pending||||||F")
+    assert [f.value for f in other.facts if isinstance(f, Observation)] == ["pending"]
+
+
+def test_messages_for_training_are_set_aside_where_the_site_says_so(tmp_path: Path) -> None:
+    text = SITE.replace("codes: lab.yaml", "codes: lab.yaml\n    processing: [P]")
+    found = site(tmp_path, text)
+    obx = "OBX|1|NM|8867-4^HR^LN||80|/min|||||F"
+    assert read(found, obx).outcome == "facts"
+    raw = (
+        b"MSH|^~\\&|LAB|H|||20260101120000||ORU^R01|1|T^T|2.5.1\r"
+        b"PID|1||42^^^HOSP^MR\rOBR|1||F1^L|1^P^L|||20260101110000\r" + obx.encode() + b"\r"
+    )
+    key = IdentityKey(bytes(32))
+    aside = interpret(raw, 1_767_312_000.0, key, found)
+    assert (aside.outcome, aside.reason) == ("quarantine", "not_production")
+    assert interpret(raw, 1_767_312_000.0, key, site(tmp_path)).outcome == "facts"
+
+
 def test_codes_that_nobody_mapped_are_counted(tmp_path: Path) -> None:
     found = site(tmp_path)
     assert read(found, "OBX|1|NM|X^Other^99LAB||4.1|U||||F").unmapped == {("99LAB", "X", "U"): 1}
@@ -127,6 +156,9 @@ def test_a_changed_file_is_taken_over_and_a_bad_one_is_not(tmp_path: Path) -> No
         ("sources: [{match: a, codes: none.yaml}]", CODES, "none.yaml cannot be read"),
         (SITE, "codes: [{code: K, loinc: 2823-4}]", "check digit"),
         (SITE, "codes: [{code: K, loinc: potassium}]", "codes.0.loinc"),
+        (SITE, "codes: [{code: K}]", "either loinc or tocsin"),
+        (SITE, "codes: [{code: K, loinc: 2823-3, tocsin: x}]", "either loinc or tocsin"),
+        (SITE.replace("facility: OTHER", "processing: [X]"), CODES, "processing"),
         (SITE, "codes: [{code: K, loinc: 2823-3}, {code: K, loinc: 8867-4}]", "twice"),
         (SITE, "codes: 7", "codes"),
         ("- 1", CODES, "top"),
@@ -148,7 +180,7 @@ def test_the_check_command_and_the_example_in_the_docs(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check", str(tmp_path / "site.yaml")])
     assert done.exit_code == 0, done.output
     assert "is right" in done.output
-    assert "2 codes, 2 units, answers: always, silent after 7 min, paused above 20%" in done.output
+    assert "3 codes, 2 units, answers: always, silent after 7 min, paused above 20%" in done.output
     assert len(load(tmp_path / "site.yaml").sources) >= 2
 
 
