@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mar
 
 def undisturbed(system: System) -> tuple[dict[bytes, Fields], dict[tuple[str, int], bytes]]:
     """What the log says must be in Redis and must have been told: the oracle."""
-    engine = Engine([load_bundle(None, "deterioration")])
+    engine = Engine([load_bundle(None, risk) for risk in system.settings.worker.risks])
     states: dict[tuple[int, str], PatientState] = {}
     due: dict[tuple[int, str], float] = {}
     kept: dict[bytes, Fields] = {}
