@@ -1,0 +1,1 @@
+"""What another converter makes of 139 messages, against what Tocsin makes of them."""
