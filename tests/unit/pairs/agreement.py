@@ -43,6 +43,7 @@ class Why(StrEnum):
     SAME_IDENTITY = "same_identity"  # one code and sub-id twice in an order: the last one counts
     PLANNED_TIME = "planned_time"  # the expected time (PV2) of what is announced: ours is EVN's
     NOT_OF_ITS_STATUS = "not_of_its_status"  # order detail, not asked, no result: no evidence
+    PERSON_DELETED = "person_deleted"  # A29 takes the person's record away: it adds nothing
     NO_VALUE = "no_value"  # the converter makes an observation of a code without any value
     EVENT_WITHOUT_STAY = "event_without_stay"  # PV1 in a message whose event moves nobody
     NOT_SAID_IN_EVENT = "not_said_in_event"  # admission or discharge time beside another event
@@ -144,6 +145,8 @@ def _observations(
                 why = Why.NO_VALUE
             elif status in ("O", "N", "X", "W", "D", "I"):
                 why = Why.NOT_OF_ITS_STATUS
+            elif read.message_type == "ADT^A29":
+                why = Why.PERSON_DELETED
             elif read.message_type.startswith("MDM"):
                 why = Why.DOCUMENT
             elif any(str(value) in str(f.value).split("\n") for f in same) or (
