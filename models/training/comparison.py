@@ -102,6 +102,7 @@ def _stacked(fitted: Fitted, labels: Array, scores: Array) -> Array:
 def _trees(x: Array, labels: Array, test: Array, seed: int) -> Array:
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
 
+    known = ~np.isnan(x).all(0)  # scikit-learn cannot bin a column without any value
     model = HistGradientBoostingClassifier(
         max_iter=80,
         learning_rate=0.05,
@@ -109,8 +110,8 @@ def _trees(x: Array, labels: Array, test: Array, seed: int) -> Array:
         min_samples_leaf=15,
         l2_regularization=5.0,
         random_state=seed,
-    ).fit(x, labels)
-    return np.asarray(model.decision_function(test), dtype=np.float64)
+    ).fit(x[:, known], labels)
+    return np.asarray(model.decision_function(test[:, known]), dtype=np.float64)
 
 
 def _figures(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models.metrics import Array
+from models.training.linear import moments
 
 _WIDTH, _EPOCHS, _DROP = 8, 150, 0.3
 
@@ -41,7 +42,7 @@ def fit_embeddings(
 ) -> Callable[[Array], Array]:
     """Train on (N, C); returns a function of (N, C) to log-odds (N,)."""
     torch.manual_seed(seed)
-    center, scale = np.nanmean(x, 0), np.maximum(np.nanstd(x, 0), 1e-6)
+    center, scale = moments(x)
     net = Embeddings(places)
 
     def tensors(raw: Array) -> tuple[Tensor, Tensor]:

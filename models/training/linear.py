@@ -146,14 +146,19 @@ def _solve(x: Array, labels: Array, ridge: float) -> Linear:
     # Imported here: only those who train have it.
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
+    center, scale = moments(x)
+    z = np.nan_to_num((x - center) / scale).clip(-FARTHEST, FARTHEST)
+    found = LogisticRegression(C=ridge, max_iter=2_000).fit(z, labels)
+    return Linear(center, scale, found.coef_[0].astype(np.float64), float(found.intercept_[0]))
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """(C,) means and standard deviations of what is known; 0 and 1 where nothing is."""
     known = ~np.isnan(x)
     count = np.maximum(known.sum(0), 1)
     center = np.where(known, x, 0.0).sum(0) / count
     scale = np.sqrt(np.where(known, (x - center) ** 2, 0.0).sum(0) / count)
-    scale = np.where(scale < 1e-9, 1.0, scale)
-    z = np.nan_to_num((x - center) / scale).clip(-FARTHEST, FARTHEST)
-    found = LogisticRegression(C=ridge, max_iter=2_000).fit(z, labels)
-    return Linear(center, scale, found.coef_[0].astype(np.float64), float(found.intercept_[0]))
+    return center, np.where(scale < 1e-9, 1.0, scale)
 
 
 def _absent_is_nan(scores: Array, x: Array) -> Array:
