@@ -128,6 +128,7 @@ class MultimodalModel:
         self.codes = codes_of(question.sources)
         self.expires_s = question.expires_d * DAY_S
         self._names = [m.name for m in question.sources]
+        self._columns = columns_of(question.sources)
         self._inputs: list[Input] = [i for m in question.sources for i in m.inputs]
         self._predicted = self._place_of(question.predicts) if question.predicts else -1
         self._predicted_in = next(
@@ -186,7 +187,7 @@ class MultimodalModel:
             if i < len(patients):
                 found.append(self._assessment(known[at], worked, at))
             else:
-                scored.append(self._sum(worked.llr[at].tolist())[1])
+                scored.append(self._sum(worked.llr[at])[1])
             at += 1
         return found, scored
 
@@ -224,11 +225,19 @@ class MultimodalModel:
         ratio = net.ratios(scores, present) * fade[:, None, :]  # (N, M, K)
         gain = net.gain[:, fusion.subsets(present)].transpose(0, 1) * fade[:, None, :]
         shares = (parts * (gain @ net.member_of[:, :k].T)).mean(1)  # (N, C), in log-odds
-        return _Worked(ratio.mean(1), ratio.sum(2), shares, scores, present, guess, there)
+        return _Worked(
+            ratio.mean(1).tolist(),
+            _spread(ratio.sum(2)).tolist(),
+            shares.tolist(),
+            scores,
+            present,
+            guess.tolist(),
+            there.tolist(),
+        )
 
     def _guessed_column(self) -> int:
         """The column that the stand-in fills: the level of the input that it predicts."""
-        for c, column in enumerate(columns_of(self.question.sources)):
+        for c, column in enumerate(self._columns):
             if column.at == self._predicted and column.level == self.question.predicts_level:
                 return c
         raise BundleError(f"{self.risk} predicts no level of {self.question.predicts}.")
@@ -260,11 +269,11 @@ class MultimodalModel:
 
     def _assessment(self, one: _Read, worked: _Worked, at: int) -> Assessment:
         question = self.question
-        llr, log_odds = self._sum(worked.llr[at].tolist())
-        guessed = not math.isnan(float(worked.guess[at]))
+        llr, log_odds = self._sum(worked.llr[at])
+        guessed = not math.isnan(worked.guess[at])
         evidence: list[Evidence] = []
         for k in range(len(question.modalities)):
-            if not bool(worked.present[at, k]):
+            if not (worked.there[at][k] or (guessed and k == self._predicted_in)):
                 continue
             place = self._source(k, guessed)
             reading = one.readings[place]
@@ -278,8 +287,7 @@ class MultimodalModel:
                     top=self._top(k, one, worked, at, llr[k], guessed),
                 )
             )
-        spread = _spread(worked.totals[at])
-        low, high = (_sigmoid(log_odds + s * _T_90 * spread) for s in (-1, 1))
+        low, high = (_sigmoid(log_odds + s * _T_90 * worked.spread[at]) for s in (-1, 1))
         return Assessment(
             as_of=one.as_of,
             baseline=self.baseline,
@@ -296,9 +304,8 @@ class MultimodalModel:
     ) -> list[Contribution]:
         """Inputs of a modality by what they add; the rest as one, so that all sum to the llr."""
         by_input: dict[int, float] = {}
-        for c, column in enumerate(columns_of(self.question.sources)):
+        for share, column in zip(worked.shares[at], self._columns, strict=True):
             if column.modality == k:
-                share = float(worked.shares[at, c])
                 by_input[column.at] = by_input.get(column.at, 0.0) + share
         values = [v for r in one.readings for v in r.values]
         times = [t for r in one.readings for t in r.times]
@@ -323,7 +330,7 @@ class MultimodalModel:
     ) -> Contribution:
         variable = self._inputs[i].variable
         if stands_in and i == self._predicted:
-            value: float | str | None = round(float(worked.guess[at]), 4)
+            value: float | str | None = round(worked.guess[at], 4)
             name, unit = f"{variable.display}, predicted from imaging", "probability"
         else:
             name, unit, value = variable.display, variable.unit, round(values[i], 4)
@@ -339,7 +346,7 @@ class MultimodalModel:
 
     def _missing(self, one: _Read, worked: _Worked, at: int) -> Missing:
         """Absent modalities, and which of them would move the score most."""
-        absent = [k for k in range(self._net.fused) if not bool(worked.there[at, k])]
+        absent = [k for k in range(self._net.fused) if not worked.there[at][k]]
         names = [self._names[k] for k in absent]
         changes = {k: self._expected_change(worked, at, k) for k in absent}
         best = max(changes, key=lambda k: (round(changes[k], 6), -k), default=None)
@@ -365,7 +372,7 @@ class MultimodalModel:
         present = worked.present[at].expand(q, -1).clone()
         present[:, k] = True
         new = self._net.ratios(scores, present).mean(1).sum(1)
-        return float((new - worked.llr[at].sum()).abs().mean())
+        return float((new - sum(worked.llr[at])).abs().mean())
 
     def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
         names = [m.name for m in self.question.modalities]
@@ -387,19 +394,18 @@ class MultimodalModel:
 class _Worked:
     """What the network said of a batch."""
 
-    llr: Tensor  # (N, K) mean of the members
-    totals: Tensor  # (N, M) each member's sum of evidence
-    shares: Tensor  # (N, C) what each column adds to the log-odds
+    llr: list[list[float]]  # (N, K) mean of the members
+    spread: list[float]  # (N,) standard error of their sum
+    shares: list[list[float]]  # (N, C) what each column adds to the log-odds
     scores: Tensor  # (N, M, K with the stand-in)
     present: Tensor  # (N, K) modalities with evidence, own or by a stand-in
-    guess: Tensor  # (N,) probability that stands in; NaN where none does
-    there: Tensor  # (N, K with the stand-in) modalities with any value of their own
+    guess: list[float]  # (N,) probability that stands in; NaN where none does
+    there: list[list[bool]]  # (N, K with the stand-in) modalities with any value of their own
 
 
-def _spread(totals: Tensor) -> float:
-    """Standard error of the members' mean by the delete-a-group jackknife (Kott 2001)."""
-    m = len(totals)
-    return 0.0 if m == 1 else math.sqrt((m - 1) * float(totals.var(unbiased=False)))
+def _spread(totals: Tensor) -> Tensor:
+    """(N, M) → (N,): standard error of the mean by the delete-a-group jackknife (Kott 2001)."""
+    return ((totals.shape[1] - 1) * totals.var(1, unbiased=False)).sqrt()
 
 
 def _sigmoid(x: float) -> float:
