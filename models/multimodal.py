@@ -213,7 +213,7 @@ class MultimodalModel:
         if question.stand_in is not None:
             column = self._guessed_column()
             scores = net.scores(net.parts(columns))
-            use = there[:, k] & ~there[:, self._predicted_in]
+            use = there[:, k] & values[:, self._predicted].isnan()
             guess = torch.where(use, torch.sigmoid(scores[..., k]).mean(1), math.nan)
             columns[:, column] = torch.where(use, guess, columns[:, column])
         parts = net.parts(columns)
@@ -221,7 +221,7 @@ class MultimodalModel:
         present = there[:, :k].clone()
         if question.stand_in is not None:
             present[:, self._predicted_in] |= ~guess.isnan()
-        fade = self._fade(known, ~guess.isnan())
+        fade = self._fade(known, present & ~there[:, :k])
         ratio = net.ratios(scores, present) * fade[:, None, :]  # (N, M, K)
         gain = net.gain[:, fusion.subsets(present)].transpose(0, 1) * fade[:, None, :]
         shares = (parts * (gain @ net.member_of[:, :k].T)).mean(1)  # (N, C), in log-odds
@@ -242,25 +242,25 @@ class MultimodalModel:
                 return c
         raise BundleError(f"{self.risk} predicts no level of {self.question.predicts}.")
 
-    def _fade(self, known: list[_Read], guessed: Tensor) -> Tensor:
-        """(N, K): what is left of each modality's evidence after its age."""
+    def _fade(self, known: list[_Read], lent: Tensor) -> Tensor:
+        """(N, K): what is left of each modality's evidence after its age.
+
+        `lent` (N, K): all that is known of the modality is the stand-in's guess.
+        """
         rows: list[list[float]] = []
-        for one, stands_in in zip(known, guessed.tolist(), strict=True):
+        for one, lent_here in zip(known, lent.tolist(), strict=True):
             row: list[float] = []
             for k, modality in enumerate(self.question.modalities):
-                place = (
-                    len(self.question.modalities) if stands_in and k == self._predicted_in else k
-                )
-                newest = one.readings[place].newest
+                newest = one.readings[self._source(k, lent_here[k])].newest
                 half_life = modality.half_life_d
                 age_d = 0.0 if newest == EVER else (one.as_of - newest) / DAY_S
                 row.append(1.0 if half_life is None else 0.5 ** (age_d / half_life))
             rows.append(row)
         return torch.tensor(rows, dtype=torch.float64)
 
-    def _source(self, k: int, guessed: bool) -> int:
-        """Which modality the evidence of k comes from: the stand-in's, where it is guessed."""
-        return len(self.question.modalities) if guessed and k == self._predicted_in else k
+    def _source(self, k: int, lent: bool) -> int:
+        """Which modality the evidence of k comes from."""
+        return len(self.question.modalities) if lent else k
 
     def _sum(self, llr: list[float]) -> tuple[list[float], float]:
         """As printed: `baseline + Σ llr = log_odds` to the last digit."""
@@ -275,7 +275,7 @@ class MultimodalModel:
         for k in range(len(question.modalities)):
             if not (worked.there[at][k] or (guessed and k == self._predicted_in)):
                 continue
-            place = self._source(k, guessed)
+            place = self._source(k, not worked.there[at][k])
             reading = one.readings[place]
             newest = one.newest if reading.newest == EVER else reading.newest
             evidence.append(

@@ -163,6 +163,18 @@ def test_images_stand_in_until_the_laboratory_reports(glioma: MultimodalModel) -
     assert after == without, "once the result is there, its guess counts no more"
 
 
+def test_images_stand_in_for_the_one_marker_that_is_pending(glioma: MultimodalModel) -> None:
+    methylation = said("mgmt-methylation", "methylated", day=14)
+    facts = [*person(), *OPERATION, *MRI, methylation]
+    found = glioma.assess([(record(facts), NOW)])[0]
+    assert [e.modality for e in found.evidence] == ["ehr", "genomics"]
+    names = [c.feature for c in found.evidence[1].top]
+    assert "MGMT promoter" in names and "IDH, predicted from imaging" in names
+    assert found.missing.modalities == []
+    added = sum(c.contribution for c in found.evidence[1].top)
+    assert added == pytest.approx(found.evidence[1].llr, abs=1e-6)
+
+
 def test_a_guess_lies_between_the_two_results(glioma: MultimodalModel) -> None:
     def llr(facts: list[AnyFact]) -> float:
         found = glioma.assess([(record([*person(), *OPERATION, *facts]), NOW)])[0]
