@@ -69,6 +69,7 @@ def train(
     """
     _prepare_torch()
     if risk.value in tumours.COHORTS:
+        _refuse_sets(risk, sets)
         _train_tumours(risk, data, out, seed)
         return
     from models.training import deterioration  # noqa: PLC0415 - torch
@@ -114,7 +115,8 @@ def evaluate(
     bundle = _read_bundle((bundles or SHIPPED) / risk, risk)
     _make(out)
     if risk.value in tumours.COHORTS:
-        _evaluate_tumours(risk, data, out, bundle, via)
+        _refuse_sets(risk, sets)
+        _evaluate_tumours(risk, data, out, bundle, via, patients)
         return
     model = DeteriorationModel(bundle)
     stays = _stays(data, sets, patients)
@@ -143,12 +145,19 @@ def _train_tumours(risk: Risk, data: Path, out: Path, seed: int) -> None:
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
 
-def _evaluate_tumours(risk: Risk, data: Path, out: Path, bundle: Any, via: Via) -> None:
+def _refuse_sets(risk: Risk, sets: list[str] | None) -> None:
+    if sets:
+        raise UserError(f"The cohort of {risk} has no sets: leave out --set.")
+
+
+def _evaluate_tumours(
+    risk: Risk, data: Path, out: Path, bundle: Any, via: Via, limit: int | None
+) -> None:
     from models.multimodal import MultimodalModel  # noqa: PLC0415 - torch
     from models.questions import QUESTIONS  # noqa: PLC0415
 
     model = MultimodalModel(QUESTIONS[risk], bundle)
-    figures = tumours.evaluate(risk, data, out, model, via is Via.STREAM)
+    figures = tumours.evaluate(risk, data, out, model, via is Via.STREAM, limit)
     _print_tumours(figures)
     Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
 

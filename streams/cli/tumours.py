@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,14 +56,23 @@ def train(
     return multimodal.train(question, known, list(cases(undecided)), out, seed, REPEATS, step)
 
 
-def evaluate(risk: str, data: Path, out: Path, model: MultimodalModel, stream: bool) -> Any:
-    """Score the cohort; patients that the bundle was trained on by the member without them."""
+def evaluate(
+    risk: str, data: Path, out: Path, model: MultimodalModel, stream: bool, limit: int | None
+) -> Any:
+    """Score the cohort; patients that the bundle was trained on by the member without them.
+
+    `limit`: only the first so many with a known outcome.
+    """
     from models.training import multimodal  # noqa: PLC0415
     from models.training.multimodal_report import write_report  # noqa: PLC0415
     from models.training.tumours import cases  # noqa: PLC0415
 
     patients = _load(risk, data)
-    known = list(cases(patients))
+    known = list(islice(cases(patients), limit))
+    if not 0 < sum(case.label for case in known) < len(known):
+        raise UserError(
+            f"{data} gives {len(known)} patients with a known outcome, and needs both outcomes."
+        )
     rows = multimodal.cross_fitted(model, known)
     if stream:
         found = _through_the_system(risk, patients, known, model)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.cohorts.physionet2012 import CohortError
 from connectors.cohorts.tumour import TumourPatient
+from connectors.facts import Observation
+from connectors.hl7.interpret import interpret
+from connectors.identity import IdentityKey
+from connectors.interpretation import Profile
+from connectors.replay.run import CohortName, plan
 from connectors.replay.tumours import messages_for
 from models.bundle import read
 from models.inputs import Question, codes_of
@@ -17,6 +25,8 @@ from models.questions import GLIOMA, HEAD_NECK
 from models.rule import SHIPPED
 from models.training import multimodal
 from models.training.tumours import START, cases
+from streams.cli.training import app
+from streams.errors import UserError
 
 _HEADER = "ID,Sex,Age at MRI,WHO CNS Grade,MGMT status,1p/19q,IDH,1-dead 0-alive,OS,EOR"
 
@@ -121,3 +131,42 @@ def test_members_never_saw_whom_they_score(name: str, question: Question, shared
 def test_a_message_is_sent_for_each_kind_and_day() -> None:
     patient = TumourPatient(1, 60.0, "F", (), 1)
     assert [m.time for m in messages_for(patient, START, "X")] == [START]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("cohort", "folder"), [("ucsf-pdgm", "ucsf_pdgm"), ("hancock", "hancock")])
+def test_a_replay_says_what_training_read(shared: Path, cohort: str, folder: str) -> None:
+    """Sent as HL7 and read again: the same codes, values and units."""
+    question, load = {"hancock": (HEAD_NECK, hancock.load)}.get(cohort, (GLIOMA, ucsf_pdgm.load))
+    now = 1_800_000_000.0
+    replay = plan(CohortName(cohort), shared / "data" / folder, now, patients=20)
+    read = [interpret(m.raw, now, IdentityKey(bytes(32)), Profile()) for m in replay.messages]
+    assert {r.outcome for r in read} == {"facts"}
+    got = Counter(
+        (f.code, f.value, f.unit) for r in read for f in r.facts if isinstance(f, Observation)
+    )
+    patients = load(shared / "data" / folder)[:20]
+    assert got == Counter((r.code, r.value, r.unit) for p in patients for r in p.results)
+    assert {code for code, _, _ in got} & codes_of(question.sources)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_folder_without_the_cohort_is_an_error_in_words(command: str, tmp_path: Path) -> None:
+    arguments = [command, "glioma-survival", "--data", str(tmp_path), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code != 0
+    assert isinstance(done.exception, UserError)
+    assert "UCSF-PDGM-metadata" in str(done.exception)
+
+
+@pytest.mark.shared
+def test_evaluate_writes_predictions_figures_and_a_report(shared: Path, tmp_path: Path) -> None:
+    data = str(shared / "data" / "ucsf_pdgm")
+    arguments = ["evaluate", "glioma-survival", "--data", data, "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*arguments, "--patients", "60"])
+    assert done.exit_code == 0, done.output
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "id,as_of,probability,log_odds,abstained,label,ehr,genomics,imaging"
+    assert len(lines) == 61
+    assert json.loads((tmp_path / "metrics.json").read_text())["scored"] == 60
+    assert "<img alt=" in (tmp_path / "report.html").read_text()
