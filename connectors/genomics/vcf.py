@@ -19,6 +19,7 @@ from typing import Final
 
 from connectors.apart import Apart, BrokeError
 from connectors.facts import AnyFact, Presence, Statement, Variant
+from connectors.genomics.hgvs import normalised
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
@@ -121,8 +122,8 @@ def _variant(
         end=call.end,
         ref=call.ref,
         alt=call.alt,
-        hgvs_c=hgvs_c,
-        hgvs_p=hgvs_p,
+        hgvs_c=normalised(hgvs_c),
+        hgvs_p=normalised(hgvs_p),
         transcript=transcript,
         change=call.kind or _change(call),
         zygosity=_zygosity(call, known) if presence is Presence.PRESENT else "",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from connectors.facts import AnyFact, Observation, Presence, Variant
+from connectors.genomics.hgvs import normalised
 from connectors.hl7.context import Context
 from connectors.identity import SHORT
 
@@ -25,6 +26,7 @@ _RANGE, _ASSEMBLY, _FREQUENCY, _DEPTH, _COPIES = (
     "82155-3",
 )
 # LOINC → the field of a variant that holds its text.
+_DESCRIPTIONS: Final = ("hgvs_c", "hgvs_p", "hgvs_g")  # in one spelling
 _TEXTS: Final[dict[str, str]] = {
     "48004-6": "hgvs_c",
     "48005-3": "hgvs_p",
@@ -114,6 +116,8 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
     start, end = _range(said.get(_RANGE, ""))
     assessed = said.get(_ASSESSMENT, "")
     texts = {field: said.get(code, "") for code, field in _TEXTS.items()}
+    for field in _DESCRIPTIONS:
+        texts[field] = normalised(texts[field])
     return Variant(
         id=context.key.short("variant", report, group),
         rank=newest.rank,

@@ -50,6 +50,17 @@ def test_a_group_is_a_variant() -> None:
     assert (found.allele_fraction, found.depth) == (0.31, 211)
 
 
+def test_descriptions_are_in_one_spelling_and_other_words_as_they_came() -> None:
+    spelled = [
+        line.replace("p.Val600Glu", "p.(V600E)").replace("NM_004333.6:", "NM_004333.6(BRAF):")
+        for line in BRAF
+    ]
+    (plain,), (found,) = variants(report(1, *BRAF)), variants(report(1, *spelled))
+    assert (found.hgvs_c, found.hgvs_p) == (plain.hgvs_c, plain.hgvs_p)
+    words = [line.replace("p.Val600Glu", "V600E") for line in BRAF]
+    assert [v.hgvs_p for v in variants(report(1, *words))] == ["V600E"]
+
+
 @pytest.mark.parametrize(
     ("answer", "presence"),
     [
