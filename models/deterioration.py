@@ -13,14 +13,14 @@ from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
 from models.additive import AdditiveEnsemble
 from models.bundle import Bundle, BundleError, single_member
+from models.ensemble import interval, spread
 from models.explanation import Explainer, NextDatum
 from models.features import CODES, HOURS, FeatureReader, Window
 from models.record import PatientRecord, Presence
-from models.risk import AlertRule, Assessment
+from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
 from models.variables import CATALOGUE
 
 MODALITY = "ehr"
-_T_90 = 2.132  # Student's t, 4 degrees of freedom, two-sided 90 %: five members
 _ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
 # Body measures say little without anything that changes by the hour.
 _STANDING = frozenset({"weight", "height"})
@@ -36,7 +36,7 @@ class Abstention(StrEnum):
     NOT_PRESENT = "not_present"  # not yet here, discharged, cancelled or dead
 
 
-class DeteriorationModel:
+class DeteriorationModel(Answering):
     """A loaded bundle. Not for several threads at once: it remembers patients' features."""
 
     risk = "deterioration"
@@ -61,20 +61,12 @@ class DeteriorationModel:
         self._reader = FeatureReader()
 
     def only(self, member: int) -> DeteriorationModel:
-        """The same bundle answering with one member alone (see `models.evaluation.Scorer`)."""
+        """The same bundle answering with one member alone (see `models.ensemble.Scorer`)."""
         return DeteriorationModel(single_member(self.bundle, member))
 
     def concerns(self, record: PatientRecord) -> bool:
         """Everybody who is in the hospital."""
         return True
-
-    def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
-        """One answer for each (record, as_of), with reasons."""
-        return self.answer(patients, ())[0]
-
-    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
-        """As `assess`, without explanations: None where it abstains."""
-        return self.answer((), patients)[1]
 
     @torch.inference_mode()
     def answer(
@@ -94,15 +86,16 @@ class DeteriorationModel:
         if n:
             llr = mean[:n] - self.baseline
             explained = self._explain(x[:n], windows[:n], places[:n], weights[:n], llr)
-            spread = _spread(members[:n]).tolist()
+            errors = spread(members[:n]).tolist()
         found: list[Assessment] = []
         at = 0
         for (_, as_of), reason in zip(patients, reasons, strict=False):
             if reason is not None:
-                found.append(self._abstained(as_of, reason))
+                absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
+                found.append(abstained(as_of, self.baseline, reason, absent))
                 continue
             top, missing = explained[at]
-            found.append(self._answer(as_of, windows[at], means[at], spread[at], top, missing))
+            found.append(self._answer(as_of, windows[at], means[at], errors[at], top, missing))
             at += 1
         rest = iter(means[n:])
         scored = [None if r else self._split(next(rest))[1] for r in reasons[len(patients) :]]
@@ -149,7 +142,7 @@ class DeteriorationModel:
         as_of: float,
         window: Window,
         mean: float,
-        spread: float,
+        error: float,
         top: list[Contribution],
         missing: Missing,
     ) -> Assessment:
@@ -162,44 +155,13 @@ class DeteriorationModel:
             staleness_s=round(as_of - newest, 3),
             top=top,
         )
-        low, high = (_sigmoid(log_odds + s * _T_90 * spread) for s in (-1, 1))
         return Assessment(
             as_of=as_of,
             baseline=self.baseline,
             evidence=(evidence,),
             log_odds=log_odds,
-            probability=_sigmoid(log_odds),
-            interval=(low, high),
+            probability=probability_of(log_odds),
+            interval=interval(log_odds, error),
             abstained=None,
             missing=missing,
         )
-
-    def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
-        absent = [] if reason is Abstention.NOT_PRESENT else [MODALITY]
-        return Assessment(
-            as_of=as_of,
-            baseline=self.baseline,
-            evidence=(),
-            log_odds=None,
-            probability=None,
-            interval=None,
-            abstained=reason.value,
-            missing=Missing(modalities=absent, next_datum=None),
-        )
-
-
-def _spread(members: Tensor) -> Tensor:
-    """(N, M) → (N,): standard error of the mean by the delete-a-group jackknife.
-
-    Each member was trained without one fold; the members resemble one another because they share
-    most of their patients, which the factor M - 1 makes up for. Source: Kott, Journal of Official
-    Statistics 2001.
-    """
-    m = members.shape[1]
-    if m == 1:
-        return torch.zeros(len(members), dtype=members.dtype)
-    return ((m - 1) * members.var(1, unbiased=False)).sqrt()
-
-
-def _sigmoid(x: float) -> float:
-    return round(1.0 / (1.0 + math.exp(-x)), 6)

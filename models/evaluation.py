@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from models import metrics
 from models.deterioration import DeteriorationModel
+from models.ensemble import Scorer
 from models.metrics import Array
 from models.risk import Assessment
-from models.training.cohort import ADMITTED_AT, HOUR_S, Stay
-from models.training.fit import cohort_hash, fold_of
+from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
 AT_HOUR = 48
 HOURS = tuple(range(1, AT_HOUR + 1))
@@ -55,33 +55,10 @@ def predicted(stay: Stay, assessment: Assessment) -> Prediction:
     )
 
 
-class Scorer:
-    """Chooses for each patient who may score them."""
-
-    def __init__(self, model: DeteriorationModel) -> None:
-        self._ensemble = model
-        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
-        self._members: dict[int, DeteriorationModel] = {}
-
-    def trained_on(self, stay: Stay) -> bool:
-        """Was this patient in the bundle's training set?"""
-        return cohort_hash(stay.record_id) in self._trained_on
-
-    def member(self, stay: Stay) -> int | None:
-        """The one member that never saw the patient; None: none did, so all may answer."""
-        return fold_of(stay.record_id) if self.trained_on(stay) else None
-
-    def model(self, stay: Stay) -> DeteriorationModel:
-        """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
-        fold = self.member(stay)
-        if fold is None:
-            return self._ensemble
-        if fold not in self._members:
-            self._members[fold] = self._ensemble.only(fold)
-        return self._members[fold]
+CrossFitted = Scorer[DeteriorationModel]
 
 
-def final(stays: Sequence[Stay], scorer: Scorer) -> list[Prediction]:
+def final(stays: Sequence[Stay], scorer: CrossFitted) -> list[Prediction]:
     """Each patient's score that stands 48 hours after admission."""
     rows: list[Prediction] = []
     for stay in stays:
@@ -92,7 +69,7 @@ def final(stays: Sequence[Stay], scorer: Scorer) -> list[Prediction]:
 
 
 def hourly(
-    stays: Sequence[Stay], scorer: Scorer, on_stay: Callable[[], None] = lambda: None
+    stays: Sequence[Stay], scorer: CrossFitted, on_stay: Callable[[], None] = lambda: None
 ) -> Array:
     """(patients, 48) log-odds that stand at each full hour; NaN where none does."""
     grid = np.full((len(stays), len(HOURS)), np.nan)
@@ -119,7 +96,7 @@ def evaluate(
     `scores` (by record id) are judged instead of the model's own, for example those that the
     running system gave; the curve over hours is the model's in any case.
     """
-    scorer = Scorer(model)
+    scorer = Scorer(model, COHORT)
     if scores is None:
         rows = final(stays, scorer)
     else:

@@ -5,7 +5,8 @@ covariance. For whichever modalities are there, the log-likelihood ratio is then
 
     Σ_k gain_k (score_k - middle_k),   gain = Σ_S⁻¹ (μ1 - μ0)_S,   middle = (μ1 + μ0)_S / 2
 
-with the rows and columns of the modalities S that are there: an absent one is integrated out, so it
+with the rows and columns of the modalities S that are there (the middle is the same for every S):
+an absent one is integrated out, so it
 adds nothing and the others' weights grow to what they deserve without it. Modalities that say the
 same thing share their weight. Adding each modality's own ratio as if they were independent is the
 special case of a diagonal covariance, and overconfident (`naive`).
@@ -29,7 +30,7 @@ def subsets(present: Tensor) -> Tensor:
 
 
 def gaussian(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Gains and middles (S, K) for every subset, from scores (N, K) with NaN where absent.
+    """Gains (S, K) for every subset and middles (K,), from scores (N, K) with NaN where absent.
 
     Each entry of the covariance uses the patients who have both modalities.
     """
@@ -46,7 +47,7 @@ def gaussian(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         there = [k for k in range(n) if s >> k & 1]
         part = covariance[there][:, there]
         gains[s, there] = torch.linalg.solve(part, (one - zero)[there])
-    return gains, ((one + zero) / 2).expand(2**n, n).clone()
+    return gains, (one + zero) / 2
 
 
 def naive(gains: Tensor) -> Tensor:
@@ -60,9 +61,8 @@ def naive(gains: Tensor) -> Tensor:
 def ratios(scores: Tensor, present: Tensor, gains: Tensor, middles: Tensor) -> Tensor:
     """(N, M, K) log-likelihood ratios, 0 where a modality is absent.
 
-    `scores` (N, M, K), `present` (N, K), `gains` and `middles` (M, S, K).
+    `scores` (N, M, K), `present` (N, K), `gains` (M, S, K), `middles` (M, K).
     """
     at = subsets(present)
     gain = gains[:, at].transpose(0, 1)  # (N, M, K), zero for what is absent
-    middle = middles[:, at].transpose(0, 1)
-    return torch.where(present[:, None, :], gain * (scores - middle), 0.0)
+    return torch.where(present[:, None, :], gain * (scores - middles), 0.0)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from connectors.facts import Observation, PersonDetail
+from connectors.facts import PersonDetail
 from models.record import EVER, PatientRecord
 from models.units import canonical
 from models.variables import Variable
@@ -22,9 +22,6 @@ from models.variables import Variable
 AGE = Variable("age", "Age", (), "a", 0, 120)
 SEX = Variable("sex", "Sex", (), "", 0, 1, answers=(("m", 1.0), ("f", 0.0)))
 DAY_S = 86_400.0
-# Standard deviations from the training mean beyond which a value says no more: a line is a good
-# description of what was seen, not of what never was.
-FARTHEST = 4.0
 
 
 class Input(NamedTuple):
@@ -54,19 +51,43 @@ class Question:
     eligible: frozenset[str]  # codes: a patient without any of them is not asked about
     expires_d: float  # without any newer datum, no answer
     stand_in: Modality | None = None  # predicts an input of another modality until it is known
-    predicts: str = ""  # the name of that input
-    predicts_level: float = 1.0
+    predicts: str = ""  # the name of that input, which has two answers
+    left_out: tuple[Modality, ...] = ()  # tried in training, not in the bundle
 
     @property
     def sources(self) -> tuple[Modality, ...]:
         """All modalities that are read."""
         return (*self.modalities, *((self.stand_in,) if self.stand_in else ()))
 
+    @property
+    def inputs(self) -> list[Input]:
+        """Of all sources, in order."""
+        return [one for modality in self.sources for one in modality.inputs]
+
+    @property
+    def predicted_in(self) -> int:
+        """The fused modality that holds the predicted input."""
+        names = [[i.variable.name for i in m.inputs] for m in self.modalities]
+        return next(k for k, inputs in enumerate(names) if self.predicts in inputs)
+
+    @property
+    def predicted_column(self) -> int | None:
+        """The column of the predicted input: it has two answers, so it is one column."""
+        if not self.predicts:
+            return None
+        names = [one.variable.name for one in self.inputs]
+        before = self.inputs[: names.index(self.predicts)]
+        return sum(max(1, len(one.levels)) for one in before)
+
     def contract(self) -> dict[str, Any]:
-        """What a bundle was made for, as JSON."""
+        """What a bundle was made for, as JSON: all of this that influences an answer."""
         return {
-            "modalities": [[m.name, [_described(i) for i in m.inputs]] for m in self.sources],
+            "modalities": [
+                [m.name, m.half_life_d, [_described(i) for i in m.inputs]] for m in self.sources
+            ],
             "predicts": self.predicts,
+            "eligible": sorted(self.eligible),
+            "expires_d": self.expires_d,
         }
 
 
@@ -104,42 +125,20 @@ def _newest(variable: Variable, record: PatientRecord, as_of: float) -> tuple[fl
     if variable is SEX:
         said = str(record.person(PersonDetail.SEX) or "").casefold()
         return dict(variable.answers).get(said, math.nan), EVER
-    best: Observation | None = None
-    for code in variable.codes:
-        for one in reversed(record.between(code, EVER, as_of)):
-            if best is not None and one.time <= best.time:
-                break
-            if isinstance(canonical(variable, one), float):
-                best = one
-                break
-    if best is None:
-        return math.nan, EVER
-    value = canonical(variable, best)
-    assert isinstance(value, float)  # noqa: S101 - chosen for it above
-    return value, best.time
+    found = (_newest_of(code, variable, record, as_of) for code in variable.codes)
+    time, value = max((one for one in found if one), default=(EVER, math.nan))
+    return value, time
 
 
-class Column(NamedTuple):
-    """One number of the model."""
-
-    at: int  # input, counted over all modalities
-    modality: int
-    level: float | None  # 1 where the input has this level
-    log: bool
-
-
-def columns_of(modalities: Sequence[Modality]) -> list[Column]:
-    """Columns in the order of modalities and their inputs."""
-    found: list[Column] = []
-    at = 0
-    for k, modality in enumerate(modalities):
-        for one in modality.inputs:
-            if one.levels:
-                found += [Column(at, k, level, False) for level in one.levels]
-            else:
-                found.append(Column(at, k, None, one.log))
-            at += 1
-    return found
+def _newest_of(
+    code: str, variable: Variable, record: PatientRecord, as_of: float
+) -> tuple[float, float] | None:
+    """Time and value of the newest usable result under one code."""
+    for one in reversed(record.between(code, EVER, as_of)):
+        value = canonical(variable, one)
+        if isinstance(value, float):
+            return one.time, value
+    return None
 
 
 def codes_of(modalities: Sequence[Modality]) -> frozenset[str]:

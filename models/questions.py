@@ -146,8 +146,7 @@ HEAD_NECK = Question(
     ),
     eligible=frozenset(hancock.code_of(column) for column, _, _ in hancock.PATHOLOGY),
     expires_d=365.0,
+    left_out=(Modality("tma", "Tissue microarray", _hancock(hancock.TMA)),),
 )
-# Read in the evaluation, left out of the bundle: it adds nothing (the card has the figures).
-TMA = Modality("tma", "Tissue microarray", _hancock(hancock.TMA))
 
 QUESTIONS = {q.risk: q for q in (GLIOMA, HEAD_NECK)}

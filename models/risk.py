@@ -6,8 +6,11 @@ offline evaluation call the same `assess`.
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from connectors.contract import Evidence, Missing
@@ -40,6 +43,27 @@ class AlertRule:
     clear: float
     critical: float  # at or above: severity critical
     version: str
+
+
+def probability_of(log_odds: float) -> float:
+    """To the printed six decimals."""
+    return round(1.0 / (1.0 + math.exp(-log_odds)), 6)
+
+
+def abstained(
+    as_of: float, baseline: float, reason: StrEnum, modalities: Sequence[str]
+) -> Assessment:
+    """No answer, and why; `modalities` are those that are lacking."""
+    return Assessment(
+        as_of=as_of,
+        baseline=baseline,
+        evidence=(),
+        log_odds=None,
+        probability=None,
+        interval=None,
+        abstained=reason.value,
+        missing=Missing(modalities=list(modalities), next_datum=None),
+    )
 
 
 class RiskModel(Protocol):
@@ -89,3 +113,23 @@ class RiskModel(Protocol):
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
         ...
+
+
+class Answering(ABC):
+    """What follows from `answer`, for those who implement a `RiskModel`."""
+
+    @abstractmethod
+    def answer(
+        self,
+        patients: Sequence[tuple[PatientRecord, float]],
+        points: Sequence[tuple[PatientRecord, float]],
+    ) -> tuple[list[Assessment], list[float | None]]:
+        """As in `RiskModel`."""
+
+    def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
+        """One answer for each (record, as_of), with reasons."""
+        return self.answer(patients, ())[0]
+
+    def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
+        """As `assess`, without explanations: None where it abstains."""
+        return self.answer((), patients)[1]

@@ -14,6 +14,7 @@ from connectors.facts import AnyFact, EncounterEvent, Observation, PersonDetail
 from models.features import CODES
 from models.record import PatientRecord
 
+COHORT = "physionet2012"
 ADMITTED_AT = 1_338_508_800.0  # 2012-06-01: any day does whose stay ends within the same year
 _YEAR = 2012
 _MINUTE_S = 60.0

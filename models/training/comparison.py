@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import fusion, metrics
-from models.inputs import Column
+from models.encoding import Column
 from models.metrics import Array
 from models.training.intermediate import fit_embeddings
-from models.training.linear import Fitted, fit, fit_linear, inner_folds, late, places
+from models.training.linear import INNER, Fitted, fit, fit_linear, folds_of, late, places
 
 LATE, NAIVE, AVERAGE, STACKED = "late", "late, naive sum", "late, average", "late, stacked"
 EARLY, INTERMEDIATE, TREES = "early", "intermediate", "early, boosted trees"
@@ -38,9 +38,9 @@ def compare(
     predicted: dict[str, Array] = {}
     stress: dict[float, list[Array]] = {share: [] for share in WITHHELD}
     for repeat in range(repeats):
-        folds = inner_folds(labels, seed * 1_000 + repeat)
+        folds = folds_of(labels, seed * 1_000 + repeat)
         rows = {share: np.zeros(len(labels)) for share in WITHHELD}
-        for fold in range(int(folds.max()) + 1):
+        for fold in range(INNER):
             rest = folds != fold
             found, withheld = _fold(x, labels, rest, columns, names, seed + repeat)
             for name, scores in found.items():
@@ -157,16 +157,12 @@ def _variant(table: Array, mean: Array, labels: Array) -> dict[str, Any]:
     }
 
 
-def _paired(a: Array, b: Array, labels: Array, repeats: int = 1_000) -> dict[str, float | None]:
+def _paired(a: Array, b: Array, labels: Array) -> dict[str, float | None]:
     """Difference of AUROC on the patients whom both score, with its 95 % interval."""
     known = ~np.isnan(a + b)
-    y, a, b = labels[known], a[known], b[known]
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(repeats):
-        rows = rng.integers(0, len(y), len(y))
-        if 0 < y[rows].sum() < len(rows):
-            drawn.append(metrics.auroc(y[rows], a[rows]) - metrics.auroc(y[rows], b[rows]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    value = metrics.auroc(y, a) - metrics.auroc(y, b)
-    return metrics.Estimate(value, float(low), float(high)).as_dict()
+
+    def difference(y: Array, pair: Array) -> float:
+        return metrics.auroc(y, pair[:, 0]) - metrics.auroc(y, pair[:, 1])
+
+    pairs = np.stack([a[known], b[known]], 1)
+    return metrics.bootstrap(difference, labels[known], pairs).as_dict()

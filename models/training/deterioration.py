@@ -14,13 +14,14 @@ from torch import Tensor
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.deterioration import DeteriorationModel
-from models.evaluation import Scorer, evaluate, hourly
+from models.ensemble import FOLDS, Scorer
+from models.evaluation import evaluate, hourly
 from models.features import FEATURES, contract
 from models.metrics import Array
 from models.training.boosting import BoostingConfig
 from models.training.card import card
-from models.training.cohort import Stay
-from models.training.fit import ANCHORS, FOLDS, TrainConfig, fit
+from models.training.cohort import COHORT, Stay
+from models.training.fit import ANCHORS, TrainConfig, fit
 
 RISK = "deterioration"
 VERSION = "1"
@@ -76,7 +77,7 @@ def publish(
         "folds": FOLDS,
     }
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
-    grid = hourly(stays, Scorer(DeteriorationModel(draft)), on_step)
+    grid = hourly(stays, Scorer(DeteriorationModel(draft), COHORT), on_step)
     answers["rule"] = _rule(firing_threshold(grid))
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers))
     shipped = DeteriorationModel(bundles.read(folder, RISK))

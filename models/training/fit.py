@@ -5,7 +5,6 @@ Letters in shape comments: N rows, F features, E borders, A anchors, M members, 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.additive import AdditiveEnsemble
+from models.ensemble import FOLDS, cohort_hash, fold_of
 from models.features import FEATURES, FeatureReader
 from models.training.boosting import BoostingConfig, bin_edges, fit_shapes, to_bins
-from models.training.cohort import ADMITTED_AT, HOUR_S, Stay
+from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 from models.variables import CATALOGUE
 
-FOLDS = 5
 # Hours in the stay at which shapes are fitted, with the hours from which rows are drawn.
 ANCHORS = (
     (1.5, 0.5, 2.6),
@@ -53,24 +52,13 @@ class Rows:
     weights: Tensor  # (N,) one in total for each patient
 
 
-def cohort_hash(record_id: int) -> int:
-    """A record id as it is listed in a bundle: says who was in the training set, not more."""
-    seal = hashlib.sha256(f"physionet2012/{record_id}".encode()).digest()
-    return int.from_bytes(seal[:8], "big") >> 1  # fits a signed 64-bit integer
-
-
-def fold_of(record_id: int) -> int:
-    """The fold of a training patient, and the member that never saw them."""
-    return cohort_hash(record_id) % FOLDS
-
-
 def training_rows(stays: Sequence[Stay], seed: int, on_stay: Callable[[], None]) -> list[Rows]:
     """Two moments of each patient for each anchor: the anchor itself, and one drawn around it."""
     rng = np.random.default_rng(seed)
     reader = FeatureReader()
     rows: list[list[tuple[list[float], int, int, float]]] = [[] for _ in ANCHORS]
     for stay in stays:
-        fold = fold_of(stay.record_id)
+        fold = fold_of(COHORT, stay.record_id)
         for a, (anchor, low, high) in enumerate(ANCHORS):
             moments = [stay.standing(h) for h in (anchor, float(rng.uniform(low, high)))]
             known = [m for m in moments if m is not None]
@@ -123,7 +111,7 @@ def fit(
         "intercepts": levels,
         "fresh": _fresh(rows, net),
         "usual_gap_h": _usual_gaps(stays),
-        "cohort": torch.tensor(sorted(cohort_hash(s.record_id) for s in stays)),
+        "cohort": torch.tensor(sorted(cohort_hash(COHORT, s.record_id) for s in stays)),
     }
 
 

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models import fusion
-from models.inputs import FARTHEST, Column, Question, columns_of, read
+from models.encoding import Column, Encoder, columns_of, standardised
+from models.inputs import Question, read
 from models.metrics import Array
 from models.training.fit import platt
-from models.training.tumours import Case
+from models.training.tumours import Folded
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)  # inverse strength, as scikit-learn counts
 INNER = 5
@@ -39,8 +40,7 @@ class Linear:
 
     def scores(self, x: Array) -> Array:
         """(N, C_k) with NaN where not known → (N,) log-odds."""
-        z = np.nan_to_num((x - self.center) / self.scale).clip(-FARTHEST, FARTHEST)
-        return z @ self.weight + self.bias
+        return _standardised(x, self.center, self.scale) @ self.weight + self.bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Fitted:
 
     linear: list[Linear]  # of the fused modalities
     gain: Tensor  # (S, K)
-    middle: Tensor
+    middle: Tensor  # (K,)
     unseen: Array  # (N, K) inner scores, NaN where absent
     slope: float  # calibration worked into `gain`
 
@@ -74,22 +74,14 @@ def late(scores: Array, gain: Tensor, middle: Tensor, baseline: float) -> Array:
     return np.asarray(baseline + ratio.sum((1, 2)).numpy(), dtype=np.float64)
 
 
-def matrix(question: Question, cases: Sequence[Case]) -> Array:
+def matrix(question: Question, patients: Sequence[Folded]) -> Array:
     """(N, C) columns of all sources, NaN where not known, when everything is there."""
     rows = [
-        [v for m in question.sources for v in read(m, case.record, case.last).values]
-        for case in cases
+        [v for m in question.sources for v in read(m, one.record, one.last).values]
+        for one in patients
     ]
-    values = np.array(rows, dtype=np.float64)
-    columns = columns_of(question.sources)
-    x = values[:, [c.at for c in columns]]
-    for j, column in enumerate(columns):
-        known = ~np.isnan(x[:, j])
-        if column.level is not None:
-            x[known, j] = x[known, j] == column.level
-        elif column.log:
-            x[known, j] = np.log1p(x[known, j])
-    return x
+    encode = Encoder(columns_of(question.sources))
+    return np.asarray(encode(torch.tensor(rows, dtype=torch.float64)).numpy(), dtype=np.float64)
 
 
 def places(columns: Sequence[Column], modalities: int) -> list[list[int]]:
@@ -118,38 +110,46 @@ def fit(x: Array, labels: Array, columns: Sequence[Column], modalities: int, see
 
 def fit_linear(x: Array, labels: Array, seed: int) -> tuple[Linear, Array]:
     """The model with the best ridge, and the scores (N,) that inner folds gave unseen patients."""
-    folds = inner_folds(labels, seed)
-    best: tuple[float, float, Array] | None = None
-    for ridge in RIDGES:
-        scores = np.zeros(len(x))
-        for fold in range(INNER):
-            rest = folds != fold
-            scores[~rest] = _solve(x[rest], labels[rest], ridge).scores(x[~rest])
-        loss = float(np.mean(np.logaddexp(0, scores) - labels * scores))
-        if best is None or loss < best[0]:
-            best = (loss, ridge, scores)
-    assert best is not None  # noqa: S101 - there are ridges
-    return _solve(x, labels, best[1]), best[2]
+    folds = folds_of(labels, seed)
+    tried = [_unseen(x, labels, folds, ridge) for ridge in RIDGES]
+    losses = [float(np.mean(np.logaddexp(0, s) - labels * s)) for s in tried]
+    best = int(np.argmin(losses))
+    return _solve(x, labels, RIDGES[best]), tried[best]
 
 
-def inner_folds(labels: Array, seed: int) -> NDArray[np.int64]:
+def _unseen(x: Array, labels: Array, folds: NDArray[np.int64], ridge: float) -> Array:
+    """(N,) scores of patients whom their fold's model was not trained on."""
+    scores = np.zeros(len(x))
+    for fold in range(INNER):
+        rest = folds != fold
+        scores[~rest] = _solve(x[rest], labels[rest], ridge).scores(x[~rest])
+    return scores
+
+
+def folds_of(labels: Array, seed: int) -> NDArray[np.int64]:
     """(N,) fold of each patient, outcomes spread evenly."""
-    rng = np.random.default_rng(seed)
+    # Imported here: only those who train have it.
+    from sklearn.model_selection import StratifiedKFold  # noqa: PLC0415
+
     folds = np.zeros(len(labels), dtype=np.int64)
-    for outcome in (0, 1):
-        rows = rng.permutation(np.flatnonzero(labels == outcome))
-        folds[rows] = np.arange(len(rows)) % INNER
+    split = StratifiedKFold(INNER, shuffle=True, random_state=seed).split(labels, labels)
+    for fold, (_, rows) in enumerate(split):
+        folds[rows] = fold
     return folds
 
 
 def _solve(x: Array, labels: Array, ridge: float) -> Linear:
-    # Imported here: only those who train have it.
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
     center, scale = moments(x)
-    z = np.nan_to_num((x - center) / scale).clip(-FARTHEST, FARTHEST)
+    z = _standardised(x, center, scale)
     found = LogisticRegression(C=ridge, max_iter=2_000).fit(z, labels)
     return Linear(center, scale, found.coef_[0].astype(np.float64), float(found.intercept_[0]))
+
+
+def _standardised(x: Array, center: Array, scale: Array) -> Array:
+    tensors = (torch.from_numpy(a) for a in (x, center, scale))
+    return np.asarray(standardised(*tensors).numpy(), dtype=np.float64)
 
 
 def moments(x: Array) -> tuple[Array, Array]:

@@ -7,34 +7,31 @@ from dataclasses import dataclass
 
 from connectors.cohorts.tumour import Result, TumourPatient
 from connectors.facts import AnyFact, Observation, PersonDetail
+from connectors.replay.physionet2012 import birth_year
+from connectors.replay.tumours import last_day
 from models.inputs import DAY_S
 from models.record import PatientRecord
 
 START = 1_577_880_000.0  # 2020-01-01, noon UTC: day 0 of every patient
-_YEAR_S = 31_556_952  # mean Gregorian year, as `PatientRecord.age` counts
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One patient as Tocsin knows them, and the outcome."""
+class Folded:
+    """One patient as Tocsin knows them."""
 
     record_id: int
     record: PatientRecord
+    last: float  # when everything is known
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Folded):
+    """A patient whose outcome is known."""
+
     label: int
     age: float | None
     sex: str
     stratum: str
-    days: tuple[int, ...]  # on which something was reported
-
-    @property
-    def last(self) -> float:
-        """When everything is known."""
-        return START + max(self.days, default=0) * DAY_S
-
-
-def birth_year(age: float, at: float = START) -> int:
-    """The year of birth that makes `PatientRecord.age` say `age` at that time."""
-    return int(1970 + at / _YEAR_S) - int(age)
 
 
 def facts_of(patient: TumourPatient) -> list[AnyFact]:
@@ -49,7 +46,7 @@ def facts_of(patient: TumourPatient) -> list[AnyFact]:
                 id="person:birth_year",
                 rank=rank,
                 field=PersonDetail.BIRTH_YEAR,
-                value=birth_year(patient.age),
+                value=birth_year(patient.age, START),
             )
         )
     return [*facts, *(_observation(result) for result in patient.results)]
@@ -69,19 +66,21 @@ def _observation(result: Result) -> Observation:
     )
 
 
-def cases(patients: Iterable[TumourPatient]) -> Iterator[Case]:
-    """Patients with a known outcome, folded."""
+def folded(patients: Iterable[TumourPatient]) -> Iterator[Folded]:
+    """All patients."""
     for patient in patients:
-        if patient.label is None:
-            continue
-        record = PatientRecord()
-        record.fold_facts(facts_of(patient))
-        yield Case(
-            patient.record_id,
-            record,
-            patient.label,
-            patient.age,
-            patient.sex,
-            patient.stratum,
-            tuple(sorted({r.day for r in patient.results})),
-        )
+        yield Folded(patient.record_id, *_record(patient))
+
+
+def cases(patients: Iterable[TumourPatient]) -> Iterator[Case]:
+    """Patients with a known outcome."""
+    for p in patients:
+        if p.label is not None:
+            yield Case(p.record_id, *_record(p), p.label, p.age, p.sex, p.stratum)
+
+
+def _record(patient: TumourPatient) -> tuple[PatientRecord, float]:
+    """The record, and when everything is known."""
+    record = PatientRecord()
+    record.fold_facts(facts_of(patient))
+    return record, START + last_day(patient) * DAY_S

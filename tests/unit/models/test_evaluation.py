@@ -14,11 +14,12 @@ from connectors.cohorts.physionet2012 import CohortPatient, Event, load
 from models import evaluation
 from models.bundle import read, single_member, write
 from models.deterioration import DeteriorationModel
+from models.ensemble import FOLDS, Scorer, fold_of
 from models.rule import SHIPPED
 from models.training.boosting import BoostingConfig
-from models.training.cohort import ADMITTED_AT, Stay, stays
+from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
-from models.training.fit import FOLDS, TrainConfig, fold_of
+from models.training.fit import TrainConfig
 from models.training.report import interval
 from streams.cli.training import app
 
@@ -68,14 +69,14 @@ def test_a_patient_becomes_a_record_with_age_sex_and_stay(strangers: list[Stay])
 def test_strangers_are_scored_by_the_ensemble_and_training_patients_by_one_member(
     model: DeteriorationModel, strangers: list[Stay]
 ) -> None:
-    scorer = evaluation.Scorer(model)
+    scorer = Scorer(model, COHORT)
     assert scorer.model(strangers[0]) is model
     trained = next(stays(_patients(132539, 1)))  # the first record id of set a
     assert scorer.trained_on(trained)
     chosen = scorer.model(trained)
     as_of = ADMITTED_AT + 44 * 3600
     alone = [model.only(m).log_odds([(trained.record, as_of)]) for m in range(FOLDS)]
-    assert chosen.log_odds([(trained.record, as_of)]) == alone[fold_of(132539)]
+    assert chosen.log_odds([(trained.record, as_of)]) == alone[fold_of(COHORT, 132539)]
 
 
 def test_a_member_written_as_a_bundle_of_its_own_answers_as_the_member(
@@ -106,7 +107,7 @@ def test_scores_from_elsewhere_are_judged_instead(
 def test_hourly_scores_are_those_that_stand(
     model: DeteriorationModel, strangers: list[Stay]
 ) -> None:
-    grid = evaluation.hourly(strangers[:3], evaluation.Scorer(model))
+    grid = evaluation.hourly(strangers[:3], Scorer(model, COHORT))
     four = [(s.record, ADMITTED_AT + 4 * 3600) for s in strangers[:3]]
     assert grid[:, 3].tolist() == model.log_odds(four)
     assert np.array_equal(grid[:, 4], grid[:, 3])  # nothing new at five hours
@@ -169,7 +170,7 @@ def test_the_card_s_figure_is_that_of_the_shipped_weights(
 ) -> None:
     """Cross-fitted AUROC at 48 hours on set a, recomputed."""
     cohort = list(stays(load(shared / "data" / "physionet2012", ["a"])))
-    figures = evaluation.summary(evaluation.final(cohort, evaluation.Scorer(model)))
+    figures = evaluation.summary(evaluation.final(cohort, Scorer(model, COHORT)))
     shipped = model.bundle.about["figures"]
     for name in ("scored", "auroc", "auprc", "calibration_slope", "ece"):
         assert figures[name] == shipped[name]

@@ -1,0 +1,97 @@
+"""Members, each trained without one fold of patients: who may score whom, how far they differ.
+
+A training patient is scored by the one member that never saw them (cross-fitted), everybody else by
+all of them. Letters in shape comments: N patients, M members.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Generic, Protocol, Self, TypeVar
+
+from torch import Tensor
+
+from models.bundle import Bundle
+from models.risk import probability_of
+
+FOLDS = 5
+_T_90 = 2.132  # Student's t, FOLDS - 1 degrees of freedom, two-sided 90 %
+
+
+class Recorded(Protocol):
+    """A patient of a cohort."""
+
+    @property
+    def record_id(self) -> int:
+        """The cohort's number of the patient."""
+        ...
+
+
+class Ensemble(Protocol):
+    """A model of several members."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """Where it comes from; `cohort` among its tensors lists its training patients."""
+        ...
+
+    def only(self, member: int) -> Self:
+        """The same bundle answering with one member alone."""
+        ...
+
+
+_Model = TypeVar("_Model", bound=Ensemble)
+
+
+def cohort_hash(cohort: str, record_id: int) -> int:
+    """A record id as it is listed in a bundle: says who was in the training set, not more."""
+    seal = hashlib.sha256(f"{cohort}/{record_id}".encode()).digest()
+    return int.from_bytes(seal[:8], "big") >> 1  # fits a signed 64-bit integer
+
+
+def fold_of(cohort: str, record_id: int) -> int:
+    """The fold of a training patient, and the member that never saw them."""
+    return cohort_hash(cohort, record_id) % FOLDS
+
+
+class Scorer(Generic[_Model]):
+    """Chooses for each patient of a cohort who may score them."""
+
+    def __init__(self, model: _Model, cohort: str) -> None:
+        self._ensemble = model
+        self._cohort = cohort
+        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
+        self._members: dict[int, _Model] = {}
+
+    def trained_on(self, patient: Recorded) -> bool:
+        """Was this patient in the bundle's training set?"""
+        return cohort_hash(self._cohort, patient.record_id) in self._trained_on
+
+    def member(self, patient: Recorded) -> int | None:
+        """The one member that never saw the patient; None: none did, so all may answer."""
+        if not self.trained_on(patient):
+            return None
+        return fold_of(self._cohort, patient.record_id)
+
+    def model(self, patient: Recorded) -> _Model:
+        """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
+        fold = self.member(patient)
+        if fold is None:
+            return self._ensemble
+        if fold not in self._members:
+            self._members[fold] = self._ensemble.only(fold)
+        return self._members[fold]
+
+
+def spread(members: Tensor) -> Tensor:
+    """(N, M) → (N,): standard error of the mean by the delete-a-group jackknife; 0 for one member.
+
+    The members resemble one another because they share most of their patients, which the factor
+    M - 1 makes up for. Source: Kott, Journal of Official Statistics 2001.
+    """
+    return ((members.shape[1] - 1) * members.var(1, unbiased=False)).sqrt()
+
+
+def interval(log_odds: float, error: float) -> tuple[float, float]:
+    """The 90 % interval of the probability."""
+    return probability_of(log_odds - _T_90 * error), probability_of(log_odds + _T_90 * error)
