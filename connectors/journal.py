@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import stamina
 from confluent_kafka import (
     OFFSET_END,
     Consumer,
@@ -23,6 +24,9 @@ from connectors.settings import KafkaSettings
 
 _TIMEOUT_S = 10.0
 _MAX_RECORD_BYTES = 16_000_000  # the broker decides what it takes
+
+# A topic that was just made, or whose leader has just gone: in a moment there is one.
+_WITHOUT_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 Headers = list[tuple[str, bytes]]
 Progress = Callable[[int, int], None]  # records read, records to read
@@ -125,9 +129,7 @@ class KafkaJournal:
                 begin[place.partition] = place.offset
         found = {}
         for number in numbers:
-            low, high = reader.get_watermark_offsets(
-                TopicPartition(topic, number), timeout=_TIMEOUT_S
-            )
+            low, high = _ends(reader, TopicPartition(topic, number))
             first = begin.get(number, low)
             first = high if first == OFFSET_END else max(low, first)
             if first < high:
@@ -138,7 +140,7 @@ class KafkaJournal:
         """One record. Raises `LostError`."""
         reader = self._consumer()
         place = TopicPartition(topic, partition, offset)
-        low, high = reader.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+        low, high = _ends(reader, place)
         if not low <= offset < high:
             raise LostError(f"{topic} no longer holds offset {offset} of partition {partition}")
         reader.assign([place])
@@ -189,9 +191,22 @@ class KafkaJournal:
                     "enable.auto.commit": False,
                     "auto.offset.reset": "earliest",
                     "fetch.message.max.bytes": _MAX_RECORD_BYTES,
+                    # A request that waits for more at the end of a partition holds up the next.
+                    "fetch.wait.max.ms": 10,
                 }
             )
         return self._reader
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _WITHOUT_LEADER
+
+
+@stamina.retry(on=_passes, attempts=None, timeout=_TIMEOUT_S, wait_max=0.5)
+def _ends(reader: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first offset of a partition, and the one behind its last."""
+    low, high = reader.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+    return low, high
 
 
 def _timed_out() -> KafkaError:
