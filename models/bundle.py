@@ -129,15 +129,28 @@ def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
     if risk not in QUESTIONS:
         return contract_differences(made_for)
     code = json.loads(json.dumps(contract_of(risk)))
-    theirs, ours = dict(made_for["modalities"]), dict(code["modalities"])
+    theirs, ours = (
+        {name: (half_life, inputs) for name, half_life, inputs in one["modalities"]}
+        for one in (made_for, code)
+    )
     found = [f"modality {m} is read by one of the two" for m in sorted(set(theirs) ^ set(ours))]
     for modality in sorted(set(theirs) & set(ours)):
-        bundle, here = ({i["name"]: i for i in one[modality]} for one in (theirs, ours))
+        if theirs[modality][0] != ours[modality][0]:
+            found.append(
+                f"evidence of {modality} halves in {theirs[modality][0]} days, "
+                f"code {ours[modality][0]}"
+            )
+        bundle, here = ({i["name"]: i for i in one[modality][1]} for one in (theirs, ours))
         found += [
             f"input {n} is {bundle.get(n)}, code {here.get(n)}"
             for n in sorted(set(bundle) | set(here))
             if bundle.get(n) != here.get(n)
         ]
+    found += [
+        f"{key} is {made_for[key]}, code {code[key]}"
+        for key in sorted(code)
+        if key != "modalities" and made_for[key] != code[key]
+    ]
     if not found and made_for != code:
         found.append("the inputs are in another order")
     return found

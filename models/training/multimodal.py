@@ -6,7 +6,6 @@ Letters in shape comments: N patients, M members, C columns, K modalities, S sub
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,29 +18,19 @@ from torch import Tensor
 from models import bundle as bundles
 from models import metrics
 from models.bundle import Bundle
-from models.inputs import Question, columns_of
+from models.encoding import Column, columns_of
+from models.ensemble import FOLDS, Scorer, cohort_hash, fold_of
+from models.inputs import Question
 from models.metrics import Array
 from models.multimodal import MultimodalModel
 from models.risk import Assessment
 from models.training.comparison import compare
-from models.training.fit import FOLDS
 from models.training.linear import Fitted, Linear, fit, fit_linear, matrix, places, usual_scores
 from models.training.multimodal_card import card
-from models.training.tumours import Case
+from models.training.tumours import Case, Folded
 
 VERSION = "1"
 _CLEAR, _CRITICAL_QUANTILE, _FIRE_QUANTILE = 0.9, 0.9, 0.75
-
-
-def cohort_hash(risk: str, record_id: int) -> int:
-    """A record id as it is listed in a bundle: says who was in the training set, not more."""
-    seal = hashlib.sha256(f"{risk}/{record_id}".encode()).digest()
-    return int.from_bytes(seal[:8], "big") >> 1
-
-
-def fold_of(risk: str, record_id: int) -> int:
-    """The fold of a training patient, and the member that never saw them."""
-    return cohort_hash(risk, record_id) % FOLDS
 
 
 def total_steps(repeats: int) -> int:
@@ -52,7 +41,7 @@ def total_steps(repeats: int) -> int:
 def train(
     question: Question,
     cases: Sequence[Case],
-    extra: Sequence[Case],
+    extra: Sequence[Folded],
     folder: Path,
     seed: int = 1,
     repeats: int = 10,
@@ -106,7 +95,7 @@ def _members(
 _LINEAR = {"center": 0.0, "scale": 1.0, "weight": 0.0}
 
 
-def _spread_out(fitted: Fitted, name: str, columns: Sequence[Any], count: int) -> Tensor:
+def _spread_out(fitted: Fitted, name: str, columns: Sequence[Column], count: int) -> Tensor:
     """(C,) one quantity of all modalities' models, by column."""
     out = np.full(len(columns), _LINEAR[name])
     for part, at in zip(fitted.linear, places(columns, count), strict=True):
@@ -115,13 +104,12 @@ def _spread_out(fitted: Fitted, name: str, columns: Sequence[Any], count: int) -
 
 
 def _stand_in(
-    question: Question, cases: Sequence[Case], seed: int
+    question: Question, patients: Sequence[Folded], seed: int
 ) -> tuple[Linear, dict[str, Any]]:
     """The model of the predicted input from the stand-in's columns, and how good it is."""
-    x = matrix(question, cases)
-    columns = columns_of(question.sources)
-    at = places(columns, len(question.sources))[-1]
-    target = _predicted_column(question)
+    x = matrix(question, patients)
+    at = places(columns_of(question.sources), len(question.sources))[-1]
+    target = question.predicted_column
     known = ~np.isnan(x[:, target]) & ~np.isnan(x[:, at]).all(1)
     y = x[known, target]
     model, unseen = fit_linear(x[known][:, at], y, seed)
@@ -141,15 +129,6 @@ def _stand_in(
 
 def _logit(share: float) -> float:
     return math.log(share / (1 - share))
-
-
-def _predicted_column(question: Question) -> int:
-    inputs = [i for m in question.sources for i in m.inputs]
-    return next(
-        j
-        for j, c in enumerate(columns_of(question.sources))
-        if inputs[c.at].variable.name == question.predicts and c.level == question.predicts_level
-    )
 
 
 def _with_stand_in(
@@ -201,33 +180,9 @@ def _rule(fire: float, critical: float) -> dict[str, Any]:
     }
 
 
-class Scorer:
-    """Chooses for each patient who may score them."""
-
-    def __init__(self, model: MultimodalModel) -> None:
-        self._model = model
-        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
-        self._members: dict[int, MultimodalModel] = {}
-
-    def member(self, case: Case) -> int | None:
-        """The one member that never saw the patient; None: none did, so all may answer."""
-        if cohort_hash(self._model.risk, case.record_id) not in self._trained_on:
-            return None
-        return fold_of(self._model.risk, case.record_id)
-
-    def model(self, case: Case) -> MultimodalModel:
-        """Cross-fitted: the member that never saw the patient; otherwise the ensemble."""
-        member = self.member(case)
-        if member is None:
-            return self._model
-        if member not in self._members:
-            self._members[member] = self._model.only(member)
-        return self._members[member]
-
-
 def cross_fitted(model: MultimodalModel, cases: Sequence[Case]) -> list[tuple[Case, Assessment]]:
     """Each patient's answer when everything is known, by a member that never saw them."""
-    scorer = Scorer(model)
+    scorer = Scorer(model, model.risk)
     return [(c, scorer.model(c).assess([(c.record, c.last)])[0]) for c in cases]
 
 

@@ -177,11 +177,12 @@ def _through_the_system(
 ) -> dict[int, Assessment]:
     """Each patient's score from a running system whose bundle has never seen the patient."""
     from models.bundle import single_member  # noqa: PLC0415 - torch
-    from models.evaluation import Scorer  # noqa: PLC0415
+    from models.ensemble import Scorer  # noqa: PLC0415
+    from models.training.cohort import COHORT  # noqa: PLC0415
     from streams import through_the_system  # noqa: PLC0415
     from streams.local.errors import LocalError  # noqa: PLC0415
 
-    scorer = Scorer(model)
+    scorer = Scorer(model, COHORT)
     members = {stay.record_id: scorer.member(stay) for stay in stays}
     cohort = [p for p in physionet2012.load(data, sets) if p.record_id in members]
     console = Console(stderr=True, highlight=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -45,15 +44,15 @@ def train(
     """Compare fusions, fit and write the bundle. `progress` is told the steps, gives one back."""
     from models.questions import QUESTIONS  # noqa: PLC0415 - torch
     from models.training import multimodal  # noqa: PLC0415
-    from models.training.tumours import cases  # noqa: PLC0415
+    from models.training.tumours import cases, folded  # noqa: PLC0415
 
     patients = _load(risk, data)
     # Without a known outcome they still teach what images say about genes.
-    undecided = [dataclasses.replace(p, label=0) for p in patients if p.label is None]
+    undecided = list(folded(p for p in patients if p.label is None))
     step = progress(multimodal.total_steps(REPEATS))
     question = QUESTIONS[risk]
     known = list(cases(patients))
-    return multimodal.train(question, known, list(cases(undecided)), out, seed, REPEATS, step)
+    return multimodal.train(question, known, undecided, out, seed, REPEATS, step)
 
 
 def evaluate(
@@ -63,6 +62,7 @@ def evaluate(
 
     `limit`: only the first so many with a known outcome.
     """
+    from models.ensemble import Scorer  # noqa: PLC0415 - torch
     from models.training import multimodal  # noqa: PLC0415
     from models.training.multimodal_report import write_report  # noqa: PLC0415
     from models.training.tumours import cases  # noqa: PLC0415
@@ -77,7 +77,7 @@ def evaluate(
     if stream:
         found = _through_the_system(risk, patients, known, model)
         rows = [(case, found[case.record_id]) for case, _ in rows if case.record_id in found]
-    scorer = multimodal.Scorer(model)
+    scorer = Scorer(model, risk)
     figures = multimodal.figures(rows) | {
         "risk": risk,
         "model": model.digest,
@@ -124,12 +124,12 @@ def _through_the_system(
 ) -> dict[int, Assessment]:
     """Each patient's score from a running system whose bundle has never seen the patient."""
     from models.bundle import single_member  # noqa: PLC0415 - torch
-    from models.training.multimodal import Scorer  # noqa: PLC0415
+    from models.ensemble import Scorer  # noqa: PLC0415
     from models.training.tumours import START  # noqa: PLC0415
     from streams import through_the_system  # noqa: PLC0415
     from streams.local.errors import LocalError  # noqa: PLC0415
 
-    scorer = Scorer(model)
+    scorer = Scorer(model, risk)
     members = {case.record_id: scorer.member(case) for case in known}
     authority = COHORTS[risk].authority
     console = Console(stderr=True, highlight=False)

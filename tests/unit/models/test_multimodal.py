@@ -18,7 +18,8 @@ from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.facts import AnyFact, Observation, PersonDetail
 from models import fusion
 from models.bundle import BundleError, contract_of, load_bundle, read, write
-from models.inputs import DAY_S, codes_of, columns_of
+from models.encoding import columns_of
+from models.inputs import DAY_S, codes_of
 from models.multimodal import MultimodalModel
 from models.questions import GLIOMA, HEAD_NECK, QUESTIONS
 from models.record import PatientRecord
@@ -238,19 +239,31 @@ def test_two_copies_of_one_modality_count_once() -> None:
     at = torch.full((1, 1, 2), 2.0, dtype=torch.float64)
     both = fusion.ratios(at, there, gains[None], middles[None]).sum()
     naive = fusion.ratios(at, there, fusion.naive(gains)[None], middles[None]).sum()
-    alone = gains[1, 0] * (2.0 - middles[1, 0])
+    alone = gains[1, 0] * (2.0 - middles[0])
     assert float(both) == pytest.approx(float(alone), rel=0.1)
     assert float(naive) == pytest.approx(2 * float(alone), rel=0.1)
 
 
 def test_a_bundle_for_other_inputs_is_refused(tmp_path: Path, model: MultimodalModel) -> None:
     answers = model.bundle.answers
-    (name, inputs), *rest = answers["contract"]["modalities"]
-    modalities = [[name, [*inputs, {"name": "shoe-size"}]], *rest]
+    (name, half_life, inputs), *rest = answers["contract"]["modalities"]
+    modalities = [[name, half_life, [*inputs, {"name": "shoe-size"}]], *rest]
     contract = {**answers["contract"], "modalities": modalities}
     folder = tmp_path / model.risk
     write(folder, dataclasses.replace(model.bundle, answers={**answers, "contract": contract}))
     with pytest.raises(BundleError, match="shoe-size"):
+        read(folder, model.risk)
+
+
+def test_a_bundle_whose_evidence_ages_otherwise_is_refused(
+    tmp_path: Path, model: MultimodalModel
+) -> None:
+    answers = model.bundle.answers
+    (name, _, inputs), *rest = answers["contract"]["modalities"]
+    contract = {**answers["contract"], "modalities": [[name, 3.0, inputs], *rest], "expires_d": 1.0}
+    folder = tmp_path / model.risk
+    write(folder, dataclasses.replace(model.bundle, answers={**answers, "contract": contract}))
+    with pytest.raises(BundleError, match=r"halves in 3\.0 days.*expires_d is 1\.0"):
         read(folder, model.risk)
 
 

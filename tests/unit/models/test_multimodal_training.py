@@ -12,11 +12,11 @@ import pytest
 from connectors.cohorts.tumour import LOCAL, Result, TumourPatient
 from connectors.cohorts.ucsf_pdgm import RADIOMICS, radiomic_code
 from models.bundle import load_bundle
-from models.inputs import columns_of
+from models.encoding import columns_of
 from models.multimodal import MultimodalModel
 from models.questions import GLIOMA
 from models.training.comparison import compare
-from models.training.linear import inner_folds, matrix
+from models.training.linear import folds_of, matrix
 from models.training.multimodal import train
 from models.training.tumours import Case, cases
 
@@ -83,6 +83,6 @@ def test_nothing_is_found_where_there_is_nothing(cohort: list[Case]) -> None:
 
 def test_folds_spread_both_outcomes() -> None:
     labels = np.array([1.0] * 20 + [0.0] * 80)
-    folds = inner_folds(labels, 3)
+    folds = folds_of(labels, 3)
     assert [int(labels[folds == f].sum()) for f in range(5)] == [4] * 5
     assert np.bincount(folds).tolist() == [20] * 5

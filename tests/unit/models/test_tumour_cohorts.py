@@ -19,6 +19,7 @@ from connectors.interpretation import Profile
 from connectors.replay.run import CohortName, plan
 from connectors.replay.tumours import messages_for
 from models.bundle import read
+from models.ensemble import Scorer, fold_of
 from models.inputs import Question, codes_of
 from models.multimodal import MultimodalModel
 from models.questions import GLIOMA, HEAD_NECK
@@ -123,9 +124,9 @@ def test_no_outcome_is_an_input(question: Question) -> None:
 def test_members_never_saw_whom_they_score(name: str, question: Question, shared: Path) -> None:
     known = list(cases(_patients(name, shared)))[:60]
     model = MultimodalModel(question, read(SHIPPED / question.risk, question.risk))
-    scorer = multimodal.Scorer(model)
+    scorer = Scorer(model, question.risk)
     for case in known:
-        assert scorer.member(case) == multimodal.fold_of(question.risk, case.record_id)
+        assert scorer.member(case) == fold_of(question.risk, case.record_id)
 
 
 def test_a_message_is_sent_for_each_kind_and_day() -> None:
