@@ -80,6 +80,37 @@ def test_absent_not_called_and_not_examined_are_three_things(
     assert found.presence is presence
 
 
+@pytest.mark.parametrize(
+    ("counting", "position", "end"),
+    [("LA30100-4", 11, 15), ("LA30101-2", 11, 16), ("LA30102-0", 10, 15), ("", 10, 15)],
+)
+def test_positions_are_counted_from_one_however_they_were_sent(
+    counting: str, position: int, end: int
+) -> None:
+    (found,) = variants(
+        report(
+            1,
+            "ST|48004-6^c^LN|2a|NM_004333.6:c.1799T>A",
+            "NR|81254-5^Start-End^LN|2a|10^15",
+            f"CWE|92822-6^Coordinates^LN|2a|{counting}^x^LN",
+            "ST|48013-7^Sequence^LN|2a|NC_000007.14",
+        )
+    )
+    assert (found.chromosome, found.assembly) == ("7", "GRCh38")
+    assert (found.position, found.end) == (position, end)
+
+
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [("LA18194-3", "germline"), ("LA18195-0", "somatic"), ("LA10429-1", ""), ("LA18197-6", "")],
+)
+def test_what_is_neither_germline_nor_somatic_counts_as_neither(answer: str, source: str) -> None:
+    (found,) = variants(
+        report(1, "ST|48004-6^c^LN|2a|c.1A>G", f"CWE|48002-0^Source^LN|2a|{answer}^text^LN")
+    )
+    assert found.source_class == source
+
+
 def test_genes_studied_without_a_finding() -> None:
     genes = "CWE|48018-6^Gene^LN|1a|HGNC:1^TP53^HGNC~HGNC:2^IDH1^HGNC"
     negative = "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN"

@@ -1,0 +1,89 @@
+"""LOINC answers of genomics results, in the words that facts use.
+
+Each code was compared, on 2026-11-25, with a second source: the answer list as it is bound in the
+HL7 FHIR genomics-reporting guide (STU2, STU3), in HL7's v2 LRI guide and in other systems' copies
+of LOINC's answer lists. The lists:
+
+| LOINC question | answer list |
+|---|---|
+| 69548-6 genetic variant assessment | LL1971-2 |
+| 48002-0 genomic source class | LL378-1 |
+| 53034-5 allelic state | LL381-5 |
+| 53037-8 clinical significance (ACMG) | LL4034-6 |
+| 62374-4 reference sequence assembly | LL1040-6 |
+| 92822-6 genomic coordinate system | LL5323-2 |
+| 51968-6 overall interpretation | LL541-4 |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.facts import Presence
+
+POSITIVE, NEGATIVE = "positive", "negative"
+# How a start and an end are counted (LL5323-2).
+INTERVAL_0, CHARACTER_0, CHARACTER_1 = "0-based interval", "0-based character", "1-based character"
+
+ANSWERS: Final[dict[str, str]] = {
+    # LL1971-2
+    "LA9633-4": Presence.PRESENT,
+    "LA9634-2": Presence.ABSENT,
+    "LA18198-4": Presence.NO_CALL,
+    "LA11884-6": Presence.NO_CALL,  # indeterminate
+    # LL378-1. What is likely one of the two is evidence as that one; the rest is neither.
+    "LA6683-2": "germline",
+    "LA6684-0": "somatic",
+    "LA18194-3": "germline",  # likely germline
+    "LA18195-0": "somatic",  # likely somatic
+    "LA26807-0": "germline",  # de novo: new in this person, and in all cells
+    "LA10429-1": "",  # fetal: not this patient's own
+    "LA18196-8": "",  # likely fetal
+    "LA18197-6": "",  # unknown genomic origin
+    # LL381-5
+    "LA6703-8": "heteroplasmic",
+    "LA6704-6": "homoplasmic",
+    "LA6705-3": "homozygous",
+    "LA6706-1": "heterozygous",
+    "LA6707-9": "hemizygous",
+    # LL4034-6
+    "LA6668-3": "pathogenic",
+    "LA26332-9": "likely pathogenic",
+    "LA26333-7": "uncertain",
+    "LA26334-5": "likely benign",
+    "LA6675-8": "benign",
+    # LL1040-6
+    "LA14032-9": "NCBI34",
+    "LA14031-1": "NCBI35",
+    "LA14030-3": "NCBI36",
+    "LA14029-5": "GRCh37",
+    "LA26806-2": "GRCh38",
+    # LL5323-2
+    "LA30100-4": INTERVAL_0,
+    "LA30101-2": CHARACTER_0,
+    "LA30102-0": CHARACTER_1,
+    # LL541-4
+    "LA6576-8": POSITIVE,
+    "LA6577-6": NEGATIVE,
+}
+_WORDS: Final[dict[str, str]] = {
+    "present": Presence.PRESENT,
+    "detected": Presence.PRESENT,
+    "positive": Presence.PRESENT,
+    "absent": Presence.ABSENT,
+    "not detected": Presence.ABSENT,
+    "negative": Presence.ABSENT,
+    "wild type": Presence.ABSENT,
+    "no call": Presence.NO_CALL,
+    "indeterminate": Presence.NO_CALL,
+    "not examined": Presence.NOT_EXAMINED,
+    "not tested": Presence.NOT_EXAMINED,
+}
+
+
+def presence_of(assessed: str) -> Presence:
+    """An assessment in words; one that nobody knows is no answer."""
+    try:
+        return Presence(_WORDS.get(assessed.strip().lower(), assessed))
+    except ValueError:
+        return Presence.NO_CALL

@@ -1,0 +1,129 @@
+"""A variant from what its parts say, by LOINC code: OBX segments of a group, FHIR components.
+
+After LOINC panel 81247-9, as HL7's LRI guide for v2 and the FHIR genomics-reporting guide use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from connectors.facts import Presence
+from connectors.genomics.answers import CHARACTER_0, INTERVAL_0, presence_of
+from connectors.genomics.hgvs import normalised
+from connectors.genomics.sequences import placed
+
+GENE, ASSESSMENT, OVERALL, SOURCE, ZYGOSITY = "48018-6", "69548-6", "51968-6", "48002-0", "53034-5"
+SIGNIFICANCE, ASSEMBLY, SEQUENCE, CHROMOSOME = "53037-8", "62374-4", "48013-7", "48000-4"
+COUNTING, RANGES_EXAMINED, VARIATION = "92822-6", "51959-5", "81252-9"
+# Exact, inner (what is surely changed) and outer start and end, best first.
+RANGES: Final = ("81254-5", "81302-2", "81301-4")
+_FREQUENCY, _DEPTH, _COPIES = "81258-6", "82121-5", "82155-3"
+_HGVS_C, _HGVS_G = "48004-6", "81290-9"
+_DESCRIPTIONS: Final = ("hgvs_c", "hgvs_p", "hgvs_g")  # in one spelling
+# LOINC → the field of a variant that holds its text.
+TEXTS: Final[dict[str, str]] = {
+    _HGVS_C: "hgvs_c",
+    "48005-3": "hgvs_p",
+    _HGVS_G: "hgvs_g",
+    "51958-7": "transcript",
+    "69547-8": "ref",
+    "69551-0": "alt",
+    "48019-4": "change",
+    "81291-7": "iscn",
+}
+TELLS_OF_A_VARIANT: Final = frozenset(
+    (_HGVS_C, "48005-3", _HGVS_G, VARIATION, "81291-7", ASSESSMENT)
+)
+CODES: Final = frozenset(
+    (
+        *TEXTS,
+        *RANGES,
+        *(GENE, ASSESSMENT, OVERALL, SOURCE, ZYGOSITY, SIGNIFICANCE, ASSEMBLY, SEQUENCE),
+        *(CHROMOSOME, COUNTING, RANGES_EXAMINED, VARIATION, _FREQUENCY, _DEPTH, _COPIES),
+    )
+)
+# SPDI (sequence:position:deleted:inserted) counts from 0; some send it in place of c.HGVS.
+_SPDI = re.compile(r"(?P<sequence>[A-Z]{2}_\d+\.\d+):(?P<at>\d{1,11}):(?P<ref>[^:]*):(?P<alt>.*)")
+_NAMED_CHROMOSOME = re.compile(r"(?:chr(?:omosome)?)?\s*(\d{1,2}|[XYM]|MT)", re.IGNORECASE)
+
+
+class _Place(NamedTuple):
+    assembly: str
+    chromosome: str
+    position: int | None
+    end: int | None
+
+
+def described(
+    said: Mapping[str, str],
+    numbers: Mapping[str, float],
+    ranges: Mapping[str, tuple[int | None, int | None]],
+) -> dict[str, Any]:
+    """Fields of a `Variant` (`connectors.facts`), all but those of its fact and its time.
+
+    Each argument is by LOINC code; `said` holds words of `connectors.genomics.answers`.
+    """
+    texts = {field: said.get(code, "") for code, field in TEXTS.items()}
+    spdi = _SPDI.fullmatch(texts["hgvs_c"])
+    if spdi is not None:
+        texts["hgvs_c"] = ""
+    for field in _DESCRIPTIONS:
+        texts[field] = normalised(texts[field])
+    place = _place(said, ranges, texts["hgvs_g"], spdi)
+    assessed = said.get(ASSESSMENT, "")
+    significance = said.get(SIGNIFICANCE, "").lower()
+    source = said.get(SOURCE, "").lower()
+    return {
+        **texts,
+        **place._asdict(),
+        # One that is described and not assessed was found.
+        "presence": presence_of(assessed) if assessed else Presence.PRESENT,
+        "source_class": source if source in ("germline", "somatic") else "",
+        "gene": said.get(GENE, ""),
+        "zygosity": said.get(ZYGOSITY, "").lower(),
+        "significance": "" if significance == "not specified" else significance,
+        "allele_fraction": numbers.get(_FREQUENCY),
+        "depth": _whole(numbers.get(_DEPTH)),
+        "copy_number": numbers.get(_COPIES),
+    }
+
+
+def _place(
+    said: Mapping[str, str],
+    ranges: Mapping[str, tuple[int | None, int | None]],
+    hgvs_g: str,
+    spdi: re.Match[str] | None,
+) -> _Place:
+    """1-based, both ends included. An assembly that is stated counts before a sequence's own."""
+    start, end = next((ranges[code] for code in RANGES if code in ranges), (None, None))
+    start, end = one_based(start, end, said.get(COUNTING, ""))
+    sequence = said.get(SEQUENCE, "") or hgvs_g.partition(":")[0]
+    if spdi is not None:
+        sequence = sequence or spdi["sequence"]
+        start = int(spdi["at"]) + 1 if start is None else start
+    chromosome, assembly = placed(sequence)
+    named = _NAMED_CHROMOSOME.fullmatch(said.get(CHROMOSOME, "").strip())
+    if named is not None and not chromosome:
+        chromosome = "M" if named[1].upper() == "MT" else named[1].upper()
+    return _Place(said.get(ASSEMBLY, "") or assembly, chromosome, start, end)
+
+
+def one_based(start: int | None, end: int | None, counting: str) -> tuple[int | None, int | None]:
+    """Counted from 1, the end included, from what LL5323-2 calls the counting."""
+    if counting in (INTERVAL_0, CHARACTER_0) and start is not None:
+        start += 1
+    if counting == CHARACTER_0 and end is not None:
+        end += 1
+    return start, end
+
+
+def _whole(number: float | None) -> int | None:
+    return int(number) if number is not None and 0 <= number < 1e9 else None
+
+
+def symbol(text: str) -> str:
+    """An HGNC symbol; "" for what is too long to be one."""
+    plain = text.strip()
+    return plain if len(plain) <= 40 else ""

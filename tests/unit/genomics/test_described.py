@@ -1,0 +1,62 @@
+"""What both kinds of genomics reports have in common."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from connectors.facts import Presence
+from connectors.genomics import answers, sequences
+from connectors.genomics.described import described
+from connectors.site import loinc_is_right
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    assert doctest.testmod(sequences).failed == 0
+
+
+def test_every_answer_code_has_its_check_digit() -> None:
+    """A mistyped code would be another answer, or none. `LA` adds the same to each of a length."""
+    letters = {4: 5, 5: 2}
+    for code in answers.ANSWERS:
+        digits, check = code.removeprefix("LA").split("-")
+        plain = (int(check) - letters[len(digits)]) % 10
+        assert loinc_is_right(f"{digits}-{plain}"), code
+
+
+@pytest.mark.parametrize(
+    ("words", "presence"),
+    [
+        ("Detected", Presence.PRESENT),
+        (" Not Detected", Presence.ABSENT),
+        ("wild type", Presence.ABSENT),
+        ("not tested", Presence.NOT_EXAMINED),
+        ("who knows", Presence.NO_CALL),
+    ],
+)
+def test_assessments_in_words(words: str, presence: Presence) -> None:
+    assert answers.presence_of(words) is presence
+
+
+def test_spdi_under_c_hgvs_is_no_hgvs_and_counts_from_zero() -> None:
+    found = described({"48004-6": "NC_000001.10:25:A:G"}, {}, {})
+    assert found["hgvs_c"] == ""
+    assert (found["assembly"], found["chromosome"], found["position"]) == ("GRCh37", "1", 26)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "place"),
+    [
+        ("NC_000001.10", ("1", "GRCh37")),
+        ("NC_000024.10", ("Y", "GRCh38")),
+        ("NC_000001.9", ("1", "")),
+        ("NC_000025.1", ("", "")),
+        ("NC_012920.1", ("M", "")),
+        ("NM_000546.6", ("", "")),
+    ],
+)
+def test_a_reference_sequence_names_chromosome_and_assembly(
+    sequence: str, place: tuple[str, str]
+) -> None:
+    assert sequences.placed(sequence) == place
