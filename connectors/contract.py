@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+from connectors.configuration import ConfigEvent
+from connectors.feedback import Action, Feedback
+
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """What one feature adds to its modality's evidence."""
@@ -82,11 +85,42 @@ class AlertState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+OPEN = frozenset(
+    {
+        AlertState.PENDING,
+        AlertState.FIRING,
+        AlertState.ACKNOWLEDGED,
+        AlertState.SNOOZED,
+        AlertState.ESCALATED,
+    }
+)
+ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
+
+
 class AlertReason(StrEnum):
     """Why an alert changed."""
 
+    # It begins, or calls anew
     ABOVE_THRESHOLD = "above_threshold"  # the score rose above the firing threshold
-    SCORE_CHANGED = "score_changed"  # still firing, and severity changed
+    AWAITING_CONFIRMATION = "awaiting_confirmation"  # above it, and not confirmed yet
+    CONFIRMED = "confirmed"  # enough scores, or enough time, above the firing threshold
+    WORSENED = "worsened"  # more severe than what was acknowledged, snoozed or dismissed
+    SNOOZE_ENDED = "snooze_ended"  # the time is over, and it is still above the threshold
+    RELEASED = "released"  # what held it back has ended
+    UNACKNOWLEDGED = "unacknowledged"  # nobody acknowledged in time: the next in line is called
+    HANDED_OVER = "handed_over"  # somebody else is called, and has to acknowledge
+    # It is held back: nobody is called
+    INHIBITED = "inhibited"  # by what is known of the patient, as the policy says
+    SILENCED = "silenced"  # by a silence of the policy
+    QUIET_HOURS = "quiet_hours"  # a warning in quiet hours: it waits for their end
+    SHADOW = "shadow"  # the policy is on trial here: nobody is called
+    # It goes on
+    SCORE_CHANGED = "score_changed"  # severity changed
+    AMENDED = "amended"  # late or corrected data moved its beginning
+    ACKNOWLEDGED = "acknowledged"  # somebody takes care
+    SNOOZED = "snoozed"  # quiet until a time
+    COMMENTED = "commented"  # words were added
+    # It ends
     BELOW_THRESHOLD = "below_threshold"  # the score fell below the clearing threshold
     DISCHARGED = "discharged"  # the patient has left the hospital
     STAY_CANCELLED = "stay_cancelled"  # the admission never was
@@ -94,6 +128,10 @@ class AlertReason(StrEnum):
     DATA_EXPIRED = "data_expired"  # nothing recent enough to stand on
     DIED = "died"  # the patient has died
     MERGED = "merged"  # the patient goes on under another identity, with alerts of their own
+    DISMISSED = "dismissed"  # by hand, with a reason
+    OUTCOME = "outcome"  # somebody said what became of the patient
+    THRESHOLD_CHANGED = "threshold_changed"  # by the thresholds in force now it would not be
+    MODEL_CHANGED = "model_changed"  # by the model in use now it would not be
 
 
 class Severity(StrEnum):
@@ -110,8 +148,36 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class Acted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody did with an alert (`tocsin.feedback`)."""
+
+    id: str
+    who: str
+    action: Action
+    at: str
+    until: str = ""
+    reason: str = ""
+    to: str = ""
+    comment: str = ""
+    outcome: str = ""
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature whose contribution is another one than at the score before."""
+
+    feature: str
+    value: float | str | None
+    unit: str
+    before: float | None  # contribution then; None: it was not among the strongest
+    after: float | None  # contribution now; None: it is no longer among the strongest
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one alert. Consumers keep the highest revision of each `alert_id`."""
+    """One change of one alert. Consumers keep the highest revision of each `alert_id`.
+
+    Whoever tells people tells them of a revision that `calls`, and of the end of an alert that
+    ever called (`called` > 0).
+    """
 
     alert_id: str
     revision: int
@@ -127,6 +193,44 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     score: Score
     ward: str = ""
     bed: str = ""
+    group: str = ""  # alerts of one patient and group belong together
+    calls: bool = True  # people have to be told of this revision
+    called: int = 0  # the newest revision that called; 0: nobody was ever called
+    held_by: str = ""  # pending: the inhibition, silence or stage that holds it back
+    escalation: int = 0  # steps taken along the escalation route
+    escalated_to: str = ""  # who is called by the newest of them
+    acknowledged_by: str = ""
+    snoozed_until: str = ""
+    handed_to: str = ""
+    comment_count: int = 0
+    actions: list[Acted] = []  # what people did, oldest first
+    why_now: list[Moved] = []  # what changed since the score before, strongest first
+
+
+class Answer(StrEnum):
+    """What became of somebody's action. Each member's comment is its documentation."""
+
+    DONE = "done"  # it changed the alert
+    REPEATED = "repeated"  # the same click was there before
+    NOTED = "noted"  # the alert had ended: the outcome or comment is kept with it
+    ENDED = "ended"  # the alert had ended: nothing to be done any more
+    OUTDATED = "outdated"  # the alert has got worse since the revision that was seen: look again
+    UNKNOWN = "unknown"  # there is no such alert
+
+
+class FeedbackAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of `tocsin.audit` for each action: what became of it."""
+
+    event: str  # "feedback"
+    id: str  # of the action
+    who: str
+    at: str
+    patient: str
+    alert_id: str
+    action: Action
+    answer: Answer
+    state: str  # of the alert now; "" when there is none
+    revision: int  # of the alert now; 0 when there is none
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,9 +260,12 @@ decode_quarantined = msgspec.json.Decoder(Quarantined).decode
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema of every record that leaves Tocsin, by topic suffix."""
+    """JSON Schema of every record that leaves Tocsin or may be sent to it, by topic suffix."""
     return {
         "scores": msgspec.json.schema(Score),
         "alerts": msgspec.json.schema(Alert),
+        "config": msgspec.json.schema(ConfigEvent),
+        "feedback": msgspec.json.schema(Feedback),
+        "feedback-answers": msgspec.json.schema(FeedbackAnswer),
         "quarantine": msgspec.json.schema(Quarantined),
     }

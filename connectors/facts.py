@@ -16,6 +16,9 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from connectors.configuration import PolicyInForce
+from connectors.feedback import Feedback
+
 SCHEMA_VERSION = 1
 
 # UTC epoch seconds within the years 1 to 9999: what can be written as a date.
@@ -283,6 +286,8 @@ class FactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int = SCHEMA_VERSION
     messages: list[MessageFacts] = []
     tick: Tick | None = None
+    feedback: list[Feedback] = []  # actions on alerts of patients of this partition
+    policy: PolicyInForce | None = None  # from here on
 
 
 _encoder = msgspec.json.Encoder()

@@ -68,7 +68,15 @@ class Journal(Protocol):
         """One record. Raises `LostError`."""
         ...
 
-    def append(self, topic: str, value: bytes, headers: Headers, partition: int = -1) -> None:
+    def append(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Headers,
+        partition: int = -1,
+        *,
+        key: str | None = None,
+    ) -> None:
         """Write a record; returns when the broker has it."""
         ...
 
@@ -152,7 +160,15 @@ class KafkaJournal:
             raise LostError(f"{topic} no longer holds offset {offset} of partition {partition}")
         return record
 
-    def append(self, topic: str, value: bytes, headers: Headers, partition: int = -1) -> None:
+    def append(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Headers,
+        partition: int = -1,
+        *,
+        key: str | None = None,
+    ) -> None:
         """Write a record; returns when the broker has it."""
         failures: list[KafkaError] = []
 
@@ -171,7 +187,9 @@ class KafkaJournal:
                 }
             )
         said: Any = headers
-        self._writer.produce(topic, value, headers=said, partition=partition, on_delivery=delivered)
+        self._writer.produce(
+            topic, value, key=key, headers=said, partition=partition, on_delivery=delivered
+        )
         left = self._writer.flush(_TIMEOUT_S + 1.0)
         if left or failures:
             raise KafkaException(failures[0] if failures else _timed_out())

@@ -45,6 +45,7 @@ CATALOGUE = (
     Metric("tocsin_sequencer_facts", "counter", "1", (), "facts written"),
     Metric("tocsin_sequencer_records", "counter", "1", (), "records of facts written"),
     Metric("tocsin_sequencer_batch_seconds", "histogram", "s", (), "one batch: read → confirmed"),
+    Metric("tocsin_feedback", "counter", "1", ("action",), "actions on alerts taken in"),
     Metric("tocsin_quarantined", "counter", "1", ("reason",), "quarantine records written"),
     Metric(
         "tocsin_feeds_silent", "gauge", "1", ("feed",), "silent sources, by entry of the site file"

@@ -52,6 +52,9 @@ class Reason(StrEnum):
     # Further down
     OVERSIZED_FACTS = "oversized_facts"  # the facts of one message do not fit a record of the log
     BAD_FACTS = "bad_facts"  # a record of `tocsin.facts` outside the contract
+    BAD_FEEDBACK = "bad_feedback"  # a record of `tocsin.feedback` outside the contract
+    BAD_CONFIG = "bad_config"  # a record of `tocsin.config` outside the contract
+    BAD_POLICY = "bad_policy"  # a policy that came into force and cannot be used
 
 
 def quarantined(

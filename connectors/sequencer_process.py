@@ -9,12 +9,21 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from redis import Redis
 from redis import exceptions as redis_errors
 
 from connectors import facts, metrics, topics, unmapped, wire
 from connectors.clock import Clock
+from connectors.decisions import Decided, Decisions
 from connectors.feeds import Feeds
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
@@ -32,6 +41,7 @@ GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
+_DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
 _LOOK_S = 2.0  # between looks at the site file, and counts written
 _CLOCK = (topics.WIRE_HL7, 0)  # whoever reads this partition also writes the ticks
 
@@ -47,6 +57,8 @@ class SequencerProcess:
         key: IdentityKey,
         site: Site,
         clock: Clock,
+        *,
+        two_person: bool = False,
     ) -> None:
         self._settings = settings
         self._kafka = kafka
@@ -73,6 +85,7 @@ class SequencerProcess:
         )
         self._partitions = self._count_partitions()
         self._sequencer = Sequencer(key, site, self._partitions, settings.record_messages, clock)
+        self._decisions = Decisions(self._partitions, two_person=two_person)
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:
         """Read, map, write, commit, until `stop`."""
@@ -87,7 +100,8 @@ class SequencerProcess:
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
             }
         )
-        consumer.subscribe(list(_WIRE), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        subscribed = [*_WIRE, *_DECIDED]
+        consumer.subscribe(subscribed, on_assign=self._on_assign, on_revoke=self._on_revoke)
         ready = False
         try:
             while not stop.is_set():
@@ -103,8 +117,13 @@ class SequencerProcess:
             self._unmapped.flush(self._redis)
             consumer.close()
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._keeps_clock |= any((p.topic, p.partition) == _CLOCK for p in partitions)
+        for partition in partitions:
+            if partition.topic == topics.CONFIG:  # what is in force is a fold of all of it
+                partition.offset = OFFSET_BEGINNING
+                self._decisions.start_over()
+        consumer.assign(partitions)
         log.info("reading %d partitions", len(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -126,12 +145,15 @@ class SequencerProcess:
 
     def _process(self, consumer: Consumer, batch: list[Message]) -> None:
         started = time.perf_counter()
-        sequenced = self._sequencer.sequence(self._to_wire(message) for message in batch)
+        heard = (message for message in batch if message.topic() not in _DECIDED)
+        sequenced = self._sequencer.sequence(self._to_wire(message) for message in heard)
+        decided = self._decide(batch)
         self._keep_identities(sequenced.identities)
-        for partition, records in sequenced.records.items():
-            for record in records:
-                self._produce(topics.FACTS, facts.encode(record), partition=partition)
-        for key, quarantined in sequenced.quarantine:
+        for by_partition in (sequenced.records, decided.records):
+            for partition, records in by_partition.items():
+                for record in records:
+                    self._produce(topics.FACTS, facts.encode(record), partition=partition)
+        for key, quarantined in [*sequenced.quarantine, *decided.quarantine]:
             self._produce(topics.QUARANTINE, quarantined, key=key)
         for source, study in sequenced.fetch:
             self._ask_archive(source, study)
@@ -139,8 +161,15 @@ class SequencerProcess:
         consumer.commit(asynchronous=True)
         self._unmapped.add(sequenced.unmapped)
         self._tell_feeds(sequenced)
-        _count(sequenced)
+        _count(sequenced, decided)
         metrics.histogram("tocsin_sequencer_batch_seconds").record(time.perf_counter() - started)
+
+    def _decide(self, batch: list[Message]) -> Decided:
+        return self._decisions.take(
+            [m.value() or b"" for m in batch if m.topic() == topics.FEEDBACK],
+            [(m.offset() or 0, m.value() or b"") for m in batch if m.topic() == topics.CONFIG],
+            self._clock(),
+        )
 
     def _to_wire(self, message: Message) -> WireMessage:
         headers = headers_of(message.headers())  # type: ignore[arg-type]
@@ -285,12 +314,14 @@ def _all_of(reader: Consumer, partition: TopicPartition) -> Iterator[Message]:
             yield message
 
 
-def _count(sequenced: Sequenced) -> None:
+def _count(sequenced: Sequenced, decided: Decided) -> None:
     messages = metrics.counter("tocsin_sequencer_messages")
     for (outcome, reason), count in sequenced.outcomes.items():
         messages.add(count, {"outcome": outcome, "reason": reason})
     metrics.counter("tocsin_sequencer_facts").add(sequenced.facts)
-    records = sum(len(r) for r in sequenced.records.values())
-    metrics.counter("tocsin_sequencer_records").add(records)
-    for reason, count in sequenced.reasons.items():
+    written = [*sequenced.records.values(), *decided.records.values()]
+    metrics.counter("tocsin_sequencer_records").add(sum(len(records) for records in written))
+    for reason, count in [*sequenced.reasons.items(), *decided.reasons.items()]:
         metrics.counter("tocsin_quarantined").add(count, {"reason": reason})
+    for action, count in decided.actions.items():
+        metrics.counter("tocsin_feedback").add(count, {"action": action})

@@ -55,6 +55,14 @@ class WorkerSettings(Section):
     )
 
 
+class PolicySettings(Section):
+    """Versions of the alert policy."""
+
+    two_person: bool = Field(
+        False, description="a version has to be approved by somebody else than its author"
+    )
+
+
 class ConsoleSettings(Section):
     """The web console."""
 
@@ -98,6 +106,7 @@ class Settings(BaseSettings):
     sequencer: SequencerSettings = SequencerSettings()
     identity: IdentitySettings = IdentitySettings()
     worker: WorkerSettings = WorkerSettings()
+    policy: PolicySettings = PolicySettings()
     console: ConsoleSettings = ConsoleSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

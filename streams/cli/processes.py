@@ -150,6 +150,7 @@ def sequencer() -> None:
         _key(settings),
         site,
         wall_clock,
+        two_person=settings.policy.two_person,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

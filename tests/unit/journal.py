@@ -49,7 +49,15 @@ class MemoryJournal:
                 return record
         raise LostError(f"{topic} no longer holds offset {offset} of partition {partition}")
 
-    def append(self, topic: str, value: bytes, headers: Headers, partition: int = -1) -> None:
+    def append(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Headers,
+        partition: int = -1,
+        *,
+        key: str | None = None,
+    ) -> None:
         self._reachable()
         place = (topic, max(partition, 0))
         log = self.records.setdefault(place, [])

@@ -1,0 +1,1 @@
+"""The alert policy: thresholds and all that is tuned about alerts, as versioned configuration."""

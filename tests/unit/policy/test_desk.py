@@ -1,0 +1,168 @@
+"""Versions of the policy: proposed, approved, in force, rolled back; each step in the log."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors import configuration, topics
+from connectors.configuration import ConfigEvent, History, RefusedError, Step, VersionState
+from connectors.contract import json_schemas
+from models.risk import AlertRule
+from streams.errors import UserError
+from streams.policy.desk import PolicyDesk
+from tests.unit.journal import MemoryJournal
+
+SHIPPED = [("deterioration", AlertRule(fire=0.5, clear=0.4, critical=0.8, version="shipped"))]
+TEXT = "risks: {deterioration: {fire: 0.45}}\n"
+OTHER = "risks: {deterioration: {fire: 0.55}}\n"
+
+
+def desk(journal: MemoryJournal, *, two_person: bool = False) -> PolicyDesk:
+    return PolicyDesk(journal, SHIPPED, lambda: 1_800_000_000.0, two_person=two_person)
+
+
+def in_force(at: PolicyDesk) -> str:
+    return at.in_force()[0]
+
+
+def test_a_version_is_proposed_approved_activated_and_rolled_back() -> None:
+    journal = MemoryJournal()
+    at = desk(journal)
+    first = at.propose(TEXT, who="ann", reason="fewer false alarms")
+    assert (first.state, first.author, first.base) == (VersionState.PROPOSED, "ann", "")
+    assert "+risks: {deterioration: {fire: 0.45}}" in first.diff
+    assert in_force(at) == ""
+    at.approve("1", who="ann")
+    assert at.activate("1", who="ann").state is VersionState.ACTIVE
+    assert in_force(at) == first.name
+    second = at.propose(OTHER, who="bob", reason="still too many")
+    assert second.base == first.name
+    assert second.diff[2:] == ["@@ -1 +1 @@", f"-{TEXT.strip()}", f"+{OTHER.strip()}"]
+    at.approve("2", who="bob")
+    at.activate("2", who="bob")
+    assert at.history().versions[first.name].state is VersionState.RETIRED
+    taken, again = at.roll_back(who="ann", reason="missed one")
+    assert (taken.name, taken.state) == (second.name, VersionState.ROLLED_BACK)
+    assert again is not None
+    assert again.name == first.name == in_force(at)
+    at.roll_back(who="ann", reason="back to the beginning")
+    assert in_force(at) == ""
+
+
+def test_every_step_is_audited_with_who_and_why() -> None:
+    journal = MemoryJournal()
+    at = desk(journal)
+    at.propose(TEXT, who="ann", reason="fewer")
+    at.approve("1", who="bob", reason="looks right")
+    records = [json.loads(r.value) for r in journal.records[topics.AUDIT, 0]]
+    assert [(r["event"], r["who"], r["reason"]) for r in records] == [
+        ("policy_proposed", "ann", "fewer"),
+        ("policy_approved", "bob", "looks right"),
+    ]
+
+
+def test_two_people_where_two_are_required() -> None:
+    at = desk(MemoryJournal(), two_person=True)
+    at.propose(TEXT, who="ann", reason="fewer")
+    with pytest.raises(UserError, match="somebody else has to approve it"):
+        at.approve("1", who="ann")
+    with pytest.raises(UserError, match="is proposed: it cannot be activated"):
+        at.activate("1", who="bob")
+    at.approve("1", who="bob")
+    at.activate("1", who="ann")
+    assert in_force(at)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("risks: {deterioration: {fire: 0.9}}", "is above critical"),
+        ("risks: {deteriorations: {fire: 0.6}}", "there are no such risks"),
+        ("risk: {}", "there is no such key"),
+    ],
+)
+def test_what_cannot_be_used_is_never_written(text: str, why: str) -> None:
+    journal = MemoryJournal()
+    with pytest.raises(UserError, match=why):
+        desk(journal).propose(text, who="ann", reason="x")
+    assert not journal.records
+
+
+def test_a_proposal_needs_a_reason() -> None:
+    with pytest.raises(UserError, match="--reason"):
+        desk(MemoryJournal()).propose(TEXT, who="ann", reason=" ")
+
+
+def test_who_comes_second_changes_nothing_and_is_told() -> None:
+    """Between the check and the write somebody else was quicker."""
+    journal = MemoryJournal()
+    at = desk(journal)
+    version = at.propose(TEXT, who="ann", reason="x").name
+
+    class Slow(MemoryJournal):
+        def append(self, topic, value, headers, partition=-1, *, key=None):  # type: ignore[no-untyped-def]
+            if topic == topics.CONFIG:
+                desk(journal).reject(version, who="eve", reason="no")
+            journal.append(topic, value, headers, partition, key=key)
+
+    slow = Slow()
+    slow.records = journal.records
+    with pytest.raises(UserError, match="quicker"):
+        desk(slow).approve(version, who="bob")
+    assert at.history().versions[version].state is VersionState.REJECTED
+
+
+def test_a_broker_that_is_away_is_said() -> None:
+    journal = MemoryJournal()
+    journal.away = True
+    with pytest.raises(UserError, match="Kafka does not answer"):
+        desk(journal).history()
+
+
+def test_unreadable_records_are_passed_over() -> None:
+    journal = MemoryJournal()
+    journal.append(topics.CONFIG, b"rubbish", [])
+    at = desk(journal)
+    at.propose(TEXT, who="ann", reason="x")
+    assert len(at.history().versions) == 1
+
+
+events = st.lists(
+    st.builds(
+        ConfigEvent,
+        id=st.uuids().map(str),
+        version=st.sampled_from(["1", "2", "3"]),
+        step=st.sampled_from(Step),
+        at=st.just(0.0),
+        who=st.sampled_from(["a", "b"]),
+        policy=st.just("{}"),
+    ),
+    max_size=30,
+)
+
+
+@given(events, st.booleans())
+def test_any_events_leave_at_most_one_version_in_force(
+    sequence: list[ConfigEvent], two_person: bool
+) -> None:
+    history = History(two_person=two_person)
+    for offset, event in enumerate(sequence):
+        before = history.policy(0.0)
+        try:
+            history.apply(configuration.decode(configuration.encode(event)), offset)
+        except RefusedError:
+            assert history.policy(0.0) == before
+        active = [v.name for v in history.versions.values() if v.state is VersionState.ACTIVE]
+        standing = history.in_force
+        assert active == ([standing.name] if standing else [])
+        for version in history.versions.values():
+            if two_person and version.state is VersionState.ACTIVE:
+                assert set(version.approved_by) - {version.author}
+
+
+def test_the_schemas_are_published() -> None:
+    assert {"config", "feedback", "alerts"} <= json_schemas().keys()
