@@ -215,6 +215,22 @@ class Variant(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="variant"
     visit: str = ""
 
 
+class Examined(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="examined"):
+    """Which stretches of the genome a report or file looked at; it says nothing of all others.
+
+    A range is chromosome (without "chr"), first and last base, counted from 1; ranges are in order
+    and do not touch.
+    """
+
+    time: Time
+    source_class: str  # as of a variant
+    assembly: str
+    ranges: list[tuple[str, int, int]] = []
+    uncallable: list[tuple[str, int, int]] = []  # looked at, and no answer can be had there
+    report: str = ""  # as of its variants
+    visit: str = ""
+
+
 class LinkKind(StrEnum):
     """Which way facts go between two patients."""
 
@@ -245,6 +261,7 @@ AnyFact = (
     | Order
     | StudyEvent
     | Variant
+    | Examined
     | Link
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors import wire
+from connectors.fhir.interpret import interpret_fhir
 from connectors.genomics.vcf import interpret_vcf
 from connectors.hl7 import interpret as hl7
 from connectors.hl7.batch import is_batch, split
@@ -56,6 +57,7 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.HL7: _hl7,
     wire.FETCH: _nothing,
     wire.VCF: interpret_vcf,
+    wire.FHIR: interpret_fhir,
     wire.DICOM_JSON: interpret_announcement,
     wire.DICOM: interpret_report,
 }

@@ -38,12 +38,15 @@ class Reason(StrEnum):
     BAD_VALUE = "bad_value"  # a value that its type (OBX-2) does not allow
     NO_VALUE = "no_value"  # OBX-5 is empty although the status says that there is a result
     AMBIGUOUS = "ambiguous"  # two different values for one observation in one message
-    UNKNOWN_STATUS = "unknown_status"  # OBX-11 outside table 0085
+    UNKNOWN_STATUS = "unknown_status"  # a status that its standard does not know
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
     # Imaging
     BAD_DICOM = "bad_dicom"  # a dataset or object that cannot be read
     NOT_IN_ARCHIVE = "not_in_archive"  # announced as available, and not to be had there for hours
     NO_STUDY = "no_study"  # nothing says which study it is about
+    # FHIR
+    BAD_FHIR = "bad_fhir"  # no JSON, no resource, or one without what makes it one
+    UNRESOLVED_REFERENCE = "unresolved_reference"  # it refers to what is not in the message
     # Genomics files
     BAD_VCF = "bad_vcf"  # a VCF, or a record of it, that cannot be read
     NO_SAMPLE = "no_sample"  # a VCF of several samples, and none is named; or it is not in there

@@ -69,6 +69,8 @@ def described(
     spdi = _SPDI.fullmatch(texts["hgvs_c"])
     if spdi is not None:
         texts["hgvs_c"] = ""
+        texts["ref"] = texts["ref"] or spdi["ref"]
+        texts["alt"] = texts["alt"] or spdi["alt"]  # symbolic alleles have no other place
     for field in _DESCRIPTIONS:
         texts[field] = normalised(texts[field])
     place = _place(said, ranges, texts["hgvs_g"], spdi)

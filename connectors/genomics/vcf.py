@@ -21,9 +21,10 @@ from connectors.apart import Apart, BrokeError
 from connectors.facts import AnyFact, Presence, Statement, Variant
 from connectors.genomics.hgvs import normalised
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
-from connectors.identity import Identifier, Identity, IdentityKey
+from connectors.identity import Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
 from connectors.quarantine import Reason
+from connectors.subject import subject_of
 from connectors.wire import WireMessage, parameters
 
 MESSAGE_TYPE: Final = "VCF"
@@ -164,19 +165,6 @@ def _change(call: Call) -> str:
     if len(call.ref) == len(call.alt):
         return "SNV" if len(call.ref) == 1 else "MNV"
     return "DEL" if len(call.ref) > len(call.alt) else "INS"
-
-
-def subject_of(text: str, profile: Profile) -> Identifier:
-    """Header `subject`: `authority|type|number`. Raises `RefusedError`."""
-    parts = [part.strip() for part in text.split("|")]
-    if len(parts) != 3 or not parts[2]:
-        detail = "the header `subject` has to say whose it is: authority|type|number"
-        raise RefusedError(Reason.NO_PATIENT, detail, "subject")
-    authority = dict(profile.authorities).get(parts[0], parts[0]) or profile.facility
-    if not authority:
-        detail = "no authority in the header `subject`: say it, or `facility` in the site file"
-        raise RefusedError(Reason.NO_PATIENT, detail, "subject")
-    return Identifier(authority, parts[1] or profile.identifier_type, parts[2])
 
 
 def _one_of(said: str, known: tuple[str, ...], name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 from connectors.facts import AnyFact, Observation, Presence, Variant
 from connectors.genomics.answers import ANSWERS, NEGATIVE
 from connectors.genomics.described import (
+    ASSESSMENT,
     CODES,
     GENE,
     OVERALL,
@@ -60,8 +61,10 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
             numbers[o.code] = o.value
         elif isinstance(o.value, str):
             said[o.code] = _symbol(o.value) if o.code == GENE else _answer(o.value)
-    ranges = {code: _range(said[code]) for code in RANGES if code in said}
+    ranges = {code: _range(text) for code, text in said.items() if code in RANGES}
     newest = max(observations, key=lambda o: o.rank)
+    if newest.status == "X":  # cannot be obtained: it comes without values
+        said[ASSESSMENT] = Presence.NO_CALL
     return Variant(
         id=context.key.short("variant", report, group),
         rank=newest.rank,

@@ -80,6 +80,11 @@ def test_absent_not_called_and_not_examined_are_three_things(
     assert found.presence is presence
 
 
+def test_a_variant_that_could_not_be_determined_is_not_called() -> None:
+    (found,) = variants(report(1, "ST|48004-6^c^LN|2a|", status="X"))
+    assert found.presence is Presence.NO_CALL
+
+
 @pytest.mark.parametrize(
     ("counting", "position", "end"),
     [("LA30100-4", 11, 15), ("LA30101-2", 11, 16), ("LA30102-0", 10, 15), ("", 10, 15)],

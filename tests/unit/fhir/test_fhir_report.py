@@ -1,0 +1,382 @@
+"""FHIR genomics reports: the same variants under the same rules as in HL7 and in files."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors import wire
+from connectors.facts import Examined, Observation, Presence, Variant
+from connectors.interpret import interpret
+from connectors.interpretation import Interpretation, Profile
+from models import genome
+from models.record import PatientRecord
+from tests.unit.fhir.resources import (
+    HEARD,
+    KEY,
+    PATIENT,
+    SUBJECT,
+    bundle,
+    concept,
+    observation,
+    part,
+    patient,
+    read,
+    report,
+    variant,
+)
+
+HGVS = "http://varnomen.hgvs.org"
+HGNC = "http://www.genenames.org"
+NUCCORE = "http://www.ncbi.nlm.nih.gov/nuccore"
+TBD = "http://hl7.org/fhir/uv/genomics-reporting/CodeSystem/tbd-codes-cs"
+
+# As the guide's examples have it (SNVexample, VariantExample2).
+BRAF = (
+    part("48018-6", concept("HGNC:1097", "BRAF", HGNC)),
+    part("48004-6", concept("NM_004333.6:c.1799T>A", system=HGVS)),
+    part("48005-3", concept("NP_004324.2:p.(V600E)", system=HGVS)),
+    part("48002-0", concept("LA6684-0", "Somatic")),
+    part("62374-4", concept("LA14029-5", "GRCh37")),
+    part("48013-7", concept("NC_000007.13", system=NUCCORE)),
+    part("81254-5", (140453136, 140453136)),
+    part("69547-8", "A"),
+    part("69551-0", "T"),
+    part("81258-6", 0.31),
+    part("82121-5", 211),
+)
+
+
+def variants(found: Interpretation) -> list[Variant]:
+    return [fact for fact in found.facts if isinstance(fact, Variant)]
+
+
+def test_components_are_a_variant() -> None:
+    found = read(report(variant(*BRAF)))
+    assert (found.outcome, found.pseudonym, found.issues) == ("facts", PATIENT, [])
+    (one,) = variants(found)
+    assert (one.gene, one.hgvs_c, one.hgvs_p) == (
+        "BRAF", "NM_004333.6:c.1799T>A", "NP_004324.2:p.Val600Glu",
+    )  # fmt: skip
+    assert (one.presence, one.source_class) == (Presence.PRESENT, "somatic")
+    assert (one.assembly, one.chromosome, one.position) == ("GRCh37", "7", 140453136)
+    assert (one.ref, one.alt, one.allele_fraction, one.depth) == ("A", "T", 0.31, 211)
+    assert one.time == 1_767_052_800.0  # 2025-12-30
+
+
+@pytest.mark.parametrize(
+    ("more", "presence"),
+    [
+        ({"present": "LA9633-4"}, Presence.PRESENT),
+        ({"present": "LA9634-2"}, Presence.ABSENT),
+        ({"present": "LA18198-4"}, Presence.NO_CALL),
+        ({"present": "LA11884-6"}, Presence.NO_CALL),
+        ({"present": ""}, Presence.PRESENT),
+        ({"present": "", "dataAbsentReason": concept("not-performed")}, Presence.NOT_EXAMINED),
+        ({"present": "", "dataAbsentReason": concept("error")}, Presence.NO_CALL),
+        ({"present": "", "status": "cancelled"}, Presence.NO_CALL),
+    ],
+)
+def test_absent_not_called_and_not_examined_are_three_things(
+    more: dict[str, Any], presence: Presence
+) -> None:
+    (one,) = variants(read(report(variant(*BRAF, **more))))
+    assert one.presence is presence
+
+
+def test_significance_is_said_by_an_observation_of_its_own() -> None:
+    significance = part("53037-8", concept("LA6668-3", "Pathogenic"))
+    implied = {"code": concept("diagnostic-implication", system=TBD)}
+    in_it = report(
+        variant(*BRAF, id="v1"),
+        observation("x", significance, derivedFrom=[{"reference": "#v1"}]) | implied,
+    )
+    by_url = bundle(
+        patient(),
+        report(result=[{"reference": "urn:uuid:v1"}]) | {"subject": {"reference": "Patient/p1"}},
+        variant(*BRAF, id="v1"),
+        observation("x", significance, derivedFrom=[{"reference": "urn:uuid:v1"}]) | implied,
+    )
+    for content in (in_it, by_url):
+        found = read(content)
+        assert [v.significance for v in variants(found)] == ["pathogenic"]
+        assert found.issues == []
+
+
+def test_an_implication_of_nothing_is_set_aside_and_the_variant_stays() -> None:
+    lost = observation("x", part("53037-8", concept("LA6668-3")), derivedFrom=[{"reference": ""}])
+    found = read(report(variant(*BRAF), lost))
+    assert [v.significance for v in variants(found)] == [""]
+    assert [issue.reason for issue in found.issues] == ["unresolved_reference"]
+
+
+def test_molecular_results_stay_observations() -> None:
+    found = read(
+        report(
+            observation("81695-9", valueCodeableConcept=concept("LA14122-8", "Stable")),
+            observation("94076-7", valueQuantity={"value": 25.0, "code": "1/1000000"}),
+            observation(
+                "84413-4",
+                part("48018-6", concept("HGNC:2621", "CYP2C19", HGNC)),
+                valueCodeableConcept={"text": "*1/*2"},
+            ),
+            observation(
+                "84413-4",
+                part("48018-6", concept("HGNC:2623", "CYP2C9", HGNC)),
+                valueCodeableConcept={"text": "*1/*1"},
+            ),
+            observation("53037-8", part("81259-4", concept("1")), derivedFrom=[]),
+        )
+    )
+    assert found.issues == []
+    told = {(f.code, f.sub_id, f.value, f.unit) for f in found.facts if isinstance(f, Observation)}
+    assert told == {
+        ("81695-9", "", "LA14122-8", ""),
+        ("94076-7", "", 25.0, "1/1000000"),
+        ("84413-4", "CYP2C19", "*1/*2", ""),
+        ("84413-4", "CYP2C9", "*1/*1", ""),
+    }
+
+
+def test_regions_that_were_studied() -> None:
+    def region(*components: dict[str, Any], **more: Any) -> dict[str, Any]:
+        sequence = part("48013-7", concept("NC_000007.13", system=NUCCORE))
+        return observation("53041-0", sequence, *components, **more)
+
+    uncallable = part("x", (300, 310)) | {"code": concept("uncallable-regions", system=TBD)}
+    found = read(
+        report(
+            region(part("51959-5", (100, 200)), part("51959-5", (201, 400)), uncallable),
+            region(part("48018-6", concept("HGNC:1097", "BRAF", HGNC))),
+            variant(
+                part("48013-7", concept("NC_000007.13", system=NUCCORE)),
+                part("81254-5", (150, None)),
+            ),
+        )
+    )
+    (looked,) = [f for f in found.facts if isinstance(f, Examined)]
+    assert (looked.assembly, looked.ranges, looked.uncallable) == (
+        "GRCh37", [("7", 100, 400)], [("7", 300, 310)],
+    )  # fmt: skip
+    at = {place: genome.presence_at(found.facts, "GRCh37", "7", place) for place in (150, 151, 305)}
+    assert at == {150: Presence.PRESENT, 151: Presence.ABSENT, 305: Presence.NO_CALL}
+    assert genome.presence_at(found.facts, "GRCh37", "7", 99) is Presence.NOT_EXAMINED
+    assert genome.presence_at(found.facts, "GRCh38", "7", 151) is Presence.NOT_EXAMINED
+    assert {v.gene: v.presence for v in variants(found) if v.gene} == {"BRAF": Presence.NO_CALL}
+
+
+def test_a_negative_report_makes_its_genes_wild_type() -> None:
+    gene = observation("53041-0", part("48018-6", concept("HGNC:1097", "BRAF", HGNC)))
+    concluded = report(gene, conclusionCode=[concept("LA6577-6")])
+    observed = report(gene, observation("51968-6", valueCodeableConcept=concept("LA6577-6")))
+    for content in (concluded, observed):
+        assert [v.presence for v in variants(read(content))] == [Presence.ABSENT]
+
+
+def test_an_amended_report_replaces_variant_by_variant_in_any_order() -> None:
+    kras = (part("48018-6", concept("KRAS")), part("48004-6", concept("c.35G>A", system=HGVS)))
+    first = report(variant(*BRAF), variant(*kras))
+    amended = report(
+        variant(*BRAF, part("53037-8", concept("LA26333-7")), status="corrected"),
+        status="corrected",
+        issued="2026-01-01T11:00:00Z",
+    )
+    removed = report(
+        variant(*kras, status="entered-in-error"), status="amended", issued="2026-01-01T12:00:00Z"
+    )
+    digests = set()
+    for order in permutations((first, amended, removed)):
+        record = PatientRecord()
+        for content in (*order, order[0]):
+            record.fold_facts(read(content).facts)
+        digests.add(record.digest())
+        standing = genome.variants(record.facts.values())
+        assert [(v.gene, v.significance) for v in standing] == [("BRAF", "uncertain")]
+    assert len(digests) == 1
+
+
+def test_a_report_in_error_takes_along_what_it_once_listed() -> None:
+    first = report(variant(*BRAF))
+    void = report(status="entered-in-error", issued="2026-01-01T12:00:00Z")
+    again = report(variant(*BRAF), issued="2026-01-01T12:30:00Z")
+    for order in permutations((first, void)):
+        record = PatientRecord()
+        for content in order:
+            record.fold_facts(read(content).facts)
+        assert genome.variants(record.facts.values()) == []
+    for order in permutations((first, void, again)):
+        record = PatientRecord()
+        for content in order:
+            record.fold_facts(read(content).facts)
+        assert len(genome.variants(record.facts.values())) == 1
+
+
+def test_two_reports_of_one_message_keep_their_own() -> None:
+    def of(number: str, *places: str) -> dict[str, Any]:
+        return report(
+            identifier=[{"system": "LAB", "value": number}],
+            result=[{"reference": f"urn:uuid:{place}"} for place in places],
+        )
+
+    found = read(
+        bundle(of("G1", "a"), of("G2", "b"), variant(*BRAF, id="a"), variant(*BRAF, id="b"))
+    )
+    assert len({v.report for v in variants(found)}) == len(variants(found)) == 2
+
+
+def test_the_order_number_is_the_same_as_in_hl7() -> None:
+    filler = {"value": "G1", "system": "LAB2"} | {"type": concept("FILL")}
+    raw = (
+        "MSH|^~\\&|LIS|HOSP|||20260101110000+0000||ORU^R01|9|P|2.5.1\rPID|1||42^^^HOSP^MR\r"
+        "OBR|1||G1^LAB2|51969-4^Report^LN\r"
+        "OBX|1|CWE|69548-6^A^LN|2a|LA9633-4^Present^LN||||||F\r"
+    )
+    (hl7,) = interpret(wire.WireMessage(raw.encode(), "t/0/0", HEARD, "", ""), KEY, Profile())
+    fhir = read(report(variant(*BRAF), identifier=[filler]))
+    assert variants(hl7)[0].report == variants(fhir)[0].report
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (report(variant(part("81254-5", (5, 6)))), "no_assembly"),
+        (report(observation("81695-9")), "no_value"),
+        (report(observation("")), "no_code"),
+        (report(observation("94076-7", valueQuantity={"value": "many"})), "not_a_number"),
+        (report(observation("94076-7", valuePeriod={"start": "2025"})), "unknown_value_type"),
+        (
+            report(category=[concept("RAD")]) | {"code": concept("24606-6")},
+            "unsupported_content",
+        ),
+    ],
+)
+def test_what_cannot_be_used_says_why(content: dict[str, Any], reason: str) -> None:
+    found = read(content)
+    assert [issue.reason for issue in found.issues] == [reason]
+    assert found.outcome == "quarantine"
+
+
+# ── the same laboratories' files, converted by somebody else ────────────────────────────────
+
+CONVERTED = {
+    # converted: (file, its content type, positions that only one of the two tells, and why)
+    "expected_example1_with_patient.json": (
+        "vcf_example1.vcf", "; source-class=somatic; assembly=GRCh37",
+        {26, 27, 18, 25},  # ./. is not called; SVTYPE on a base change is ours; no FORMAT GT
+    ),
+    "expected_example4.json": (
+        "vcf_example4.vcf", "; source-class=somatic; assembly=GRCh38",
+        {16551, 16562, 60018, 60021, 60027},  # their conversion leaves chromosome M out
+    ),
+    "expected_annotation.json": ("NB6TK328_filtered.vcf", "; source-class=germline", set()),
+    "expected_fhir_germline_structural.json": (
+        "vcf_structural_variants.vcf", "; source-class=germline; assembly=GRCh37",
+        # ./. is not called; no GT; of 0/2 of four copy numbers they give no zygosity
+        {92313236, 128, 232864349, 42523949, 42523951},
+    ),
+    "expected_fhir_somatic_structural.json": (
+        "vcf_structural_variants.vcf", "; source-class=somatic; assembly=GRCh37",
+        # as before, and two more of ./.: theirs tells all that somatic callers list
+        {92313236, 128, 232864349, 42523949, 42523951, 15207583, 87625319},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", CONVERTED)
+def test_a_converted_file_gives_the_variants_of_the_file(shared: Path, name: str) -> None:
+    """Place, bases, zygosity and class of each; alternatives only where their converter has any."""
+    file, parameters, ours = CONVERTED[name]
+    folder = shared / "data" / "vcf"
+    fhir = read((folder / name).read_bytes(), subject=SUBJECT)
+    message = wire.WireMessage(
+        (folder / file).read_bytes(),
+        "t/0/0",
+        HEARD,
+        "LAB",
+        "",
+        wire.VCF + parameters,
+        subject=SUBJECT,
+    )
+    (vcf,) = interpret(message, KEY, Profile())
+    assert fhir.pseudonym == vcf.pseudonym == PATIENT
+
+    def told(found: Interpretation) -> set[tuple[Any, ...]]:
+        return {
+            (v.assembly, v.chromosome, v.position, v.ref, v.alt, v.zygosity, v.source_class)
+            for v in variants(found)
+            if v.presence is Presence.PRESENT and v.position not in ours
+        }
+
+    assert told(fhir) == told(vcf)
+    assert len(told(fhir)) >= 3
+
+
+@pytest.mark.shared
+def test_every_converted_report_is_read_as_a_whole(shared: Path) -> None:
+    """Each Observation of a variant is one; each position counts from 1, whatever HGVS is in it."""
+    for file in sorted((shared / "data" / "vcf").glob("expected*.json")):
+        content = json.loads(file.read_text())
+        held = [o["code"]["coding"][0]["code"] for o in content["contained"]]
+        found = read(content, subject=SUBJECT)
+        assert len(variants(found)) == held.count("69548-6"), file.name
+        assert {v.hgvs_c.startswith("NC_") for v in variants(found)} <= {False}
+        assert (found.outcome == "facts") or not held.count("69548-6")
+
+
+@pytest.mark.shared
+def test_regions_of_a_converted_report_are_those_of_its_bed(shared: Path) -> None:
+    """Their converter adds 1 to both ends of a BED, whose end is already the last base."""
+    folder = shared / "data" / "vcf"
+    found = read((folder / "expected_example3.json").read_bytes(), subject=SUBJECT)
+    (looked,) = [f for f in found.facts if isinstance(f, Examined)]
+    assert looked.ranges == [
+        ("M", 50_001, 60_026), ("X", 50_001, 52_001), ("X", 55_001, 60_601),
+    ]  # fmt: skip
+    assert looked.uncallable == [("X", 60_001, 60_501)]
+
+
+# ── anything ────────────────────────────────────────────────────────────────────────────────
+
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(_ANY, st.integers(0, 10**6))
+def test_anything_in_the_place_of_anything_has_one_outcome(junk: Any, seed: int) -> None:
+    content = report(
+        variant(*BRAF, id="v1"),
+        observation("53041-0", part("48013-7", concept("NC_000007.13")), part("51959-5", (1, 2))),
+        observation("81695-9", valueCodeableConcept=concept("LA14122-8")),
+        observation("x", part("53037-8", concept("LA6668-3")), derivedFrom=[{"reference": "#v1"}]),
+    )
+    chance = random.Random(seed)
+    at: Any = content
+    while True:  # walk down to some place and put junk there
+        key = chance.choice(list(at) if isinstance(at, dict) else range(len(at)))
+        below = at[key]
+        if not isinstance(below, dict | list) or not below or chance.random() < 0.2:
+            at[key] = junk
+            break
+        at = below
+    found = read(content)
+    assert found.outcome in ("facts", "no_facts", "quarantine")
+    assert (found.outcome == "facts") == bool(found.facts)
+
+
+def test_a_message_that_is_cut_off_has_a_reason() -> None:
+    raw = json.dumps(report(variant(*BRAF))).encode()
+    for end in range(0, len(raw), 97):
+        assert read(raw[:end]).reason == "bad_fhir"
