@@ -35,6 +35,11 @@ class Stay(NamedTuple):
     ward: str
     bed: str
     leaves: tuple[tuple[float, float | None], ...] = ()  # (left, returned)
+    moves: tuple[float, ...] = ()  # when the patient came to another ward, ascending
+
+    def in_ward_since(self, as_of: float) -> float:
+        """When the patient came to the ward in which they lie at that time."""
+        return max((at for at in self.moves if at <= as_of), default=self.start)
 
     def on_leave(self, as_of: float) -> bool:
         """Is the patient away at that time?"""
@@ -91,6 +96,7 @@ def _stay(visit: str, events: list[EncounterEvent]) -> Stay | None:
         ward=where.ward if where else "",
         bed=where.bed if where else "",
         leaves=tuple(_leaves(standing)),
+        moves=tuple(_moves(placed)),
     )
 
 
@@ -117,6 +123,15 @@ def _leaves(standing: list[EncounterEvent]) -> Iterator[tuple[float, float | Non
             left = None
     if left is not None:
         yield left, None
+
+
+def _moves(placed: list[EncounterEvent]) -> Iterator[float]:
+    ward = ""
+    for event in placed:
+        if event.ward and event.ward != ward:
+            if ward:
+                yield event.time
+            ward = event.ward
 
 
 def _since_readmission(events: list[EncounterEvent]) -> list[EncounterEvent]:

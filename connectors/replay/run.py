@@ -18,7 +18,8 @@ from pathlib import Path
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.cohorts import mimic3 as mimic3_cohort
 from connectors.cohorts import physionet2012 as physionet_cohort
-from connectors.replay import mimic3, physionet2012, tumours
+from connectors.cohorts import physionet2019 as sepsis_cohort
+from connectors.replay import mimic3, physionet2012, physionet2019, tumours
 from connectors.replay.timed import Timed, in_time_order
 
 MARGIN_S = 60.0  # between the last event and now
@@ -30,6 +31,7 @@ class CohortName(StrEnum):
     """The cohorts that can be replayed."""
 
     PHYSIONET2012 = "physionet2012"
+    PHYSIONET2019 = "physionet2019"
     MIMIC3 = "mimic3"
     UCSF_PDGM = "ucsf-pdgm"
     HANCOCK = "hancock"
@@ -55,13 +57,15 @@ def plan(
 ) -> Replay:
     """Read the cohort and lay its patients out in time, ending at `now` (epoch seconds).
 
-    `discharge` adds discharges to PhysioNet 2012, whose records end after 48 hours without one;
+    `discharge` adds discharges to PhysioNet 2012 and 2019, whose records end without one;
     MIMIC-III always has them. Raises `CohortError` for data that are not the set.
     """
     if cohort is CohortName.MIMIC3:
         return _plan_mimic3(data, now, patients, stagger)
     if cohort in _TUMOURS:
         return _plan_tumours(cohort, data, now, patients, stagger)
+    if cohort is CohortName.PHYSIONET2019:
+        return _plan_physionet2019(data, now, patients, stagger, discharge)
     return _plan_physionet2012(data, now, patients, stagger, discharge)
 
 
@@ -77,6 +81,20 @@ def _plan_physionet2012(
     length = physionet2012.LENGTH_S + (1.0 if discharge else 0.0)
     streams = [
         physionet2012.messages_for(patient, end - length, discharge=discharge)
+        for patient, end in zip(found, _ends(now, len(found), stagger), strict=True)
+    ]
+    return Replay(in_time_order(streams), len(found), Counter())
+
+
+def _plan_physionet2019(
+    data: Path, now: float, limit: int | None, stagger: float, discharge: bool
+) -> Replay:
+    found = list(islice(sepsis_cohort.load(data), limit))
+    after = 1.0 if discharge else 0.0
+    streams = [
+        physionet2019.messages_for(
+            patient, end - physionet2019.length_s(patient) - after, discharge=discharge
+        )
         for patient, end in zip(found, _ends(now, len(found), stagger), strict=True)
     ]
     return Replay(in_time_order(streams), len(found), Counter())

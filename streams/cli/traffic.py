@@ -98,7 +98,7 @@ def replay(
         float, typer.Option(min=0, help="Seconds from one patient's last event to the next's.")
     ] = 60.0,
     discharge: Annotated[
-        bool, typer.Option(help="PhysioNet 2012: discharge each patient after 48 hours.")
+        bool, typer.Option(help="PhysioNet: discharge each patient at the end of the record.")
     ] = False,
 ) -> None:
     """A public cohort's patients as live HL7 traffic over MLLP, times moved to end just now.

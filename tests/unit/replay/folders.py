@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 from pathlib import Path
 
 import pandas as pd
+
+from connectors.cohorts.physionet2019 import COLUMNS
 
 # One PhysioNet 2012 patient: minute, parameter, value. -1 is "not known".
 PHYSIONET_ROWS: list[tuple[int, str, float]] = [
@@ -178,3 +181,39 @@ _MIMIC: dict[str, Rows] = {
         )
     ],
 }
+
+# One PhysioNet 2019 patient by hour; what is not named is not known. The second hour is empty.
+SEPSIS_HOURS: tuple[dict[str, float], ...] = (
+    {"HR": 97, "Temp": 36.9, "SepsisLabel": 0},
+    {"SepsisLabel": 0},
+    {"FiO2": 0.4, "Calcium": 1.13, "SepsisLabel": 0},
+    {"Calcium": 8.4, "SepsisLabel": 1},
+)
+_SEPSIS_CONTEXT = {"Age": 83.0, "Gender": 0.0, "HospAdmTime": -0.03}
+
+
+def _sepsis_rows() -> list[dict[str, float]]:
+    names = [*COLUMNS, "Age", "Gender", "Unit1", "Unit2", "HospAdmTime", "ICULOS", "SepsisLabel"]
+    rows = (
+        {**hour, **_SEPSIS_CONTEXT, "ICULOS": float(i)} for i, hour in enumerate(SEPSIS_HOURS, 1)
+    )
+    return [{name: row.get(name, math.nan) for name in names} for row in rows]
+
+
+def sepsis_original(folder: Path, name: str = "training_setA", patient: str = "p000001") -> Path:
+    """The original form: a file for each patient."""
+    rows = _sepsis_rows()
+    lines = ["|".join(rows[0])]
+    lines += ["|".join(f"{v:g}".replace("nan", "NaN") for v in row.values()) for row in rows]
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / name / f"{patient}.psv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def sepsis_table(folder: Path, patient: str = "p000001") -> Path:
+    """A table of patients, in single precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = pd.DataFrame(_sepsis_rows()).astype("float32")
+    frame.insert(0, "patient", patient)
+    frame.to_parquet(folder / "train.parquet")
+    return folder

@@ -1,0 +1,155 @@
+"""Many patients' series as flat arrays, so that statistics of all of them are a few array calls.
+
+A batch holds, for each patient and variable, one segment: the observations that count, by time.
+Python touches a patient's observations only when the record has changed since the last time.
+
+Letters in shape comments: P patients, V variables, S = P * V segments, O observations,
+K segments of a view.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.record import PatientRecord
+from models.series import Series, SeriesCache
+from models.variables import Variable
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+HOUR_S = 3600.0
+# What lies before the window is cut off in steps, so that a patient's arrays serve for a while.
+_CUT_S = 6 * HOUR_S
+
+
+class Asked(NamedTuple):
+    """A patient, the time of the question, and the earliest time that counts."""
+
+    record: PatientRecord
+    as_of: float
+    start: float
+
+
+class _Kept(NamedTuple):
+    """One patient's observations from `cut` on."""
+
+    revision: int
+    cut: float
+    times: Array
+    values: Array
+    lengths: Index  # (V,)
+
+
+class ColumnReader:
+    """Lays out batches, remembering each patient's arrays."""
+
+    def __init__(self, variables: tuple[Variable, ...]) -> None:
+        self._cache = SeriesCache(variables)
+        self._kept: WeakKeyDictionary[PatientRecord, _Kept] = WeakKeyDictionary()
+
+    def series(self, record: PatientRecord) -> list[Series]:
+        """The patient's series, one for each variable."""
+        return self._cache.of(record)
+
+    def read(self, asked: Sequence[Asked]) -> Batch:
+        """All patients' observations with start <= time <= as_of, and nothing else."""
+        kept = [self._arrays(one.record, one.start) for one in asked]
+        return Batch(
+            np.concatenate([one.times for one in kept]),
+            np.concatenate([one.values for one in kept]),
+            np.concatenate([one.lengths for one in kept]),
+            np.array([one.start for one in asked]),
+            np.array([one.as_of for one in asked]),
+        )
+
+    def _arrays(self, record: PatientRecord, start: float) -> _Kept:
+        cut = start // _CUT_S * _CUT_S
+        kept = self._kept.get(record)
+        if kept is not None and kept.revision == record.revision and kept.cut == cut:
+            return kept
+        times: list[float] = []
+        values: list[float] = []
+        lengths: list[int] = []
+        for series in self._cache.of(record):
+            lo = bisect_left(series.times, cut) if series.times and series.times[0] < cut else 0
+            times += series.times[lo:]
+            values += series.values[lo:]
+            lengths.append(len(series.times) - lo)
+        kept = _Kept(
+            record.revision,
+            cut,
+            np.array(times, dtype=np.float64),
+            np.array(values, dtype=np.float64),
+            np.array(lengths, dtype=np.int64),
+        )
+        self._kept[record] = kept
+        return kept
+
+
+class Batch:
+    """Observations in segments: patient after patient, in it variable after variable."""
+
+    def __init__(
+        self, times: Array, values: Array, lengths: Index, starts: Array, as_of: Array
+    ) -> None:
+        """`times`, `values` (O,), `lengths` (S,), `starts`, `as_of` (P,) epoch seconds."""
+        self.patients = len(as_of)
+        by_patient = lengths.reshape(self.patients, -1).sum(1)
+        until = np.repeat(as_of, by_patient)
+        counts = (times >= np.repeat(starts, by_patient)) & (times <= until)
+        if not counts.all():
+            segment = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(segment[counts], minlength=len(lengths))
+            times, values, until = times[counts], values[counts], until[counts]
+        self.lengths: Index = lengths  # (S,)
+        # One more at the end, so that a segment's end is always a place.
+        self.values: Array = np.append(values, 0.0)
+        self.ages: Array = np.append((until - times) / HOUR_S, 0.0)  # hours before the question
+        ends = np.cumsum(lengths)
+        full = np.flatnonzero(lengths)
+        self.all = View(self, full, ends[full] - lengths[full], ends[full])
+
+    def table(self) -> Array:
+        """(S,) of NaN."""
+        return np.full(len(self.lengths), np.nan)
+
+
+class View(NamedTuple):
+    """Stretches of segments, each with an observation at least; statistics of them are (K,)."""
+
+    batch: Batch
+    segments: Index  # which they are part of
+    begin: Index
+    end: Index
+
+    def reduce(self, how: np.ufunc, values: Array) -> Array:
+        """A reduction over each stretch; the same for a segment whatever else is in the batch."""
+        if not len(self.segments):
+            return np.zeros(0)
+        edges = np.stack([self.begin, self.end], 1).ravel()
+        return np.asarray(how.reduceat(values, edges)[::2])
+
+    def of(self, variables: NDArray[np.bool_]) -> View:
+        """Of some variables alone; `variables` (V,)."""
+        chosen = variables[self.segments % len(variables)]
+        return View(self.batch, self.segments[chosen], self.begin[chosen], self.end[chosen])
+
+    def within(self, hours: float) -> View:
+        """What is younger than so many hours."""
+        recent = self.reduce(np.add, (self.batch.ages < hours).astype(np.float64)).astype(np.int64)
+        some = recent > 0
+        end = self.end[some]
+        return View(self.batch, self.segments[some], end - recent[some], end)
+
+    def spread(self, statistic: Array) -> Array:
+        """(K,) → (P, V), NaN where there is nothing."""
+        table = self.batch.table()
+        table[self.segments] = statistic
+        return table.reshape(self.batch.patients, -1)
