@@ -65,6 +65,43 @@ CATALOGUE = (
     ),
     Metric("tocsin_worker_rebuilds", "counter", "1", (), "partitions rebuilt from the log"),
     Metric("tocsin_worker_fenced", "counter", "1", (), "writes refused: the partition moved on"),
+    Metric(
+        "tocsin_sinks_deliveries",
+        "counter",
+        "1",
+        ("receiver", "outcome"),
+        "alert revisions told, by receiver and what became of it",
+    ),
+    Metric(
+        "tocsin_sinks_attempts",
+        "counter",
+        "1",
+        ("receiver", "result"),
+        "attempts to tell: delivered, unavailable, refused, failed, broken_off",
+    ),
+    Metric(
+        "tocsin_sinks_delivery_seconds",
+        "histogram",
+        "s",
+        ("receiver",),
+        "alert confirmed in the log → receiver has it",
+    ),
+    Metric("tocsin_sinks_waiting", "gauge", "1", ("receiver",), "alert revisions that wait"),
+    Metric(
+        "tocsin_sinks_oldest_seconds",
+        "gauge",
+        "s",
+        ("receiver",),
+        "age of the oldest alert revision that waits",
+    ),
+    Metric(
+        "tocsin_sinks_breaker",
+        "gauge",
+        "1",
+        ("receiver",),
+        "circuit breaker: 0 closed, 1 trying, 2 open",
+    ),
+    Metric("tocsin_sinks_reports", "counter", "1", ("outcome",), "PCD-05 reports taken back"),
     Metric("tocsin_console_clients", "gauge", "1", (), "open console pages"),
 )
 _BY_NAME = {metric.name: metric for metric in CATALOGUE}
@@ -91,6 +128,18 @@ def gauge(name: str) -> UpDownCounter:
     return metrics.get_meter("tocsin").create_up_down_counter(
         _unit_free(name), unit=metric.unit, description=metric.meaning
     )
+
+
+class Level:
+    """A gauge that is set: the difference to what it was is added."""
+
+    def __init__(self, name: str, labels: dict[str, str]) -> None:
+        self._gauge, self._labels, self._was = gauge(name), labels, 0.0
+
+    def set(self, value: float) -> None:
+        """To `value`."""
+        self._gauge.add(value - self._was, self._labels)
+        self._was = value
 
 
 @cache

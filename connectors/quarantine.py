@@ -58,6 +58,9 @@ class Reason(StrEnum):
     BAD_FEEDBACK = "bad_feedback"  # a record of `tocsin.feedback` outside the contract
     BAD_CONFIG = "bad_config"  # a record of `tocsin.config` outside the contract
     BAD_POLICY = "bad_policy"  # a policy that came into force and cannot be used
+    BAD_ALERT = "bad_alert"  # a record of `tocsin.alerts` outside the contract
+    # Coming back
+    UNKNOWN_ALERT = "unknown_alert"  # a report (PCD-05) on an alert that nobody was told of
 
 
 def quarantined(

@@ -1,8 +1,9 @@
-"""TLS of the ports that Tocsin opens."""
+"""TLS of the ports that Tocsin opens, and of the connections that it makes."""
 
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from connectors.settings import TlsServer
 
@@ -26,5 +27,20 @@ def server_context(tls: TlsServer) -> ssl.SSLContext | None:
         raise TlsError(
             f"cannot be used: {error.strerror or error} "
             f"(certificate {tls.certificate}, key {tls.key}, client_ca {tls.client_ca})"
+        ) from None
+    return context
+
+
+def client_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """TLS towards a server, whose certificate and name are always checked. Raises `TlsError`."""
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(
+            f"cannot be used: {error.strerror or error} "
+            f"(ca {ca}, certificate {certificate}, key {key})"
         ) from None
     return context

@@ -14,6 +14,7 @@ FEEDBACK = PREFIX + "feedback"
 FACTS = PREFIX + "facts"
 SCORES = PREFIX + "scores"
 ALERTS = PREFIX + "alerts"
+DELIVERIES = PREFIX + "deliveries"
 QUARANTINE = PREFIX + "quarantine"
 AUDIT = PREFIX + "audit"
 
@@ -26,6 +27,7 @@ ALL = (
     FACTS,
     SCORES,
     ALERTS,
+    DELIVERIES,
     QUARANTINE,
     AUDIT,
 )

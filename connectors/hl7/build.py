@@ -88,8 +88,12 @@ def msh(
     charset: str = "UNICODE UTF-8",
     accept: str = "",
     application: str = "",
+    profile: str = "",
 ) -> str:
-    """MSH. `type` is MSH-9 (`ORU^R01^ORU_R01`), `accept` and `application` are MSH-15 and 16."""
+    """MSH. `type` is MSH-9 (`ORU^R01^ORU_R01`), `accept` and `application` are MSH-15 and 16.
+
+    `profile` is MSH-21, ready-made.
+    """
     numbered = {
         2: escape(source[0]),
         3: escape(source[1]),
@@ -103,6 +107,7 @@ def msh(
         14: accept,
         15: application,
         17: charset,
+        20: profile,
     }
     return segment("MSH", {1: DELIMITERS[1:], **numbered})
 

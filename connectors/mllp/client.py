@@ -19,13 +19,17 @@ from connectors.mllp.frames import Frame, Framer, wrap
 from connectors.mllp.pending import Answer, Pending, Waiting, read_acknowledgement
 from connectors.mllp.writing import Outbox
 
-__all__ = ["Answer", "MllpClient", "MllpUnreachableError", "Statistics"]
+__all__ = ["Answer", "Heard", "MllpClient", "MllpUnreachableError", "Respond", "Statistics"]
 
 _LATENCIES_KEPT = 100_000
 _LONGEST_ANSWER = 1_000_000
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _GOODBYE_S = 1.0
 _SETTLED_S = 1.0  # a connection that lasted this long, or brought an answer, ends an outage
+
+
+Respond = Callable[[bytes], None]  # sends a message on the connection that another came on
+Heard = Callable[[bytes, Respond], None]
 
 
 class MllpUnreachableError(ConnectionError):
@@ -66,12 +70,17 @@ class MllpClient:
         window: int = 100,
         tls: ssl.SSLContext | None = None,
         patience_s: float = 30.0,
+        heard: Heard | None = None,
     ) -> None:
-        """`patience_s`: how long an outage may last before every waiting `send` fails."""
+        """`patience_s`: how long an outage may last before every waiting `send` fails.
+
+        `heard` is given every frame that answers nothing: what the peer says by itself.
+        """
         self.address = f"{host}:{port}"
         self.stats = Statistics()
         self._host, self._port, self._tls = host, port, tls
         self._patience = patience_s
+        self._heard = heard
         self._room = asyncio.Semaphore(window)
         self._waiting = Waiting()
         self._link: _Link | None = None
@@ -154,11 +163,13 @@ class MllpClient:
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────
 
-    def _received(self, payload: bytes) -> None:
+    def _received(self, payload: bytes, respond: Respond) -> None:
         said = read_acknowledgement(payload)
         pending = self._waiting.find(said.control_id) if said else None
         if said is None or pending is None:
             self.stats.unmatched += 1
+            if self._heard is not None:
+                self._heard(payload, respond)
         elif pending.is_last(said.code):
             self._answer(pending, said.code, said.text)
 
@@ -245,7 +256,7 @@ class MllpClient:
 class _Link(asyncio.Protocol):
     """One TCP connection of a client."""
 
-    def __init__(self, received: Callable[[bytes], None]) -> None:
+    def __init__(self, received: Heard) -> None:
         self.lost = asyncio.Event()
         self.answered = False
         self.writable = asyncio.Event()
@@ -266,11 +277,16 @@ class _Link(asyncio.Protocol):
         for event in self._framer.feed(data):
             self.answered = True
             if isinstance(event, Frame):
-                self._received(event.payload)
+                self._received(event.payload, self.respond)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
         self.writable.set()
+
+    def respond(self, payload: bytes) -> None:
+        """Answer what the peer said; nothing once the connection is lost."""
+        if not self.lost.is_set():
+            self.outbox.put(wrap(payload))
 
     def close(self) -> None:
         self.outbox.close()

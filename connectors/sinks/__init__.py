@@ -1,0 +1,1 @@
+"""Alerts out: the formats that others read, and the senders that speak to them."""

@@ -1,0 +1,176 @@
+"""IHE ACM PCD-05, Report Alert Status (ORA^R41): what became of an alert that was sent as PCD-04.
+
+An alert manager says in it what people did: OBR-3 or OBR-29 names the alert, an OBX the status.
+Statuses are read where the profile puts them (an ST or CWE value in OBX-5) and as the facet
+`MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). A plain ORA^R41 without OBR is an acknowledgement that
+the message arrived, and says nothing of people.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from connectors.hl7.charset import UnknownCharsetError, codec
+from connectors.hl7.header import Header, HeaderError, scan
+from connectors.hl7.syntax import ForeignLineError, Syntax, segments
+from connectors.quarantine import Reason
+
+
+class Did(StrEnum):
+    """What a person did, in the words of `tocsin.feedback`. Members' comments document them."""
+
+    ACKNOWLEDGE = "acknowledge"  # somebody has taken it
+    DISMISS = "dismiss"  # somebody says that it is nothing
+    COMMENT = "comment"  # somebody declined it: the alert stays open
+
+
+class Status(NamedTuple):
+    """One report about one alert."""
+
+    id: str  # of the report: sender and MSH-10
+    alert_id: str
+    revision: int | None  # None: the report does not say which
+    did: Did | None  # None: a step of delivery (sent, delivered, read)
+    said: str  # the status as sent
+    who: str  # a person where one is named, otherwise the sending system
+    at: str  # MSH-7 as sent
+
+
+class NotAReportError(Exception):
+    """A message that reports on no alert of ours."""
+
+    def __init__(self, reason: Reason, detail: str, location: str = "") -> None:
+        super().__init__(detail)
+        self.reason, self.detail, self.location = reason, detail, location
+
+
+# The profile's words for what became of a notification, lower case, without blanks.
+_SAID: Final[dict[str, tuple[Did, str] | None]] = {
+    "accepted": (Did.ACKNOWLEDGE, ""),
+    "acceptedpositive": (Did.ACKNOWLEDGE, "true_positive"),
+    "acceptednotrelevant": (Did.DISMISS, "not_relevant"),
+    "acceptedfalse": (Did.DISMISS, "false_positive"),
+    "alert-acknowledged": (Did.ACKNOWLEDGE, ""),
+    "rejected": (Did.COMMENT, "declined"),
+    "undeliverable": (Did.COMMENT, "could not be delivered"),
+    # Steps on the way, and states of the sound: nobody has decided anything.
+    "received": None,
+    "delivered": None,
+    "read": None,
+    "cancelled": None,
+    "cancelledother": None,
+    "callbackstart": None,
+    "callbackend": None,
+    "completedreceived": None,
+    "enabled": None,
+    "audio-paused": None,
+    "audio-off": None,
+    "alarm-paused": None,
+    "alarm-off": None,
+}
+_ALERT_ID: Final = re.compile(r"(?P<alert>[0-9a-f]{24})(?:\.(?P<revision>[1-9][0-9]{0,8}))?")
+
+
+def is_report(header: Header) -> bool:
+    """May this be a PCD-05 message?"""
+    return header.code == "ORA"
+
+
+def why(status: Status) -> str:
+    """The reason that a status gives: `false_positive`; "" for none."""
+    known = _SAID.get(_plain(status.said))
+    return known[1] if known else ""
+
+
+def read(raw: bytes) -> list[Status]:
+    """The reports in one message; [] for a plain acknowledgement. Raises `NotAReportError`."""
+    try:
+        header = scan(raw)
+        charset = codec("", header.charset, header.encoding[1:2])
+        lines = segments(raw.decode(charset), header.field)
+    except HeaderError as error:
+        raise NotAReportError(error.reason, error.detail, error.location) from None
+    except UnknownCharsetError:
+        raise NotAReportError(
+            Reason.UNSUPPORTED_CHARSET, "MSH-18 names a charset that is not known"
+        ) from None
+    except UnicodeError:
+        raise NotAReportError(
+            Reason.BAD_CHARSET, "the bytes are not text in the declared charset"
+        ) from None
+    except ForeignLineError as error:
+        raise NotAReportError(Reason.FOREIGN_LINE, f"line {error.number} is no segment") from None
+    if not is_report(header):
+        raise NotAReportError(
+            Reason.UNSUPPORTED_TYPE, f"{header.kind} is no report on an alert (ORA^R41)", "MSH-9"
+        )
+    return _reports(header, lines, Syntax(header.field, header.encoding, charset))
+
+
+def _reports(header: Header, lines: list[list[str]], syntax: Syntax) -> list[Status]:
+    found: list[Status] = []
+    alert: tuple[str, int | None] | None = None
+    system = f"{header.application}|{header.facility}"
+    who = system
+    for line in lines:
+        name = line[0]
+        if name == "OBR":
+            alert, who = _alert_of(line, syntax), system
+        elif name == "PRT":
+            who = _person(_field(line, 5), syntax) or who
+        elif name == "OBX" and _plain(said := _value(line, syntax)) in _SAID:
+            if alert is None:
+                raise NotAReportError(
+                    Reason.BAD_VALUE, "neither OBR-29 nor OBR-3 names an alert of ours", "OBR-3"
+                )
+            known = _SAID[_plain(said)]
+            found.append(
+                Status(
+                    id=f"{system}|{header.control_id}|{len(found)}",
+                    alert_id=alert[0],
+                    revision=alert[1],
+                    did=known[0] if known else None,
+                    said=said,
+                    who=_person(_field(line, 16), syntax) or who,
+                    at=header.time,
+                )
+            )
+    if not found and any(line[0] == "OBX" for line in lines):
+        raise NotAReportError(Reason.UNKNOWN_STATUS, "no OBX-5 holds a status that is known")
+    return found
+
+
+def _alert_of(obr: list[str], syntax: Syntax) -> tuple[str, int | None] | None:
+    """From OBR-3 (the alert, or one revision of it), else from the parent in OBR-29."""
+    parent = syntax.components(_field(obr, 29))
+    candidates = [
+        syntax.part(syntax.components(_field(obr, 3)), 1),
+        syntax.part(parent, 2),
+        syntax.part(parent, 1),
+    ]
+    for candidate in candidates:
+        found = _ALERT_ID.fullmatch(candidate)
+        if found is not None:
+            revision = found["revision"]
+            return found["alert"], int(revision) if revision else None
+    return None
+
+
+def _value(obx: list[str], syntax: Syntax) -> str:
+    first = syntax.components(syntax.repetitions(_field(obx, 5))[0])
+    return syntax.part(first, 1)
+
+
+def _person(field: str, syntax: Syntax) -> str:
+    """XCN: the number of a person, with the authority where there is one."""
+    return syntax.part(syntax.components(syntax.repetitions(field)[0]), 1)
+
+
+def _field(line: list[str], number: int) -> str:
+    return line[number] if number < len(line) else ""
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace(" ", "")

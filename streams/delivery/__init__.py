@@ -1,0 +1,1 @@
+"""Telling people of alerts: who is told (`routing`), and that they are (`process`)."""

@@ -1,0 +1,189 @@
+"""Who is told: files good and bad, the tree, and what holds for every tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.contract import AlertReason, AlertState, Severity
+from streams.delivery.routing import (
+    Routing,
+    RoutingError,
+    Told,
+    everyone,
+    load,
+    parse,
+    parse_matcher,
+    who,
+)
+from tests.unit.sinks.alerts import alert, ended
+
+HERE = Path(__file__).parent
+GOOD = sorted((HERE / "routing_good").glob("*.yaml"))
+BAD = sorted((HERE / "routing_bad").glob("*.yaml"))
+
+
+def names(routing: Routing, **changes: Any) -> list[str]:
+    """Of the receivers that are told."""
+    return [told.receiver for told in who(routing, alert(**changes))]
+
+
+@pytest.mark.parametrize("file", GOOD, ids=lambda f: f.stem)
+def test_good_files_are_taken(file: Path) -> None:
+    """And decide for any alert."""
+    routing = load(file)
+    who(routing, alert())
+    who(routing, ended())
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda f: f.stem)
+def test_bad_files_are_refused_with_the_place_and_the_reason(file: Path) -> None:
+    """The first line says what is to be said."""
+    expected = file.read_text().splitlines()[0].removeprefix("# error: ")
+    with pytest.raises(RoutingError) as caught:
+        load(file)
+    assert expected in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    """Not a traceback."""
+    with pytest.raises(RoutingError, match=r"nothing\.yaml cannot be read"):
+        load(tmp_path / "nothing.yaml")
+
+
+def test_the_tree_decides_as_alertmanagers_does() -> None:
+    """First match wins, `continue` goes on, no match below tells the route's own receiver."""
+    routing = load(HERE / "routing_good" / "ward.yaml")
+    assert names(routing, ward="7") == ["chart"]
+    assert names(routing, ward="ICU") == ["chart", "rapid-response"]
+    assert names(routing, ward="ICU-2") == ["chart"]
+    assert names(routing, ward="ICU", severity=Severity.WARNING) == ["chart"]
+    assert names(routing, ward="ICU", risk="glioma-survival") == ["chart", "ward-phones"]
+    assert names(routing, ward="ICU", state=AlertState.ESCALATED) == ["chart", "duty-doctor"]
+
+
+def test_a_route_inherits_what_it_does_not_say() -> None:
+    """Receiver, grouping, reminders."""
+    routing = load(HERE / "routing_good" / "ward.yaml")
+    chart, rapid = who(routing, alert(ward="CCU"))
+    assert chart == Told("chart", (0,))
+    assert rapid == Told("rapid-response", (2, 0), ("patient",), 5.0, 0.0)
+    (_, doctor) = who(routing, alert(state=AlertState.ESCALATED))
+    assert doctor.repeat_s == 600
+
+
+def test_an_alert_that_is_being_confirmed_is_nobodys_business() -> None:
+    """Unless a matcher asks for it; saying what a state is not is no such question."""
+    routing = load(HERE / "routing_good" / "pending.yaml")
+    assert names(routing, state=AlertState.PENDING) == ["research"]
+    assert names(routing) == ["research", "phones"]
+    assert names(everyone(["a", "b"]), state=AlertState.PENDING) == []
+
+
+def test_without_a_file_everyone_is_told_of_everything() -> None:
+    """And nobody where there is nobody."""
+    assert names(everyone(["a", "b"])) == ["a", "b"]
+    assert names(everyone([])) == []
+
+
+@pytest.mark.parametrize(
+    ("matcher", "ward", "fits"),
+    [
+        ('ward="ICU"', "ICU", True),
+        ("ward=ICU", "ICU2", False),
+        ('ward=~"ICU"', "ICU2", False),
+        ('ward=~"ICU.*"', "ICU2", True),
+        ('ward!="ICU"', "ICU", False),
+        ('ward!~"ICU|CCU"', "7", True),
+        ('ward=""', "", True),
+        ('ward="a.c"', "abc", False),
+    ],
+)
+def test_a_matcher_is_about_the_whole_value(matcher: str, ward: str, fits: bool) -> None:
+    """Regular expressions are anchored, as Prometheus's are; other values are literal."""
+    routing = {
+        "receivers": [{"name": "a"}, {"name": "b"}],
+        "route": {"receiver": "a", "routes": [{"receiver": "b", "matchers": [matcher]}]},
+    }
+    assert names(parse(routing, "test"), ward=ward) == (["b"] if fits else ["a"])
+
+
+@pytest.mark.parametrize("text", ["", "ward", "ward=a b", 'ward="a', "x=1", "ward=~[", "w" * 301])
+def test_a_bad_matcher_says_so(text: str) -> None:
+    """As a `ValueError`."""
+    with pytest.raises(ValueError, match=r"matcher|label|unterminated|most"):
+        parse_matcher(text)
+
+
+RECEIVERS = ("a", "b", "c")
+matchers = st.sampled_from(
+    ['ward="ICU"', 'ward=~"I.*"', 'risk!="sepsis"', "severity=critical", 'state=~"fir.*|pen.*"']
+)
+routes = st.recursive(
+    st.builds(
+        lambda receiver, matchers, go_on: {
+            "receiver": receiver,
+            "matchers": matchers,
+            "continue": go_on,
+        },
+        st.none() | st.sampled_from(RECEIVERS),
+        st.lists(matchers, max_size=2),
+        st.booleans(),
+    ),
+    lambda children: st.builds(
+        lambda receiver, matchers, go_on, below: {
+            "receiver": receiver,
+            "matchers": matchers,
+            "continue": go_on,
+            "routes": below,
+        },
+        st.none() | st.sampled_from(RECEIVERS),
+        st.lists(matchers, max_size=2),
+        st.booleans(),
+        st.lists(children, max_size=3),
+    ),
+    max_leaves=12,
+)
+trees = st.builds(
+    lambda receiver, below: {
+        "receivers": [{"name": n} for n in RECEIVERS],
+        "route": {"receiver": receiver, "routes": below},
+    },
+    st.sampled_from(RECEIVERS),
+    st.lists(routes, max_size=4),
+)
+alerts = st.builds(
+    alert,
+    ward=st.sampled_from(["ICU", "IMC", "7", ""]),
+    risk=st.sampled_from(["sepsis", "deterioration"]),
+    severity=st.sampled_from(Severity),
+    state=st.sampled_from(AlertState),
+    reason=st.sampled_from(AlertReason),
+)
+
+
+@settings(max_examples=200)
+@given(trees, alerts)
+def test_every_tree_decides_for_every_alert_and_always_alike(tree: Any, one: Any) -> None:
+    """Total, deterministic, nobody twice, and somebody unless it is only being confirmed."""
+    routing = parse(tree, "test")
+    told = who(routing, one)
+    assert told == who(parse(tree, "test"), one)
+    receivers = [t.receiver for t in told]
+    assert len(receivers) == len(set(receivers))
+    assert set(receivers) <= set(RECEIVERS)
+    assert told or one.state is AlertState.PENDING
+
+
+@given(trees, alerts)
+def test_a_routing_survives_being_written_and_read(tree: Any, one: Any) -> None:
+    """As a section of the policy, which is kept as JSON."""
+    routing = parse(tree, "test")
+    again = Routing.model_validate_json(routing.model_dump_json(by_alias=True))
+    assert again == routing
+    assert who(again, one) == who(routing, one)

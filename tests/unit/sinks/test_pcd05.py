@@ -1,0 +1,108 @@
+"""What an alert manager reports back, well and badly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.quarantine import Reason
+from connectors.sinks.pcd05 import Did, NotAReportError, read
+from tests.unit.sinks.alerts import ALERT_ID
+
+
+def report(
+    status: str = "ST|68487^X^MDC|1.0.0.0.1|Accepted",
+    *,
+    filler: str = f"{ALERT_ID}.2^TOCSIN",
+    parent: str = "",
+    kind: str = "ORA^R41^ORA_R41",
+    person: str = "PRT|1|UC||AAP|N17^Smith^Ann",
+    charset: str = "",
+) -> bytes:
+    """A PCD-05 message."""
+    obr = f"OBR|1||{filler}|196616^MDC_EVT_ALARM^MDC" + "|" * 25 + parent
+    lines = [
+        f"MSH|^~\\&|AM|HOSP|TOCSIN|WARD|20260101120500+0000||{kind}|77|P|2.6|||AL|NE||{charset}",
+        "MSA|AA|T1",
+        obr,
+        person,
+        f"OBX|1|{status}||||||F",
+    ]
+    return "".join(f"{line}\r" for line in lines if line).encode()
+
+
+def test_who_took_an_alert_is_read() -> None:
+    """The alert, the revision seen, the person."""
+    (one,) = read(report())
+    assert (one.alert_id, one.revision, one.did) == (ALERT_ID, 2, Did.ACKNOWLEDGE)
+    assert one.who == "N17"
+    assert one.id == "AM|HOSP|77|0"
+
+
+@pytest.mark.parametrize(
+    ("said", "did"),
+    [
+        ("ACCEPTED", Did.ACKNOWLEDGE),
+        ("Accepted Positive", Did.ACKNOWLEDGE),
+        ("AcceptedNotRelevant", Did.DISMISS),
+        ("AcceptedFalse", Did.DISMISS),
+        ("Rejected", Did.COMMENT),
+        ("Undeliverable", Did.COMMENT),
+        ("Delivered", None),
+        ("Read", None),
+    ],
+)
+def test_every_status_means_something(said: str, did: Did | None) -> None:
+    """In whatever case and spacing."""
+    (one,) = read(report(f"ST|1^S^L|1|{said}"))
+    assert one.did is did
+
+
+def test_the_facet_of_inactivation_is_read_as_well() -> None:
+    """As devices say it."""
+    facet = "ST|68483^MDC_ATTR_ALARM_INACTIVATION_STATE^MDC|1.0.0.0.5|alert-acknowledged"
+    (one,) = read(report(facet, person=""))
+    assert one.did is Did.ACKNOWLEDGE
+    assert one.who == "AM|HOSP"
+
+
+def test_the_parent_names_the_alert_where_the_filler_is_the_managers_own() -> None:
+    """OBR-29."""
+    (one,) = read(report(filler="888^AM", parent=f"^{ALERT_ID}&TOCSIN"))
+    assert (one.alert_id, one.revision) == (ALERT_ID, None)
+
+
+def test_a_plain_acknowledgement_reports_nothing() -> None:
+    """ORA^R41 with MSA alone."""
+    plain = b"MSH|^~\\&|AM|HOSP|TOCSIN|WARD|2026||ORA^R41^ORA_R41|78|P|2.6\rMSA|AA|T1\r"
+    assert read(plain) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (report(filler="888^AM"), Reason.BAD_VALUE),
+        (report("ST|1^S^L|1|Launched"), Reason.UNKNOWN_STATUS),
+        (report(kind="ORU^R01^ORU_R01"), Reason.UNSUPPORTED_TYPE),
+        (report(charset="KLINGON"), Reason.UNSUPPORTED_CHARSET),
+        (report().replace(b"Smith", b"Sm\xefth"), Reason.BAD_CHARSET),
+        (report() + b"not a segment\r", Reason.FOREIGN_LINE),
+        (b"", Reason.NOT_HL7),
+        (b"hello", Reason.NOT_HL7),
+    ],
+)
+def test_what_cannot_be_read_says_why(raw: bytes, reason: Reason) -> None:
+    """With a reason of the catalogue."""
+    with pytest.raises(NotAReportError) as caught:
+        read(raw)
+    assert caught.value.reason is reason
+
+
+@given(st.binary(max_size=300) | st.integers(0, len(report())).map(lambda n: report()[:n]))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    """Never anything else."""
+    try:
+        read(raw)
+    except NotAReportError as error:
+        assert error.detail
