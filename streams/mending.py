@@ -66,6 +66,23 @@ def with_field(raw: bytes, change: str, override: str = "") -> bytes:
     return mark + "\r".join(lines).encode(as_written)
 
 
+def as_text(raw: bytes, override: str = "") -> str:
+    """The message as lines that can be edited; `rewritten` is the way back."""
+    text, _ = _text(raw.removeprefix(_MARK), charset_of(raw, override))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def rewritten(raw: bytes, text: str, override: str = "") -> bytes:
+    """The edited text in the charset that `raw` is written in. Raises `UserError`."""
+    charset = charset_of(raw, override)
+    _, as_written = _text(raw.removeprefix(_MARK), charset)
+    try:
+        body = text.replace("\r\n", "\r").replace("\n", "\r").encode(as_written)
+    except UnicodeError:
+        raise UserError(f"The message cannot be written: it is not text in {as_written}.") from None
+    return (_MARK if raw.startswith(_MARK) else b"") + body
+
+
 def _text(raw: bytes, charset: str | None) -> tuple[str, str]:
     """The text, and the codec that gives the same bytes back.
 

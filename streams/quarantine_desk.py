@@ -23,7 +23,7 @@ from connectors.masking import masked
 from connectors.quarantine_log import CannotSendError, Item, Kept, QuarantineLog, State
 from connectors.wire import WireMessage
 from streams.errors import UserError
-from streams.mending import with_field
+from streams.mending import as_text, rewritten, with_field
 
 _PLACE: Final = re.compile(r"(?:message (\d+) ?)?(?:([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-.*)?)?")
 
@@ -128,6 +128,18 @@ class Desk:
             list(self._log.redrive([item], who, why, mended))
         return outcome
 
+    def text(self, item: Item, who: str, why: str) -> str:
+        """The message as lines that can be edited; noted before it is given."""
+        self._require_hl7(item, self._kept(item))
+        return as_text(self.unmasked(item, who, why), self._charset(item))
+
+    def rewrite(self, item: Item, text: str, who: str, why: str, *, force: bool = False) -> str:
+        """Send it again as edited lines; else as `mend`."""
+        kept = self._kept(item)
+        self._require_hl7(item, kept)
+        mended = rewritten(kept.raw, text, self._charset(item))
+        return self.mend(item, lambda _: mended, who, why, force=force)
+
     def redrive(self, items: Sequence[Item], who: str, why: str) -> Iterator[Item]:
         """Send again as they came; yields each item once it is stored."""
         with self._told():
@@ -152,12 +164,22 @@ class Desk:
             return how
         if callable(how):
             return how(kept.raw)
-        if self._content(item, kept) != wire.HL7:
-            raise UserError("Fields can be set in HL7 messages only: give the whole with --file.")
+        self._require_hl7(item, kept)
         raw = kept.raw
         for change in how:
-            raw = with_field(raw, change, self._interpreter.charset(item.record.source))
+            raw = with_field(raw, change, self._charset(item))
         return raw
+
+    def _kept(self, item: Item) -> Kept:
+        with self._told():
+            return self._log.kept(item)
+
+    def _require_hl7(self, item: Item, kept: Kept) -> None:
+        if self._content(item, kept) != wire.HL7:
+            raise UserError("Fields can be set in HL7 messages only: give the whole with --file.")
+
+    def _charset(self, item: Item) -> str:
+        return self._interpreter.charset(item.record.source)
 
     def _content(self, item: Item, kept: Kept) -> str:
         if item.place()[0] not in ("", *wire.OF_TOPIC):

@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from connectors import contract, topics
 from connectors.clock import from_iso
 from connectors.contract import Alert, AlertState, Score, Threshold
-from connectors.identity import Identity, IdentityKey
+from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.settings import KafkaSettings
 from connectors.vault import VaultReader
 from models.record import Presence
@@ -121,6 +121,7 @@ class AuditedNames:
     def __init__(self, url: str, key: IdentityKey, kafka: KafkaSettings) -> None:
         self._producer = Producer(kafka.client() | {"acks": "all", "enable.idempotence": True})
         self._vault = VaultReader(SyncRedis.from_url(url), key, self._audit, time.time)
+        self._key = key
 
     async def names(self, pseudonyms: Sequence[str], *, who: str) -> dict[str, Identity]:
         """Those that the vault knows. Raises `Unavailable` when the vault or the audit is away."""
@@ -132,6 +133,16 @@ class AuditedNames:
             raise Unavailable("the identity vault does not answer") from error
         except ValueError:
             raise Unavailable("the identity vault was written with another key") from None
+
+    async def resolve(self, identifier: Identifier, *, who: str) -> str | None:
+        """The pseudonym of whom a number belongs to, where the vault knows the number.
+
+        Raises `Unavailable` when the vault or the audit is away.
+        """
+        pseudonym = self._key.pseudonym(identifier)
+        found = await self.names([pseudonym], who=who)
+        known = found.get(pseudonym)
+        return pseudonym if known is not None and identifier in known.identifiers else None
 
     def _audit(self, record: bytes) -> None:
         failures: list[KafkaError] = []

@@ -188,13 +188,21 @@ def console(
     """Show alerts and patients in a browser. Example: tocsin console --port 8080"""
     from redis.asyncio import Redis  # noqa: PLC0415
 
+    from connectors.journal import KafkaJournal  # noqa: PLC0415
+    from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
     from models.rule import shipped_rules  # noqa: PLC0415
+    from streams.cli.interpreting import Interpreter  # noqa: PLC0415
     from streams.console.app import serve  # noqa: PLC0415
+    from streams.console.desks import Desks  # noqa: PLC0415
+    from streams.event_log import KafkaEvents  # noqa: PLC0415
+    from streams.quarantine_desk import Desk  # noqa: PLC0415
     from streams.reading import AuditedNames, KafkaFeed, RedisReader  # noqa: PLC0415
 
     settings, probe = _start("console")
     url = _redis_url(settings)
     own = settings.console if port is None else settings.console.model_copy(update={"port": port})
+    journal = KafkaJournal(settings.kafka)
+    quarantine = Desk(QuarantineLog(journal, wall_clock), Interpreter(settings))
 
     def on_ready(address: str) -> None:
         log.info("console on %s", address)
@@ -213,9 +221,13 @@ def console(
             KafkaFeed(settings.kafka),
             on_ready=on_ready,
             stop=stop,
+            desks=Desks(quarantine=quarantine, events=KafkaEvents(settings.kafka)),
             time_zone=settings.sequencer.time_zone,
             feed_down_s=3 * settings.sequencer.tick_s,
         )
         await redis.aclose()
 
-    _run_async(body)
+    try:
+        _run_async(body)
+    finally:
+        journal.close()

@@ -16,23 +16,24 @@ from fastapi.responses import FileResponse
 from nicegui import ui
 
 from models.units import warm
-from streams.console import api
-from streams.console.alerts_page import AlertsPage
+from streams.console.api.build import add_api
 from streams.console.board import Board
+from streams.console.desks import Desks
 from streams.console.frame import Console
+from streams.console.guard import Demonstration, Guard
+from streams.console.pages import add_pages
 from streams.console.palette import css_variables
-from streams.console.patient_page import PatientPage
-from streams.console.patients_page import PatientsPage
 from streams.console.ports import Feed, Names, Reader
 from streams.console.presence import Presence
+from streams.console.quarantine_room import QuarantineRoom
 from streams.console.security import LoopbackOnly, SafeHeaders, is_loopback
 from streams.console.times import HospitalTime
 from streams.settings import ConsoleSettings, SettingsError
 
 FEED_DOWN_S = 30.0  # three ticks of the log's clock at the default `sequencer.tick_s`
+NONE = Desks()
 _CSS = Path(__file__).parent / "static" / "console.css"
 _RECONNECT_S = 5.0  # also how fast a dead connection is noticed
-_PAGE_KEPT_S = 60.0  # a page that was cut off catches up where it was, within this time
 _SHUTDOWN_S = 3
 
 
@@ -44,6 +45,7 @@ async def serve(
     *,
     on_ready: Callable[[str], None],
     stop: asyncio.Event,
+    desks: Desks = NONE,
     time_zone: str = "UTC",
     feed_down_s: float = FEED_DOWN_S,
 ) -> None:
@@ -58,8 +60,9 @@ async def serve(
         times = _times(time_zone)
         await asyncio.to_thread(warm)  # unit conversions must not stop the event loop later
         board = Board(reader, feed, feed_down_s=feed_down_s)
-        console = Console(board, reader, names, times, Presence())
-        server = _Server(_config(_application(console), settings))
+        room = QuarantineRoom(desks.quarantine) if desks.quarantine else None
+        console = Console(board, reader, names, times, Presence(), room)
+        server = _Server(_config(_application(console, desks), settings))
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(board.run())
             serving = tasks.create_task(server.serve(sockets=[listener]))
@@ -141,11 +144,11 @@ def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
     )
 
 
-def _application(console: Console) -> FastAPI:
-    application = FastAPI(title="Tocsin", version="1", docs_url=None, redoc_url=None)
-    application.include_router(api.router(console.reader))
+def _application(console: Console, desks: Desks) -> FastAPI:
+    application = FastAPI(title="Tocsin", version="1", openapi_url=None)
+    add_api(application, console, desks.events)
     _add_style(application)
-    _add_pages(console)
+    add_pages(console)
     ui.run_with(
         application,
         title="Tocsin",
@@ -155,6 +158,7 @@ def _application(console: Console) -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
     )
+    application.add_middleware(Guard, sign_in=Demonstration())
     application.add_middleware(SafeHeaders)
     application.add_middleware(LoopbackOnly)
     return application
@@ -171,20 +175,6 @@ def _add_style(application: FastAPI) -> None:
         f'<style>{css_variables()}</style><link rel="stylesheet" href="/console.css?{digest}">',
         shared=True,
     )
-
-
-def _add_pages(console: Console) -> None:
-    @ui.page("/", reconnect_timeout=_PAGE_KEPT_S)
-    def alerts(ward: str = "", state: str = "") -> None:
-        AlertsPage(console, ward, state).start()
-
-    @ui.page("/patients", reconnect_timeout=_PAGE_KEPT_S)
-    def patients(ward: str = "", search: str = "") -> None:
-        PatientsPage(console, ward, search).start()
-
-    @ui.page("/patient/{pseudonym}", reconnect_timeout=_PAGE_KEPT_S)
-    def patient(pseudonym: str) -> None:
-        PatientPage(console, pseudonym).start()
 
 
 async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -87,27 +87,47 @@ class StatusBar(ui.element, component="static/status_bar.js"):
 
 
 class Field(ui.element, component="static/field.js"):
-    """A labelled select (with `options`: pairs of value and text) or search box."""
+    """A labelled control: select (with `options`: pairs of value and text), search, text, lines
+    (`rows` high) or check (its value is "yes" or "")."""
 
     def __init__(
         self,
         label: str,
         value: str,
-        on_change: Callable[[str], None],
+        on_change: Callable[[str], None] | None = None,
         options: Sequence[tuple[str, str]] | None = None,
+        *,
+        kind: str = "",
+        help: str = "",
+        rows: int = 0,
     ) -> None:
         super().__init__()
         self._props["label"] = label
         self._props["value"] = value
+        self._props["kind"] = kind or ("search" if options is None else "select")
+        self._props["help"] = help
+        self._props["rows"] = rows
         if options is not None:
             self._props["options"] = [list(option) for option in options]
         self._on_change = on_change
         self.on("change", self._changed)
 
+    @property
+    def value(self) -> str:
+        """As it was told last."""
+        return str(self._props["value"])
+
+    def put(self, value: str) -> None:
+        """Another value."""
+        self._props["value"] = value
+        self.update()
+
     def _changed(self, event: GenericEventArguments) -> None:
         value = str(event.args)
-        self._props["value"] = value
-        self._on_change(value)
+        with self._props.suspend_updates():  # the browser knows
+            self._props["value"] = value
+        if self._on_change is not None:
+            self._on_change(value)
 
     def offer(self, options: Sequence[tuple[str, str]]) -> None:
         """Other options; the value stays."""
@@ -115,3 +135,30 @@ class Field(ui.element, component="static/field.js"):
         if self._props["options"] != wanted:
             self._props["options"] = wanted
             self.update()
+
+
+class Button(TextElement):
+    """A button; while its step is under way it cannot be pressed again."""
+
+    def __init__(self, text: str, step: Callable[[], Awaitable[None]], kind: str = "") -> None:
+        super().__init__(tag="button", text=text)
+        self.props('type="button"').classes(f"button {kind}")
+        self._step = step
+        self.on("click", self._press, args=[])
+
+    async def _press(self) -> None:
+        if "disabled" in self._props:
+            return
+        self.props("disabled")
+        try:
+            await self._step()
+        finally:
+            self.props(remove="disabled")
+
+
+def panel(title: str) -> ui.element:
+    """A titled section."""
+    section = ui.element("section").classes("panel").props(f'aria-label="{title}"')
+    with section:
+        Words("h2", title)
+    return section

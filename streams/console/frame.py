@@ -12,17 +12,19 @@ from nicegui import background_tasks, ui
 from nicegui.client import Client
 
 from connectors.identity import Identity
+from streams.console.access import LINKS, PAGES
 from streams.console.board import Board, Status
-from streams.console.elements import StatusBar
+from streams.console.elements import StatusBar, Words
+from streams.console.people import SEES_NAMES, Person, person_of
 from streams.console.ports import Names, Reader, Unavailable
 from streams.console.presence import Presence
+from streams.console.quarantine_room import QuarantineRoom
 from streams.console.times import HospitalTime, duration
 
 PUSH_S = 0.25  # a page is told at most four times a second
 STATUS_S = 1.0  # the age of the feed moves even when nothing else does
 NAMES_RETRY_S = 10.0
 
-LINKS = (("Alerts", "/"), ("Patients", "/patients"))
 NO_SIGN_IN = "Demonstration without sign-in: this console answers on this machine only."
 
 
@@ -35,14 +37,20 @@ class Console:
     names: Names
     times: HospitalTime
     presence: Presence
+    quarantine: QuarantineRoom | None = None
+
+    def links(self, person: Person) -> list[tuple[str, str]]:
+        """The pages of the bar that exist and that the person may open."""
+        absent = {"/quarantine"} if self.quarantine is None else set()
+        return [(text, to) for text, to in LINKS if to not in absent and person.may(PAGES[to])]
 
 
 class NameBook:
     """One page's names: each is asked of the vault once, so the audit shows who saw whom."""
 
-    def __init__(self, names: Names, who: str) -> None:
+    def __init__(self, names: Names, person: Person) -> None:
         self._names = names
-        self._who = who
+        self._person = person
         self._known: dict[str, Identity | None] = {}
         self._retry_at = 0.0
         self.problem = ""
@@ -51,10 +59,10 @@ class NameBook:
         """Look up those that are not known yet; a vault that is away is asked again later."""
         unknown = sorted(set(pseudonyms) - self._known.keys())
         now = asyncio.get_running_loop().time()
-        if not unknown or now < self._retry_at:
+        if not unknown or now < self._retry_at or not self._person.may(SEES_NAMES):
             return
         try:
-            found = await self._names.names(unknown, who=self._who)
+            found = await self._names.names(unknown, who=self._person.subject)
         except Unavailable:
             self._retry_at = now + NAMES_RETRY_S
             self.problem = "Names cannot be read now: patients are shown by their pseudonyms."
@@ -75,13 +83,16 @@ class LivePage:
     """
 
     path = "/"
+    section = ""  # the link of the bar that the page belongs to, where that is not its own
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.client: Client = ui.context.client
-        self.names = NameBook(console.names, f"console without sign-in, from {self.client.ip}")
+        self.person = person_of(self.client.request)
+        self.names = NameBook(console.names, self.person)
         self._wake = asyncio.Event()
-        self.bar = StatusBar(LINKS, self.path, NO_SIGN_IN)
+        here = self.section or self.path
+        self.bar = StatusBar(console.links(self.person), here, NO_SIGN_IN)
         console.presence.watch(self.client)
         self.client.on_connect(self.wake)
 
@@ -147,3 +158,18 @@ def ward_options(board: Board, chosen: str) -> list[tuple[str, str]]:
     wards = {a.ward for a in board.alerts.values()} | {p.ward for p in board.patients.values()}
     named = sorted((wards | {chosen}) - {""})
     return [("", "All wards"), *((ward, ward) for ward in named)]
+
+
+class NoticePage(LivePage):
+    """Says one thing, in the same frame."""
+
+    def __init__(self, console: Console, title: str, text: str) -> None:
+        super().__init__(console)
+        self._title = title
+        with ui.element("div").props("id=main tabindex=-1").classes("page"):
+            Words("h1", title)
+            Words("p", text).classes("state-note").props('role="status"')
+
+    async def refresh(self) -> None:
+        """Only the bar changes."""
+        self.show_status(f"{self._title} – Tocsin")

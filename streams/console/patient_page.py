@@ -13,7 +13,7 @@ from connectors.facts import PersonDetail
 from connectors.identity import Identity
 from models.record import EVER, PatientRecord, Presence, Stay
 from streams.console.charts import trends
-from streams.console.elements import LiveTable, Words
+from streams.console.elements import LiveTable, Words, panel
 from streams.console.frame import Console, LivePage
 from streams.console.history import HISTORY_COLUMNS, history_rows
 from streams.console.ports import PatientView, Unavailable
@@ -35,6 +35,8 @@ _DEFAULT_HOURS = 24.0
 
 class PatientPage(LivePage):
     """Everything about one patient."""
+
+    section = "/patients"
 
     def __init__(self, console: Console, pseudonym: str) -> None:
         self.path = f"/patient/{pseudonym}"
@@ -77,11 +79,11 @@ class PatientPage(LivePage):
                     self._chart = ui.plotly({}).classes("chart")
         with ui.element("div").classes("columns even"):
             with ui.element("div"):
-                with _panel("Alert history"):
+                with panel("Alert history"):
                     self._history = LiveTable(HISTORY_COLUMNS, "Alert history", "")
-                with _panel("Received and not used"):
+                with panel("Received and not used"):
                     self._unused = LiveTable(UNUSED_COLUMNS, "Received and not used", "")
-            with _panel("Results"):
+            with panel("Results"):
                 self._results = LiveTable(RESULT_COLUMNS, "Newest results", "")
 
     def _build_ranges(self) -> None:
@@ -168,13 +170,6 @@ class PatientPage(LivePage):
         self._place.text = place(stay.ward, stay.bed) if stay else "No location"
         self._stay.text = stay_words(record, stay, self.console.times, now)
         self._numbers.text = numbers_words(identity)
-
-
-def _panel(title: str) -> ui.element:
-    section = ui.element("section").classes("panel").props(f'aria-label="{title}"')
-    with section:
-        Words("h2", title)
-    return section
 
 
 def now_of(view: PatientView) -> float:

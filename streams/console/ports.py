@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.contract import Alert, Score, Threshold
-from connectors.identity import Identity
+from connectors.identity import Identifier, Identity
 from models.record import PatientRecord
 
 
@@ -64,6 +64,10 @@ class Names(Protocol):
         """Those that the vault knows. May raise `Unavailable`."""
         ...
 
+    async def resolve(self, identifier: Identifier, *, who: str) -> str | None:
+        """The pseudonym of whom a number belongs to; None for nobody. May raise `Unavailable`."""
+        ...
+
 
 class Feed(Protocol):
     """Live records of `tocsin.alerts` and `tocsin.scores`."""
@@ -75,4 +79,28 @@ class Feed(Protocol):
     @property
     def age(self) -> float:
         """Seconds since anything arrived; a tick of the log's clock counts."""
+        ...
+
+
+class PlaceError(ValueError):
+    """A text that names no place in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the log for those who follow it from afar."""
+
+    id: str  # the place behind it: `EventLog.events` goes on from there
+    kind: str  # "alert", "score"; "gap": the log no longer holds all since the place asked for
+    data: bytes  # the record as it is in the log, JSON
+
+
+class EventLog(Protocol):
+    """`tocsin.alerts` and `tocsin.scores` from any place on."""
+
+    def events(self, after: str) -> AsyncIterator[Event | None]:
+        """Records behind a place, or from now on (""); None now and then while there are none.
+
+        Raises `PlaceError` at once; ends when the log cannot be read any more.
+        """
         ...

@@ -139,23 +139,24 @@ RISKS = {
 }
 
 
-def _plain(code: str) -> str:
+def plain(code: str) -> str:
+    """`no_patient` → `No patient`."""
     return code.replace("_", " ").replace("-", " ").strip().capitalize()
 
 
 def risk_words(risk: str) -> RiskWords:
     """In plain words; a risk that this console has not heard of keeps its own name."""
-    return RISKS.get(risk) or RiskWords(_plain(risk), "estimated chance")
+    return RISKS.get(risk) or RiskWords(plain(risk), "estimated chance")
 
 
 def modality_words(modality: str) -> str:
     """`ehr` → `Health record`."""
-    return MODALITIES.get(modality) or _plain(modality)
+    return MODALITIES.get(modality) or plain(modality)
 
 
 def abstention_words(reason: str) -> str:
     """Why there is no score."""
-    return ABSTENTIONS.get(reason) or _plain(reason).lower()
+    return ABSTENTIONS.get(reason) or plain(reason).lower()
 
 
 def is_open(alert: Alert) -> bool:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 
+from connectors import contract
 from connectors.clock import iso
 from connectors.contract import (
     Alert,
@@ -25,7 +26,7 @@ from connectors.facts import AnyFact, EncounterEvent, MessageFacts, Observation,
 from connectors.identity import Identifier, Identity
 from models.record import PatientRecord
 from streams.console.evidence import probability_of
-from streams.console.ports import PatientSummary, PatientView, Unavailable
+from streams.console.ports import Event, PatientSummary, PatientView, PlaceError, Unavailable
 
 NOON = 1_795_435_200.0  # 2026-11-23 12:00 UTC
 RISK = "deterioration"
@@ -74,6 +75,7 @@ class FakeHospital:
         self.hung = False  # names are never answered any more
         self.away = ""  # a sentence when the store cannot be read
         self._offset = 0
+        self.published: list[Alert | Score] = []
         self._queues: list[asyncio.Queue[Alert | Score]] = []
         self._records: dict[str, PatientRecord] = {}
         self._heard = time.monotonic()
@@ -116,6 +118,25 @@ class FakeHospital:
             await asyncio.Event().wait()
         return {p: self.known[p] for p in pseudonyms if p in self.known}
 
+    async def resolve(self, identifier: Identifier, *, who: str) -> str | None:
+        found = [p for p, known in self.known.items() if identifier in known.identifiers]
+        self.looked_up.append((tuple(found), who))
+        return found[0] if found else None
+
+    def events(self, after: str) -> AsyncIterator[Event | None]:
+        """The place is the number of records before it."""
+        if after and not after.isdecimal():
+            raise PlaceError(after)
+        return self._events(int(after) if after else len(self.published))
+
+    async def _events(self, place: int) -> AsyncIterator[Event | None]:
+        while True:
+            for item in self.published[place:]:
+                place += 1
+                kind = "alert" if isinstance(item, Alert) else "score"
+                yield Event(str(place), kind, contract.encode(item))
+            await asyncio.sleep(0.02)
+
     async def subscribe(self) -> AsyncIterator[Alert | Score]:
         queue: asyncio.Queue[Alert | Score] = asyncio.Queue()
         self._queues.append(queue)
@@ -135,6 +156,7 @@ class FakeHospital:
 
     def publish(self, item: Alert | Score) -> None:
         self.tick()
+        self.published.append(item)
         for queue in self._queues:
             queue.put_nowait(item)
 

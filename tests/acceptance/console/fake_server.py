@@ -3,7 +3,8 @@ fake_server`. NiceGUI keeps its pages in the process, so a test that wants a fre
 
 Prints its address, then takes one command a line on stdin and answers each with `ok` and a result:
 `alert N`, `escalate N`, `resolve N`, `abstain N`, `name N TEXT`, `feed silent|speaking`,
-`store away|back`, `hang N`, `audit`, `score N`; `quit` or the end of the input stops it.
+`store away|back`, `hang N`, `audit`, `score N`, `refuse REASON`, `quarantine audit`,
+`wire`; `quit` or the end of the input stops it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ import sys
 
 import msgspec
 
+from connectors import topics
 from connectors.contract import AlertReason, AlertState, Severity
 from connectors.identity import Identity
+from connectors.quarantine import Reason
+from connectors.quarantine_log import QuarantineLog
 from streams.console.app import serve
+from streams.console.desks import Desks
+from streams.quarantine_desk import Desk
 from streams.settings import ConsoleSettings
 from tests.acceptance.console.fake_hospital import FakeHospital
+from tests.unit.quarantine.fakes import NOW, FixedInterpreter, QuarantineJournal
 
 SPEED_UP = 60.0  # hospital seconds a second
 
@@ -30,6 +37,11 @@ class Stage:
 
     def __init__(self, patients: int, open_alerts: int) -> None:
         self.hospital = FakeHospital(patients)
+        self.journal = QuarantineJournal()
+        self.desks = Desks(
+            quarantine=Desk(QuarantineLog(self.journal, lambda: NOW), FixedInterpreter()),
+            events=self.hospital,
+        )
         self.per_second = 0.0
         self._random = random.Random(11)
         for i, pseudonym in enumerate(self.hospital.pseudonyms[:open_alerts]):
@@ -77,8 +89,19 @@ class Stage:
             case ["score", n]:
                 return msgspec.to_builtins(hospital.scores[hospital.pseudonyms[int(n)]])
             case _:
-                raise ValueError(f"unknown command {words}")
+                return self._at_the_log(words)
         return None
+
+    def _at_the_log(self, words: list[str]) -> object:
+        match words:
+            case ["refuse", reason]:
+                return self.journal.wired(reason=Reason(reason)).id
+            case ["quarantine", "audit"]:
+                return self.journal.audit()
+            case ["wire"]:
+                return [r.value.decode() for r in self.journal.of(topics.WIRE_HL7)]
+            case _:
+                raise ValueError(f"unknown command {words}")
 
     def _change(self, n: int, state: AlertState, reason: AlertReason) -> None:
         self.hospital.publish(
@@ -133,6 +156,7 @@ async def main() -> None:
             stage.hospital,
             on_ready=lambda url: print(url, flush=True),  # noqa: T201 - the protocol
             stop=stop,
+            desks=stage.desks,
             time_zone="Europe/Vienna",
             feed_down_s=options.feed_down_s,
         )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import UserError
-from streams.mending import charset_of, with_field
+from streams.mending import as_text, charset_of, rewritten, with_field
 
 HEAD = "MSH|^~\\&|LAB|HOSP|||20260101||ORU^R01|C1|P|2.5.1"
 
@@ -108,3 +108,25 @@ def test_any_bytes_are_mended_or_refused(raw: bytes, change: str) -> None:
     for start in (b"", b"MSH|^~\\&|", b"BHS|^~\\&|A\r"):
         with contextlib.suppress(UserError):
             assert with_field(start + raw, change)
+
+
+@pytest.mark.parametrize(
+    ("raw", "override"),
+    [
+        (b"MSH|^~\\&|A\rPID|1||4711\r", ""),
+        ("MSH|^~\\&|A||||||||||||||||UNICODE UTF-8\rPID|1||||Müller\r".encode(), ""),
+        ("MSH|^~\\&|A\rPID|1||||Müller\r".encode("latin-1"), "latin-1"),
+        (b"\xef\xbb\xbfMSH|^~\\&|A\rPID|1\r", ""),
+        (b"MSH|^~\\&|A\rPID|1||\xff\xfe\r", ""),
+    ],
+)
+def test_an_unedited_text_gives_the_same_bytes(raw: bytes, override: str) -> None:
+    """Lines that a person may edit, and back, whatever the charset."""
+    assert rewritten(raw, as_text(raw, override), override) == raw
+
+
+def test_text_that_the_charset_does_not_know_is_refused() -> None:
+    """Rather than written as something else."""
+    raw = "MSH|^~\\&|A\rPID|1||||Müller\r".encode("latin-1")
+    with pytest.raises(UserError, match="not text in"):
+        rewritten(raw, as_text(raw, "latin-1") + "漢", "latin-1")

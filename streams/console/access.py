@@ -1,0 +1,38 @@
+"""The one table of what each page and each route needs. What is not in it does not exist."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streams.console.people import Role
+
+PAGES: Final[dict[str, Role]] = {
+    "/": Role.READER,
+    "/patients": Role.READER,
+    "/patient/{pseudonym}": Role.READER,
+    "/quarantine": Role.OPERATOR,
+    "/quarantine/{item}": Role.OPERATOR,
+}
+ROUTES: Final[dict[str, Role]] = {
+    "GET /api/v1/alerts": Role.READER,
+    "GET /api/v1/alerts/{alert_id}": Role.READER,
+    "GET /api/v1/scores": Role.READER,
+    "GET /api/v1/events": Role.READER,
+    "GET /api/v1/patients": Role.READER,
+    "GET /api/v1/patients/{pseudonym}": Role.READER,
+    "GET /api/v1/pseudonym": Role.CLINICIAN,
+    "GET /api/v1/quarantine": Role.OPERATOR,
+    "GET /api/v1/quarantine/{item}": Role.OPERATOR,
+    "POST /api/v1/quarantine/{item}/mend": Role.OPERATOR,
+    "POST /api/v1/quarantine/{item}/redrive": Role.OPERATOR,
+    "POST /api/v1/quarantine/{item}/discard": Role.OPERATOR,
+    "GET /api/v1/health": Role.READER,
+    "GET /api/v1/schemas": Role.READER,
+    "GET /api/v1/schemas/{name}": Role.READER,
+}
+# In the bar, for those who may open them.
+LINKS: Final = (
+    ("Alerts", "/"),
+    ("Patients", "/patients"),
+    ("Quarantine", "/quarantine"),
+)

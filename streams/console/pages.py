@@ -1,0 +1,72 @@
+"""Which page stands at which address; who may open it is in `streams.console.access`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from nicegui import ui
+
+from streams.console.access import PAGES
+from streams.console.alerts_page import AlertsPage
+from streams.console.frame import Console, NoticePage
+from streams.console.patient_page import PatientPage
+from streams.console.patients_page import PatientsPage
+from streams.console.people import person_of
+from streams.console.quarantine_item_page import QuarantineItemPage
+from streams.console.quarantine_page import QuarantinePage
+
+_KEPT_S = 60.0  # a page that was cut off catches up where it was, within this time
+
+
+def add_pages(console: Console) -> None:
+    """Every page of the console."""
+
+    def page(path: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """A page for those who have the role that the table names."""
+        needed = PAGES[path]
+
+        def decorate(build: Callable[..., None]) -> Callable[..., None]:
+            @functools.wraps(build)
+            def guarded(*arguments: object, **more: object) -> None:
+                if person_of(ui.context.client.request).may(needed):
+                    build(*arguments, **more)
+                else:
+                    NoticePage(
+                        console, "Not for your role", f"This page needs the role {needed}."
+                    ).start()
+
+            ui.page(path, reconnect_timeout=_KEPT_S)(guarded)
+            return guarded
+
+        return decorate
+
+    @page("/")
+    def alerts(ward: str = "", state: str = "") -> None:
+        AlertsPage(console, ward, state).start()
+
+    @page("/patients")
+    def patients(ward: str = "", search: str = "") -> None:
+        PatientsPage(console, ward, search).start()
+
+    @page("/patient/{pseudonym}")
+    def patient(pseudonym: str) -> None:
+        PatientPage(console, pseudonym).start()
+
+    if console.quarantine is not None:
+        _add_quarantine(console, page)
+
+
+def _add_quarantine(
+    console: Console, page: Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]
+) -> None:
+    room = console.quarantine
+    assert room is not None  # noqa: S101 - the caller looked
+
+    @page("/quarantine")
+    def quarantine(reason: str = "", source: str = "", state: str = "") -> None:
+        QuarantinePage(console, room, reason, source, state).start()
+
+    @page("/quarantine/{item}")
+    def quarantine_item(item: str) -> None:
+        QuarantineItemPage(console, room, item).start()
