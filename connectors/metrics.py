@@ -56,7 +56,13 @@ CATALOGUE = (
     Metric("tocsin_worker_records", "counter", "1", (), "records of facts applied"),
     Metric("tocsin_worker_scores", "counter", "1", ("risk", "abstained"), "scores emitted"),
     Metric("tocsin_worker_alerts", "counter", "1", ("risk", "state"), "alert changes emitted"),
-    Metric("tocsin_worker_record_seconds", "histogram", "s", (), "one record: read → state stored"),
+    Metric(
+        "tocsin_worker_pass_seconds",
+        "histogram",
+        "s",
+        (),
+        "the records of one pass: taken → state stored",
+    ),
     Metric(
         "tocsin_event_to_score_seconds", "histogram", "s", (), "message heard → score confirmed"
     ),

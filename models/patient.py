@@ -201,7 +201,8 @@ def _to_messages(
             if new is None:
                 continue
             known = old.facts if old is not None else {}
-            facts = [f for slot, f in new.facts.items() if known.get(slot) != f]
+            # By slot: equal bytes, whether the facts came one by one or from a store.
+            facts = [f for slot, f in sorted(new.facts.items()) if known.get(slot) != f]
             if facts or old is None or old.clock != new.clock:
                 sent = cause.sent if new.clock is None else new.clock
                 for some in _chunks(facts):

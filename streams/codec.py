@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from models.compartment import Compartment
 from models.patient import Patient
 from models.record import EVER
 from streams import keys
-from streams.engine import Effects, PatientState, Remembered, Touched
+from streams.engine import PatientState, Remembered, Touched
 from streams.store import Fields
 
 _remembered = msgspec.json.Decoder(Remembered)
@@ -33,7 +33,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: list[str]
 
 
-def to_fields(touched: Touched, scores: list[Score]) -> Fields:
+def to_fields(touched: Touched, scores: Iterable[Score]) -> Fields:
     """The fields that one record changed."""
     state = touched.state
     remembered = Remembered(
@@ -115,18 +115,17 @@ def to_trends(fields: Fields) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def to_summary(patient: str, state: PatientState, effects: Effects) -> bytes:
-    """What a list shows of a patient after this record."""
-    scores = {s.risk: s for s in effects.scores if s.patient == patient}
+def to_summary(patient: str, state: PatientState, scores: Sequence[Score]) -> bytes:
+    """What a list shows of a patient after a record, with the patient's scores in it."""
     as_of = state.now()
     stay = state.record.stay(as_of) if as_of > EVER else None
     summary = Summary(
         patient=patient,
         ward=stay.ward if stay else "",
         bed=stay.bed if stay else "",
-        as_of=next(iter(scores.values())).as_of if scores else "",
+        as_of=scores[0].as_of if scores else "",
         presence=state.record.presence(as_of),
-        probabilities={risk: score.probability for risk, score in scores.items()},
+        probabilities={score.risk: score.probability for score in scores},
         open_alerts=[
             told.alert_id
             for risk in state.risks.values()

@@ -1,4 +1,4 @@
-"""A record of facts in; states, scores and alerts out. Deterministic: no clock, no I/O, no chance.
+"""Records of facts in; states, scores and alerts out. Deterministic: no clock, no I/O, no chance.
 
 The worker, `tocsin reproduce`, back-testing and the tests all run this one state machine.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -78,6 +78,16 @@ class Touched:
     heard: float = 0.0
     trends: set[str] = field(default_factory=set)  # risks whose trend has a new point
 
+    def followed_by(self, later: Touched) -> Touched:
+        """What is to be stored after this part of a record and a later one of the same patient."""
+        return Touched(
+            state=later.state,
+            slots=list(dict.fromkeys([*self.slots, *later.slots])),
+            parts=(self.parts - later.dropped) | later.parts,
+            dropped=(self.dropped - later.parts) | later.dropped,
+            trends=self.trends | later.trends,
+        )
+
 
 @dataclass(slots=True)
 class Effects:
@@ -88,6 +98,42 @@ class Effects:
     alerts: list[Alert] = field(default_factory=list)
     handed_on: list[MessageFacts] = field(default_factory=list)  # to be logged for other patients
     due: dict[str, float | None] = field(default_factory=dict)  # next tick of interest per patient
+
+
+class Step(NamedTuple):
+    """One record, where it stands in the log, and what is known when it is applied."""
+
+    record: FactRecord
+    log: LogPosition
+    # Those whose time has come by the record's tick.
+    expired: Sequence[str] = ()
+    # Feeds that say nothing although they should: names or patterns.
+    silent: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One patient's part of one record, and what follows from it."""
+
+    step: Step
+    patient: str
+    touched: Touched
+    messages: list[tuple[int, MessageFacts]] = field(default_factory=list)  # (place, message)
+    ticked: bool = False
+    scores: dict[str, Score] = field(default_factory=dict)  # by risk
+    alerts: dict[str, list[Alert]] = field(default_factory=dict)
+    handed_on: list[tuple[int, MessageFacts]] = field(default_factory=list)
+    due: float | None = None
+
+    def fold(self) -> None:
+        """Take in what the record says of the patient."""
+        first = self.step.log.offset * _PLACES
+        for place, message in self.messages:
+            handed_on = _fold(self.touched, message, first + place)
+            self.handed_on += [(place, one) for one in handed_on]
+        if self.ticked and self.step.record.tick is not None:
+            state = self.touched.state
+            state.ticked = state.at_tick(self.step.record.tick.at)
 
 
 class Engine:
@@ -104,41 +150,56 @@ class Engine:
         expired: Sequence[str] = (),
         silent: Collection[str] = (),
     ) -> Effects:
-        """Apply one record to the states of the patients that it touches.
+        """Apply one record to the states of the patients that it touches (see `apply_all`)."""
+        return self.apply_all(patients, [Step(record, log, expired, silent)])[0]
 
-        `patients` holds a state (new or loaded) for each patient of the record, and for each of
-        `expired`: those whose time has come by the record's tick. States are changed in place.
-        `silent` are the feeds that say nothing although they should: names or patterns.
+    def apply_all(
+        self, patients: Mapping[str, PatientState], steps: Sequence[Step]
+    ) -> list[Effects]:
+        """Apply records in one pass: for each what it gives when they come one after the other.
+
+        `patients` holds a state (new or loaded) for each patient of the records, and for each of
+        those expired. States are changed in place.
+
+        A score reads the state at its own record, so a patient's part of a record is folded only
+        after the part in the record before has been scored. Patients know nothing of one another:
+        the first parts of all are scored in one batch, then the second parts, and so on.
         """
-        effects = Effects()
-        for place, message in enumerate(record.messages):
-            touched = effects.touched.get(message.patient)
-            if touched is None:
-                touched = Touched(patients[message.patient], heard=message.heard)
-                effects.touched[message.patient] = touched
-            effects.handed_on += _fold(touched, message, log.offset * _PLACES + place)
-        if record.tick is not None:
-            for patient in expired:
-                touched = effects.touched.setdefault(patient, Touched(patients[patient]))
-                touched.state.ticked = touched.state.at_tick(record.tick.at)
-        for model in self.models:
-            self._score(model, effects, log, silent)
-        for patient, touched in effects.touched.items():
-            effects.due[patient] = self._due(touched.state)
-        return effects
+        turns = [_turns(patients, step) for step in steps]
+        for together in _in_turn(turns):
+            for turn in together:
+                turn.fold()
+            for model in self.models:
+                self._score(model, together)
+            for turn in together:
+                turn.due = self._due(turn.touched.state)
+        return [self._effects(of_step) for of_step in turns]
 
-    def _score(
-        self, model: RiskModel, effects: Effects, log: LogPosition, silent: Collection[str]
-    ) -> None:
-        """One score, and what it means for alerts, for each touched patient with a time whom the
-        question concerns, or did before."""
-        timed = {
-            name: one
-            for name, one in effects.touched.items()
-            if one.state.now() > EVER
-            and (model.risk in one.state.risks or model.concerns(one.state.record))
-        }
-        touched = list(timed.values())
+    def _effects(self, turns: Sequence[_Turn]) -> Effects:
+        """What follows from one record, in the order of its patients."""
+        handed_on = [one for turn in turns for one in turn.handed_on]
+        handed_on.sort(key=lambda one: one[0])
+        risks = [model.risk for model in self.models]
+        return Effects(
+            touched={turn.patient: turn.touched for turn in turns},
+            scores=[turn.scores[r] for r in risks for turn in turns if r in turn.scores],
+            alerts=[a for r in risks for turn in turns for a in turn.alerts.get(r, ())],
+            handed_on=[message for _, message in handed_on],
+            due={turn.patient: turn.due for turn in turns},
+        )
+
+    def _score(self, model: RiskModel, turns: Sequence[_Turn]) -> None:
+        """One score, and what it means for alerts, for each patient with a time whom the question
+        concerns, or did before."""
+        timed = [
+            turn
+            for turn in turns
+            if (state := turn.touched.state).now() > EVER
+            and (model.risk in state.risks or model.concerns(state.record))
+        ]
+        if not timed:
+            return
+        touched = [turn.touched for turn in timed]
         nows = [one.state.now() for one in touched]
         plans = [_plan(model, one, now) for one, now in zip(touched, nows, strict=True)]
         records = [one.state.record for one in touched]
@@ -147,15 +208,17 @@ class Engine:
             [(r, t) for r, plan in zip(records, plans, strict=True) for t in plan.times],
         )
         left = iter(scored)
-        for patient, one, plan, answer in zip(timed, touched, plans, answers, strict=True):
+        for turn, one, plan, answer in zip(timed, touched, plans, answers, strict=True):
             points = [(time, _probability(next(left))) for time in plan.times]
             risk = one.state.risks[model.risk]
             alerting.walk(risk, plan.level, points, plan.before, model.expires_s, model.rule)
-            score = _to_score(patient, model, answer, one, log, silent)
-            effects.scores.append(score)
+            score = _to_score(turn.patient, model, answer, one, turn.step.log, turn.step.silent)
+            turn.scores[model.risk] = score
             _extend_trend(model.risk, one, answer)
-            for told in _decide(patient, model, one.state, answer):
-                effects.alerts.append(_to_alert(model, one.state, told, score))
+            turn.alerts[model.risk] = [
+                _to_alert(model, one.state, told, score)
+                for told in _decide(turn.patient, model, one.state, answer)
+            ]
 
     def _due(self, state: PatientState) -> float | None:
         """When something happens without a message, on the log's clock.
@@ -176,6 +239,36 @@ class Engine:
         if coming is not None:
             due.append(coming)
         return state.due(min(due)) if due and min(due) > EVER else None
+
+
+def _turns(patients: Mapping[str, PatientState], step: Step) -> list[_Turn]:
+    """A record's patients, in the order in which it names them."""
+    turns: dict[str, _Turn] = {}
+    for place, message in enumerate(step.record.messages):
+        turn = turns.get(message.patient)
+        if turn is None:
+            touched = Touched(patients[message.patient], heard=message.heard)
+            turn = turns[message.patient] = _Turn(step, message.patient, touched)
+        turn.messages.append((place, message))
+    for patient in step.expired if step.record.tick is not None else ():
+        if patient not in turns:
+            turns[patient] = _Turn(step, patient, Touched(patients[patient]))
+        turns[patient].ticked = True
+    return list(turns.values())
+
+
+def _in_turn(turns: Sequence[Sequence[_Turn]]) -> Iterator[list[_Turn]]:
+    """The first turns of all patients, then the second ones of those who have one, and so on."""
+    queues: dict[str, list[_Turn]] = {}
+    for of_step in turns:
+        for turn in of_step:
+            queues.setdefault(turn.patient, []).append(turn)
+    waiting = list(queues.values())
+    number = 0
+    while waiting:
+        yield [queue[number] for queue in waiting]
+        number += 1
+        waiting = [queue for queue in waiting if len(queue) > number]
 
 
 def _fold(touched: Touched, message: MessageFacts, version: int) -> list[MessageFacts]:

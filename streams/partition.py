@@ -3,6 +3,7 @@
 Everything that a worker promises is kept here, without Faust: each record is applied once, in
 order, whatever crashed before; what follows from it is told at least once, with equal bytes; a
 store that lost data is caught up from the log; a worker that lost its partition cannot write.
+Records that wait are applied in one pass (`streams.passes`), which changes no byte of all that.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from connectors import contract, facts, topics
 from connectors.contract import LogPosition
 from connectors.facts import FactRecord
 from streams import codec
-from streams.engine import Effects, Engine, PatientState
-from streams.store import Lease, MovedError, Store, Write
+from streams.engine import Effects, Engine, PatientState, Step
+from streams.passes import MOST_RECORDS, Numbered, to_passes, to_write
+from streams.store import Lease, MovedError, Store
 
 
 class Output(NamedTuple):
@@ -82,22 +84,42 @@ class PartitionOwner:
     async def publish_outbox(self) -> None:
         """Tell what an earlier owner stored and may not have told."""
         for offset, packed in sorted(self.lease.outbox.items()):
-            await self._publish(offset, [Output(*o) for o in _outputs.decode(packed)])
+            await self._publish([offset], [Output(*o) for o in _outputs.decode(packed)])
         self.lease.outbox.clear()
 
     async def handle(self, offset: int, record: FactRecord) -> Applied:
         """Apply the record at `offset`. Raises `FencedError` when the partition was taken over."""
-        if offset <= self.lease.offset:
-            return Applied(record, None, _done())
+        return (await self.handle_all([(offset, record)]))[0]
+
+    async def handle_all(self, records: Sequence[Numbered]) -> list[Applied]:
+        """Apply records, several in one pass where they follow one another.
+
+        However they come together, the same bytes are told and stored as one by one. Raises
+        `FencedError` when the partition was taken over.
+        """
+        applied: list[Applied] = []
+        for together in to_passes(records):
+            known = [record for offset, record in together if offset <= self.lease.offset]
+            applied += [Applied(record, None, _done()) for record in known]
+            if len(known) < len(together):
+                applied += await self._handle_pass(together[len(known) :])
+        return applied
+
+    async def _handle_pass(self, records: Sequence[Numbered]) -> list[Applied]:
+        offsets = [offset for offset, _ in records]
         for _ in range(3):
             try:
-                if offset > self.lease.offset + 1:
-                    await self._catch_up(offset)
-                effects, outputs = await self._apply(offset, record, tell=True)
+                if offsets[0] > self.lease.offset + 1:
+                    await self._catch_up(offsets[0])
+                effects, outputs = await self._apply(records, tell=True)
             except MovedError:
                 await self._start_over()
             else:
-                return Applied(record, effects, self._publish(offset, outputs))
+                confirmed = self._publish(offsets, outputs)
+                return [
+                    Applied(record, one, confirmed)
+                    for (_, record), one in zip(records, effects, strict=True)
+                ]
         raise RuntimeError(f"the store of partition {self.lease.partition} does not keep its data")
 
     async def _start_over(self) -> None:
@@ -111,33 +133,49 @@ class PartitionOwner:
         then the outbox must hold it again, in case that we do not live to see it confirmed."""
         start = self.lease.offset + 1
         self._on_rebuild(start, end)
+        missed: list[Numbered] = []
         async for offset, raw in self._log.read(self.lease.partition, start, end):
             try:
                 record = facts.decode(raw)
             except msgspec.MsgspecError:
                 record = FactRecord()  # it was put in quarantine when it first came by
-            await self._apply(offset, record, tell=offset in self._unconfirmed)
+            missed.append((offset, record))
+            if len(missed) == MOST_RECORDS:
+                await self._apply_again(missed)
+                missed = []
+        await self._apply_again(missed)
+
+    async def _apply_again(self, records: Sequence[Numbered]) -> None:
+        for together in to_passes(records, alone=self._unconfirmed):
+            await self._apply(together, tell=together[0][0] in self._unconfirmed)
 
     async def _apply(
-        self, offset: int, record: FactRecord, *, tell: bool
-    ) -> tuple[Effects, list[Output]]:
-        expired = self._expired(record)
-        states = await self._states({m.patient for m in record.messages}.union(expired))
-        log = LogPosition(topic=topics.FACTS, partition=self.lease.partition, offset=offset)
-        silent = self.lease.silent if record.tick is None else record.tick.silent
-        effects = self._engine.apply(states, record, log, expired, silent)
-        outputs = _to_outputs(effects) if tell else []
-        write = self._to_write(offset, effects, outputs)
+        self, records: Sequence[Numbered], *, tell: bool
+    ) -> tuple[list[Effects], list[Output]]:
+        """One pass: one load, one batch through each network, one commit."""
+        offset, last = records[-1]
+        expired = self._expired(last)  # a record with a tick is alone in its pass
+        patients = {m.patient for _, record in records for m in record.messages}
+        states = await self._states(patients.union(expired))
+        silent = self.lease.silent if last.tick is None else last.tick.silent
+        steps = [Step(record, self._position(at), expired, silent) for at, record in records]
+        effects = self._engine.apply_all(states, steps)
+        outputs = [output for one in effects for output in _to_outputs(one)] if tell else []
+        write = to_write(offset, effects, list(self._confirmed))
+        write.outbox = msgspec.msgpack.encode(outputs) if outputs else b""
         write.silent = silent if silent != self.lease.silent else None
         await self._store.commit(self.lease, write)
         self.lease.silent = silent
         del self._confirmed[: len(write.confirmed)]
-        for patient, at in effects.due.items():
+        for patient, at in write.due.items():
             if at is None:
                 self.lease.due.pop(patient, None)
             else:
                 self.lease.due[patient] = at
         return effects, outputs
+
+    def _position(self, offset: int) -> LogPosition:
+        return LogPosition(topic=topics.FACTS, partition=self.lease.partition, offset=offset)
 
     def _expired(self, record: FactRecord) -> list[str]:
         if record.tick is None:
@@ -160,43 +198,20 @@ class PartitionOwner:
             self._cache.popitem(last=False)
         return states
 
-    def _to_write(self, offset: int, effects: Effects, outputs: list[Output]) -> Write:
-        scores: dict[str, list[contract.Score]] = {}
-        for score in effects.scores:
-            scores.setdefault(score.patient, []).append(score)
-        return Write(
-            offset=offset,
-            outbox=msgspec.msgpack.encode(outputs) if outputs else b"",
-            confirmed=list(self._confirmed),
-            patients={
-                patient: codec.to_fields(touched, scores.get(patient, []))
-                for patient, touched in effects.touched.items()
-            },
-            forgotten={
-                patient: codec.to_forget(touched)
-                for patient, touched in effects.touched.items()
-                if touched.dropped
-            },
-            due=effects.due,
-            alerts={alert.alert_id: contract.encode(alert) for alert in effects.alerts},
-            summaries={
-                patient: codec.to_summary(patient, touched.state, effects)
-                for patient, touched in effects.touched.items()
-            },
-        )
-
-    def _publish(self, offset: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
+    def _publish(self, offsets: Sequence[int], outputs: Sequence[Output]) -> asyncio.Future[None]:
+        """The outbox of a pass stands under its last offset; after a rebuild on the way it may
+        stand under several. What is confirmed is taken out wherever it stands."""
         if not outputs:
             return _done()
-        self._unconfirmed.add(offset)
+        self._unconfirmed.update(offsets)
         future = self._publisher.publish(self.lease.partition, outputs)
-        future.add_done_callback(lambda f: self._on_confirmed(offset, f))
+        future.add_done_callback(lambda f: self._on_confirmed(offsets, f))
         return future
 
-    def _on_confirmed(self, offset: int, future: asyncio.Future[None]) -> None:
+    def _on_confirmed(self, offsets: Sequence[int], future: asyncio.Future[None]) -> None:
         if not future.cancelled() and future.exception() is None:
-            self._unconfirmed.discard(offset)
-            self._confirmed.append(offset)
+            self._unconfirmed.difference_update(offsets)
+            self._confirmed += offsets
 
 
 def _to_outputs(effects: Effects) -> list[Output]:

@@ -11,8 +11,10 @@ import asyncio
 import logging
 import ssl
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import faust
 import msgspec
@@ -26,17 +28,30 @@ from models.risk import RiskModel
 from streams import tracing
 from streams.engine import Effects, Engine
 from streams.partition import Applied, Output, PartitionOwner
+from streams.passes import MOST_RECORDS
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.settings import Settings
 from streams.store import FencedError, RedisStore
 
 log = logging.getLogger("tocsin.worker")
 
-MOST_IN_FLIGHT = 64  # records applied and not yet confirmed by the broker
+MOST_IN_FLIGHT = 1_024  # records read and not yet confirmed by the broker
+_TURNS = 4  # of the event loop without a new record, until a pass begins
+
+
+class _Waiting(NamedTuple):
+    """A record that was read and is not yet applied."""
+
+    event: Any
+    read: float  # epoch seconds
 
 
 class Worker:
-    """All partitions of one process."""
+    """All partitions of one process.
+
+    Records wait in a queue for each partition, and all that wait are applied in one pass. One that
+    comes alone is applied at once.
+    """
 
     def __init__(
         self, settings: Settings, redis: Redis, models: Sequence[RiskModel], hops: tracing.Hops
@@ -50,6 +65,9 @@ class Worker:
         self._owners: dict[int, PartitionOwner] = {}
         self._assigned: set[int] = set()
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._queues: dict[int, deque[_Waiting]] = {}
+        self._arrived = 0
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_assigned(self, partitions: set[int]) -> None:
@@ -61,41 +79,76 @@ class Worker:
         self._assigned -= partitions
         for partition in partitions:
             self._owners.pop(partition, None)
+            queue = self._queues.get(partition, deque())
+            while queue:
+                queue.popleft()
+                self._in_flight.release()
 
     async def on_event(self, event: Any) -> None:
-        """Apply one record; the event is acknowledged when its outputs are confirmed."""
-        message = event.message
-        read, started = time.time(), time.perf_counter()
+        """Have one record applied; it is acknowledged when its outputs are confirmed."""
         await self._in_flight.acquire()
-        applied = await self._handle(message)
-        if applied is None:  # whoever has the partition now gets the record again
-            self._in_flight.release()
+        partition = event.message.partition
+        self._queues.setdefault(partition, deque()).append(_Waiting(event, time.time()))
+        self._arrived += 1
+        if partition not in self._tasks:
+            self._tasks[partition] = asyncio.create_task(self._drain(partition))
+
+    async def _drain(self, partition: int) -> None:
+        """Apply what waits, pass after pass, until nothing waits any more."""
+        queue = self._queues[partition]
+        try:
+            while queue:
+                await self._gather(queue)
+                together = [queue.popleft() for _ in range(min(len(queue), MOST_RECORDS))]
+                if together:
+                    await self._apply(partition, together)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # the process's edge: stop, do not skip
+            self.fail(error)
+        finally:
+            del self._tasks[partition]
+
+    async def _gather(self, queue: deque[_Waiting]) -> None:
+        """Let Faust hand over what it has read already: some turns of the loop, no time."""
+        quiet = 0
+        while quiet < _TURNS and len(queue) < MOST_RECORDS:
+            arrived = self._arrived
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if arrived == self._arrived else 0
+
+    async def _apply(self, partition: int, together: list[_Waiting]) -> None:
+        started = time.perf_counter()
+        applied = await self._handle(partition, [waiting.event.message for waiting in together])
+        if applied is None:  # whoever has the partition now gets the records again
+            for _ in together:
+                self._in_flight.release()
             return
         stored = time.time()
-        metrics.histogram("tocsin_worker_record_seconds").record(time.perf_counter() - started)
-        applied.confirmed.add_done_callback(
-            lambda future: self._on_confirmed(event, applied, future, read, stored)
-        )
+        metrics.histogram("tocsin_worker_pass_seconds").record(time.perf_counter() - started)
+        for waiting, one in zip(together, applied, strict=True):
+            one.confirmed.add_done_callback(partial(self._on_confirmed, waiting, one, stored))
 
-    async def _handle(self, message: Any) -> Applied | None:
+    async def _handle(self, partition: int, messages: Sequence[Any]) -> list[Applied] | None:
         """None when the partition is not ours any more: no lease may be taken for it then."""
-        partition, raw = message.partition, message.value or b""
         if partition not in self._assigned:
             return None
         try:
             owner = await self._owner(partition)
-            try:
-                record = facts.decode(raw)
-            except msgspec.MsgspecError:
-                await self._set_aside(message)
-                record = FactRecord()  # changes nothing, and the log goes on behind it
-            return await owner.handle(message.offset, record)
+            return await owner.handle_all([(m.offset, await self._decode(m)) for m in messages])
         except FencedError:
             log.warning("partition %d was taken over by another worker", partition)
             metrics.counter("tocsin_worker_fenced").add(1)
             self._owners.pop(partition, None)
             self._assigned.discard(partition)
             return None
+
+    async def _decode(self, message: Any) -> FactRecord:
+        try:
+            return facts.decode(message.value or b"")
+        except msgspec.MsgspecError:
+            await self._set_aside(message)
+            return FactRecord()  # changes nothing, and the log goes on behind it
 
     async def _owner(self, partition: int) -> PartitionOwner:
         owner = self._owners.get(partition)
@@ -115,12 +168,7 @@ class Worker:
         return owner
 
     def _on_confirmed(
-        self,
-        event: Any,
-        applied: Applied,
-        future: asyncio.Future[None],
-        read: float,
-        stored: float,
+        self, waiting: _Waiting, applied: Applied, stored: float, future: asyncio.Future[None]
     ) -> None:
         self._in_flight.release()
         if future.cancelled():
@@ -129,11 +177,11 @@ class Worker:
         if error is not None:
             self.fail(error)
             return
-        event.ack()
+        waiting.event.ack()
         if applied.effects is not None:
             now = time.time()
             _count(applied.effects, now)
-            self._trace(applied, applied.effects, read, stored, now)
+            self._trace(applied, applied.effects, waiting.read, stored, now)
 
     def fail(self, error: BaseException) -> None:
         """Stop the worker: this must not go on."""
@@ -170,6 +218,10 @@ class Worker:
 
     async def close(self) -> None:
         """Let go."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._publisher.close()
         self._hops.close()
 
@@ -181,9 +233,10 @@ def _on_rebuild(partition: int, start: int, end: int) -> None:
 
 def _count(effects: Effects, now: float) -> None:
     metrics.counter("tocsin_worker_records").add(1)
-    scores = metrics.counter("tocsin_worker_scores")
-    for score in effects.scores:
-        scores.add(1, {"risk": score.risk, "abstained": score.abstained or ""})
+    scores = Counter((score.risk, score.abstained or "") for score in effects.scores)
+    for (risk, abstained), number in scores.items():
+        labels = {"risk": risk, "abstained": abstained}
+        metrics.counter("tocsin_worker_scores").add(number, labels)
     heard = {patient: touched.heard for patient, touched in effects.touched.items()}
     for when in heard.values():
         if when:
@@ -252,13 +305,7 @@ async def run(
 
     async def fold(stream: Any) -> None:
         async for event in stream.noack().events():
-            try:
-                await worker.on_event(event)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:  # noqa: BLE001  # the process's edge: stop, do not skip
-                worker.fail(error)
-                await asyncio.Event().wait()
+            await worker.on_event(event)
 
     async def assigned(_: Any, partitions: Any, **__: Any) -> None:
         worker.on_assigned({p.partition for p in partitions})

@@ -1,0 +1,77 @@
+"""Which records are applied together, and what the store has to write for them.
+
+One pass costs one round trip to the store, one batch through each network and one group of
+records to the broker, however many records are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from connectors import contract
+from connectors.contract import Score
+from connectors.facts import FactRecord
+from streams import codec
+from streams.engine import Effects, Touched
+from streams.store import Write
+
+Numbered = tuple[int, FactRecord]  # offset, record
+
+MOST_RECORDS = 256  # in one pass
+MOST_MESSAGES = 1_000  # in one pass, where one record alone has not more
+
+
+def to_passes(records: Sequence[Numbered], alone: Collection[int] = ()) -> Iterator[list[Numbered]]:
+    """Records that follow one another, cut where they cannot be applied together.
+
+    What a tick brings depends on all that was decided before it, so its record is a pass of its
+    own; so are those at the offsets `alone`. A gap in the offsets ends a pass: somebody has to
+    look what is there.
+    """
+    together: list[Numbered] = []
+    messages = 0
+    for offset, record in records:
+        single = record.tick is not None or offset in alone
+        full = len(together) == MOST_RECORDS or messages + len(record.messages) > MOST_MESSAGES
+        if together and (single or full or offset != together[-1][0] + 1):
+            yield together
+            together, messages = [], 0
+        together.append((offset, record))
+        messages += len(record.messages)
+        if single:
+            yield together
+            together, messages = [], 0
+    if together:
+        yield together
+
+
+def to_write(offset: int, effects: Sequence[Effects], confirmed: list[int]) -> Write:
+    """What a pass changes in the store: of each patient what stands at its end."""
+    touched: dict[str, Touched] = {}
+    scores: dict[str, dict[str, Score]] = {}
+    latest: dict[str, list[Score]] = {}  # of the last record that touched the patient
+    for one in effects:
+        for patient, part in one.touched.items():
+            before = touched.get(patient)
+            touched[patient] = part if before is None else before.followed_by(part)
+            latest[patient] = []
+        for score in one.scores:
+            scores.setdefault(score.patient, {})[score.risk] = score
+            latest[score.patient].append(score)
+    return Write(
+        offset=offset,
+        confirmed=confirmed,
+        patients={
+            patient: codec.to_fields(part, scores.get(patient, {}).values())
+            for patient, part in touched.items()
+        },
+        forgotten={
+            patient: codec.to_forget(part) for patient, part in touched.items() if part.dropped
+        },
+        due={patient: at for one in effects for patient, at in one.due.items()},
+        alerts={a.alert_id: contract.encode(a) for one in effects for a in one.alerts},
+        summaries={
+            patient: codec.to_summary(patient, part.state, latest[patient])
+            for patient, part in touched.items()
+        },
+    )

@@ -1,0 +1,175 @@
+"""However records come together in a worker's hands, the same bytes are told and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from connectors import facts
+from connectors.facts import FactRecord, Link, LinkKind, MessageFacts, Tick
+from models.bundle import load_bundle
+from models.risk import RiskModel
+from streams.engine import Engine
+from streams.partition import PartitionOwner
+from streams.passes import MOST_MESSAGES, MOST_RECORDS, to_passes
+from streams.store import MemoryStore
+from tests.unit.streams.test_partition import RECORDS, ListLog, Told, owner, stored
+from tests.unit.streams.timeline import ANY_MESSAGE, START, HeartRateRisk, heart_rate
+
+
+async def worker(
+    store: MemoryStore, told: Told, log: ListLog, model: RiskModel, cached: int = 100
+) -> PartitionOwner:
+    lease = await store.acquire(0)
+    one = PartitionOwner(lease, store, Engine([model]), log, told, cached)
+    await one.publish_outbox()
+    return one
+
+
+async def in_passes(one: PartitionOwner, log: ListLog, cuts: list[int]) -> None:
+    """All records of the log, those between two cuts at once."""
+    for start, end in pairwise([0, *cuts, len(log.raw)]):
+        await one.handle_all([(at, facts.decode(log.raw[at])) for at in range(start, end)])
+        await asyncio.sleep(0)
+
+
+def linked(message: MessageFacts, minute: int, other: str) -> MessageFacts:
+    """The patient of a message goes on as another one."""
+    said = START + 60.0 * minute
+    link = Link(id=f"to-{other}", rank=(1, said, 0, str(minute)), kind=LinkKind.INTO, other=other)
+    return replace(message, sent=said, heard=said, facts=[link])
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[FactRecord]:
+    """Records of one to three messages of three patients, with merges and ticks among them."""
+    patients = st.sampled_from(["p-1", "p-2", "p-3"])
+    messages = [
+        replace(m, patient=draw(patients))
+        for m in draw(st.lists(ANY_MESSAGE, min_size=1, max_size=14))
+    ]
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(messages) - 1))
+        messages[at] = linked(messages[at], draw(st.integers(0, 150)), draw(patients))
+    records: list[FactRecord] = []
+    while messages:
+        size = draw(st.integers(1, 3))
+        records.append(FactRecord(messages=messages[:size]))
+        del messages[:size]
+    for second in draw(st.lists(st.integers(0, 20_000), max_size=3)):
+        at = draw(st.integers(0, len(records)))
+        records.insert(at, FactRecord(tick=Tick(at=START + second, silent=["TEST"] * (second % 2))))
+    return records
+
+
+@settings(max_examples=200, deadline=None)
+@given(logs(), st.data())
+async def test_any_grouping_gives_equal_bytes(
+    records: list[FactRecord], data: st.DataObject
+) -> None:
+    log, model = ListLog(records), HeartRateRisk()
+    single, singly = MemoryStore(), Told()
+    await in_passes(await worker(single, singly, log, model), log, list(range(1, len(records))))
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(records) - 1)))))
+    cuts = [cut for cut in cuts if cut < len(records)]
+    store, told = MemoryStore(), Told()
+    cached = data.draw(st.sampled_from([1, 100]))
+    await in_passes(await worker(store, told, log, model, cached), log, cuts)
+    assert told.outputs == singly.outputs
+    assert stored(store) == stored(single)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logs(), st.integers(0, 2**31))
+async def test_restarts_and_losses_between_passes_change_no_byte(
+    records: list[FactRecord], seed: int
+) -> None:
+    chance = random.Random(seed)
+    log, model = ListLog(records), HeartRateRisk()
+    calm, calmly = MemoryStore(), Told()
+    await in_passes(await worker(calm, calmly, log, model), log, list(range(1, len(records))))
+    store, told = MemoryStore(), Told()
+    one = await worker(store, told, log, model)
+    at = 0
+    while at < len(records):
+        if chance.random() < 0.2:
+            store.empty()
+        if chance.random() < 0.3:
+            one = await worker(store, told, log, model, cached=1)
+        size = chance.randint(1, 5)
+        some = range(max(0, at - 1), min(at + size, len(records)))  # the last one comes again
+        await one.handle_all([(n, facts.decode(log.raw[n])) for n in some])
+        await asyncio.sleep(0)
+        at += size
+    assert stored(store) == stored(calm)
+    assert told.alerts() == calmly.alerts()
+
+
+@pytest.mark.parametrize("risk", ["deterioration"])
+async def test_a_learned_model_answers_alike_in_any_batch(risk: str) -> None:
+    """To the last bit: the sums in a row do not depend on how many rows there are."""
+    model = load_bundle(None, risk)
+    chance = random.Random(5)
+    codes = sorted(model.codes)
+    records = []
+    for minute in range(300):
+        values = heart_rate(
+            minute, chance.uniform(40.0, 180.0), patient=f"p-{chance.randrange(20)}"
+        )
+        many = [
+            replace(values.facts[0], id=f"{code}-{minute}", code=code, unit="")
+            for code in chance.sample(codes, 5)
+        ]
+        records.append(FactRecord(messages=[replace(values, facts=[*values.facts, *many])]))
+    log = ListLog(records)
+    single, singly = MemoryStore(), Told()
+    await in_passes(await worker(single, singly, log, model), log, list(range(1, len(records))))
+    assert any(b'"abstained":null' in output.value for output in singly.outputs)
+    for size in (2, 7, 64, 300):
+        store, told = MemoryStore(), Told()
+        await in_passes(
+            await worker(store, told, log, model), log, list(range(size, len(records), size))
+        )
+        assert told.outputs == singly.outputs
+        assert stored(store) == stored(single)
+
+
+async def test_what_was_told_in_one_pass_leaves_the_outbox_whatever_happened_to_the_store() -> None:
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    one = await owner(store, told, log)
+    pass_ = [(at, facts.decode(log.raw[at])) for at in range(3)]
+    under_way = await one.handle_all(pass_)
+    assert store.outboxes[0]
+    store.empty()
+    # Not confirmed yet when the store is rebuilt: what was on its way is in the outbox again.
+    await one.handle(3, RECORDS[3])
+    assert store.outboxes[0]
+    await asyncio.gather(*(a.confirmed for a in under_way))
+    await one.handle(4, RECORDS[4])
+    await asyncio.sleep(0)
+    await one.handle(5, RECORDS[5])
+    assert store.outboxes[0].keys() <= {5}
+
+
+def test_passes_are_cut_at_ticks_gaps_and_limits() -> None:
+    plain, tick = FactRecord(messages=[heart_rate(1, 90.0)]), FactRecord(tick=Tick(at=START))
+    full = FactRecord(messages=[heart_rate(1, 90.0)] * MOST_MESSAGES)
+
+    def cut(
+        records: list[tuple[int, FactRecord]], alone: set[int] | None = None
+    ) -> list[list[int]]:
+        return [[at for at, _ in some] for some in to_passes(records, alone or set())]
+
+    assert cut([(0, plain), (1, plain), (2, tick), (3, plain)]) == [[0, 1], [2], [3]]
+    assert cut([(0, plain), (2, plain), (3, plain)]) == [[0], [2, 3]]
+    assert cut([(0, plain), (1, plain), (2, plain)], {1}) == [[0], [1], [2]]
+    assert cut([(0, plain), (1, full), (2, plain)]) == [[0], [1], [2]]
+    many = [(n, plain) for n in range(MOST_RECORDS + 1)]
+    assert [len(some) for some in cut(many)] == [MOST_RECORDS, 1]
+    assert cut([]) == []
