@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -117,6 +117,9 @@ class PatientRecord:
         self._serial: dict[str, set[str]] = {}  # id → bases of its values at several times
         self._corrected: set[str] = set()  # ids of which a correction is known
         self._series: dict[str, list[Observation]] = {}
+        self._changed_at: dict[str, int] = {}  # code → revision of its newest change, ascending
+        self._encounters: dict[str, EncounterEvent] = {}  # by slot
+        self._studies: dict[str, StudyEvent] = {}
         self._stays: list[Stay] | None = None
         self._rejected: frozenset[str] = frozenset()  # studies whose measurements do not count
         self.merged_into = ""  # the pseudonym under which this patient goes on (`models.patient`)
@@ -151,6 +154,7 @@ class PatientRecord:
             return self._put_observation(slot, new)
         self.facts[slot] = new
         if isinstance(new, EncounterEvent):
+            self._encounters[slot] = new
             self._stays = None
             if isinstance(old, EncounterEvent) and _same_event(old, new):
                 return None
@@ -158,6 +162,7 @@ class PatientRecord:
             times = [e.time for e in self._events() if e.visit == new.visit]
             return min([*times, old.time] if isinstance(old, EncounterEvent) else times)
         if isinstance(new, StudyEvent):
+            self._studies[slot] = new
             return self._put_study()
         if not isinstance(new, PersonDetail):
             return None  # no score reads statements, orders, medication, variants or links
@@ -169,14 +174,14 @@ class PatientRecord:
 
     def _put_study(self) -> float | None:
         """A rejection takes the study's measurements along, and its withdrawal brings them back."""
-        events = [f for f in self.facts.values() if isinstance(f, StudyEvent)]
-        rejected = rejected_studies(events)
+        rejected = rejected_studies(list(self._studies.values()))
         changed, self._rejected = rejected ^ self._rejected, rejected
         times = [
             o.time for o in self.facts.values() if isinstance(o, Observation) and o.study in changed
         ]
         if changed:
-            self._series.clear()
+            for code in self._bases_of_code:
+                self._drop_series(code)
         return min(times, default=None)
 
     def _put_observation(self, slot: str, new: Observation) -> float | None:
@@ -200,12 +205,22 @@ class PatientRecord:
         members = [o for b in self._group(name) if (o := self._effective(b))]
         members += [before] if before is not None else []
         for member in members:
-            self._series.pop(member.code, None)
+            self._drop_series(member.code)
         return min((o.time for o in members), default=None)
+
+    def _drop_series(self, code: str) -> None:
+        self._series.pop(code, None)
+        self._mark(code)
+
+    def _mark(self, code: str) -> None:
+        """The series of this code is not what it was."""
+        self._changed_at.pop(code, None)
+        self._changed_at[code] = self.revision
 
     def _move_in_views(
         self, base: str, before: Observation | None, after: Observation
     ) -> float | None:
+        self._mark(after.code)
         if before is not None and _same_observation(before, after):
             self._replace_in_series(after, before)
             return None
@@ -214,7 +229,7 @@ class PatientRecord:
             self._series.pop(after.code, None)
             if before.code != after.code:  # a correction may even name another code
                 self._bases_of_code[before.code].discard(base)
-                self._series.pop(before.code, None)
+                self._drop_series(before.code)
             return min(before.time, after.time)
         series = self._series.get(after.code)
         if series is not None:
@@ -268,6 +283,15 @@ class PatientRecord:
         """Was any of the codes ever observed (removed since or not)?"""
         return not codes.isdisjoint(self._bases_of_code)
 
+    def changed_since(self, revision: int) -> list[str]:
+        """Codes whose series may have changed after a revision."""
+        found: list[str] = []
+        for code, changed_at in reversed(self._changed_at.items()):
+            if changed_at <= revision:
+                break
+            found.append(code)
+        return found
+
     def series(self, code: str) -> list[Observation]:
         """What counts today of one code, by time. Shared: do not change it."""
         series = self._series.get(code)
@@ -281,31 +305,43 @@ class PatientRecord:
         series = self.series(code)
         return series[bisect_left(series, start, key=_time) : bisect_right(series, end, key=_time)]
 
-    def times(self, codes: Iterable[str], start: float, end: float) -> list[float]:
+    def _observed(self, codes: Collection[str]) -> Iterator[list[Observation]]:
+        """The series of those of the codes that were ever observed, without the empty ones."""
+        known = self._series
+        for code in self._bases_of_code:
+            if code in codes:
+                series = known.get(code)
+                series = self.series(code) if series is None else series
+                if series:
+                    yield series
+
+    def times(self, codes: Collection[str], start: float, end: float) -> list[float]:
         """Distinct times of observation of any of the codes, start <= time <= end, ascending."""
         found: set[float] = set()
-        for code in codes:
-            if code in self._bases_of_code:
-                found.update(o.time for o in self.between(code, start, end))
+        for series in self._observed(codes):
+            at = len(series)
+            while at and (time := series[at - 1].time) >= start:  # few are newer than `start`
+                at -= 1
+                if time <= end:
+                    found.add(time)
         return sorted(found)
 
-    def newest(self, codes: Iterable[str], before: float) -> float:
+    def newest(self, codes: Collection[str], before: float) -> float:
         """The newest time of observation of any of the codes, strictly before a time; or `EVER`."""
         found = EVER
-        for code in codes:
-            if code in self._bases_of_code:
-                series = self.series(code)
+        for series in self._observed(codes):
+            time = series[-1].time
+            if time >= before:
                 at = bisect_left(series, before, key=_time)
-                if at:
-                    found = max(found, series[at - 1].time)
+                time = series[at - 1].time if at else EVER
+            found = max(found, time)
         return found
 
-    def next_observation(self, codes: Iterable[str], after: float) -> float | None:
+    def next_observation(self, codes: Collection[str], after: float) -> float | None:
         """The first time of observation after a time; None in the usual case that there is none."""
         found: float | None = None
-        for code in codes:
-            series = self.series(code) if code in self._bases_of_code else ()
-            if series and series[-1].time > after:
+        for series in self._observed(codes):
+            if series[-1].time > after:
                 time = series[bisect_right(series, after, key=_time)].time
                 found = time if found is None else min(found, time)
         return found
@@ -391,7 +427,7 @@ class PatientRecord:
         return self._stays
 
     def _events(self) -> Iterator[EncounterEvent]:
-        return (f for f in self.facts.values() if isinstance(f, EncounterEvent))
+        return iter(self._encounters.values())
 
     def stay(self, as_of: float) -> Stay | None:
         """The stay that `as_of` falls in, or the last one before it."""

@@ -106,18 +106,27 @@ class SeriesCache:
 
     def __init__(self, variables: tuple[Variable, ...]) -> None:
         self.variables = variables
+        self._read_by: dict[str, list[int]] = {}  # code → positions of the variables that read it
+        for i, variable in enumerate(variables):
+            for code in variable.codes:
+                self._read_by.setdefault(code, []).append(i)
         self._patients: WeakKeyDictionary[PatientRecord, tuple[int, list[Series]]] = (
             WeakKeyDictionary()
         )
 
     def of(self, record: PatientRecord) -> list[Series]:
         """One up-to-date series for each variable, in order."""
-        revision, found = self._patients.get(record, (-1, []))
-        if revision == record.revision:
+        revision, found = self._patients.get(record, (-1, None))
+        if found is None:
+            found = [Series() for _ in self.variables]
+            stale = set(range(len(found)))
+        elif revision == record.revision:
             return found
-        found = found or [Series() for _ in self.variables]
-        for series, variable in zip(found, self.variables, strict=True):
-            series.refresh(record, variable)
+        else:
+            changed = record.changed_since(revision)
+            stale = {i for code in changed for i in self._read_by.get(code, ())}
+        for i in stale:
+            found[i].refresh(record, self.variables[i])
         self._patients[record] = (record.revision, found)
         return found
 
