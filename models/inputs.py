@@ -53,6 +53,7 @@ class Question:
     stand_in: Modality | None = None  # predicts an input of another modality until it is known
     predicts: str = ""  # the name of that input, which has two answers
     left_out: tuple[Modality, ...] = ()  # tried in training, not in the bundle
+    of_stay: bool = False  # is it about a stay? Then a discharge ends its alerts
 
     @property
     def sources(self) -> tuple[Modality, ...]:

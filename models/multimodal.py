@@ -119,6 +119,7 @@ class MultimodalModel(Answering):
         self.question = question
         self.bundle = bundle
         self.risk = question.risk
+        self.of_stay = question.of_stay
         self.digest = bundle.digest
         self.codes = codes_of(question.sources)
         self.expires_s = question.expires_d * DAY_S

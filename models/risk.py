@@ -94,6 +94,11 @@ class RiskModel(Protocol):
         """Seconds after its newest datum from which on it abstains."""
         ...
 
+    @property
+    def of_stay(self) -> bool:
+        """Is the question about a stay? Then a discharge ends its alerts."""
+        ...
+
     def concerns(self, record: PatientRecord) -> bool:
         """Is the question about this patient at all? Whom it never concerned has no score."""
         ...
@@ -117,6 +122,8 @@ class RiskModel(Protocol):
 
 class Answering(ABC):
     """What follows from `answer`, for those who implement a `RiskModel`."""
+
+    of_stay = True
 
     @abstractmethod
     def answer(

@@ -13,8 +13,9 @@ from models.compartment import Compartment
 from models.patient import Patient
 from models.record import EVER
 from streams import keys
-from streams.engine import PatientState, Remembered, Touched
+from streams.state import PatientState, Remembered, Touched
 from streams.store import Fields
+from streams.trajectory import Trajectory
 
 _remembered = msgspec.json.Decoder(Remembered)
 _trend = msgspec.json.Decoder(list[tuple[float, float]])
@@ -44,6 +45,7 @@ def to_fields(touched: Touched, scores: Iterable[Score]) -> Fields:
         risks=state.risks,
         sources=state.sources,
         parts={key: part.meta for key, part in state.patient.parts.items()},
+        logged=state.logged,
     )
     fields: Fields = {keys.STATE_FIELD: _json.encode(remembered)}
     for slot in touched.slots:
@@ -56,12 +58,27 @@ def to_fields(touched: Touched, scores: Iterable[Score]) -> Fields:
         fields[keys.SCORE_FIELD + score.risk.encode()] = contract.encode(score)
     for risk in touched.trends:
         fields[keys.TREND_FIELD + risk.encode()] = _json.encode(state.trends[risk])
+    for risk, points in state.walks.items():
+        fields.update((_walk_field(risk, chunk), raw) for chunk, raw in points.changed())
     return fields
 
 
 def to_forget(touched: Touched) -> list[bytes]:
-    """The fields that hold nothing any more."""
-    return [_part_field(part, slot) for part, slot in sorted(touched.dropped)]
+    """The fields that hold nothing any more. To be asked before `stored`."""
+    found = [_part_field(part, slot) for part, slot in sorted(touched.dropped)]
+    for risk, points in touched.state.walks.items():
+        found += [_walk_field(risk, chunk) for chunk in points.stale()]
+    return found
+
+
+def stored(touched: Touched) -> None:
+    """The fields that changed are in the store."""
+    for points in touched.state.walks.values():
+        points.stored()
+
+
+def _walk_field(risk: str, chunk: int) -> bytes:
+    return keys.WALK_FIELD + f"{risk}/{chunk}".encode()
 
 
 def _part_field(part: str, slot: str) -> bytes:
@@ -84,8 +101,23 @@ def to_state(pseudonym: str, fields: Fields) -> PatientState:
     state.patient.restore(remembered.clock, _own(fields), parts)
     state.ahead, state.ticked, state.trace = remembered.ahead, remembered.ticked, remembered.trace
     state.risks, state.sources = remembered.risks, remembered.sources
+    state.logged = remembered.logged
     state.trends = to_trends(fields)
+    state.walks = _to_walks(remembered, fields)
     return state
+
+
+def _to_walks(remembered: Remembered, fields: Fields) -> dict[str, Trajectory]:
+    chunks: dict[str, dict[int, bytes]] = {}
+    start = len(keys.WALK_FIELD)
+    for name, raw in fields.items():
+        if name[:start] == keys.WALK_FIELD:
+            risk, _, chunk = name[start:].decode().rpartition("/")
+            chunks.setdefault(risk, {})[int(chunk)] = raw
+    return {
+        name: Trajectory.restored(risk.points, risk.dropped, chunks.get(name, {}))
+        for name, risk in remembered.risks.items()
+    }
 
 
 def _own(fields: Fields) -> Iterator[AnyFact]:

@@ -10,7 +10,7 @@ PREFIX = "tocsin"
 
 
 def position(partition: int) -> str:
-    """Hash: `fence` (who may write), `offset` (last applied record of facts), `silent` feeds."""
+    """Hash: `fence` (who may write), `offset` (last applied record), `silent` feeds, `policy`."""
     return f"{PREFIX}:{{{partition}}}:position"
 
 
@@ -36,7 +36,7 @@ def summaries(partition: int) -> str:
 
 def patient(partition: int, pseudonym: str) -> str:
     """Hash: `m` state, `f:<slot>` own facts, `p:<path>/<slot>` facts handed on by others,
-    `s:<risk>` newest score, `t:<risk>` trend."""
+    `s:<risk>` newest score, `t:<risk>` trend, `w:<risk>/<n>` the n-th stretch of its trajectory."""
     return f"{PREFIX}:{{{partition}}}:patient:{pseudonym}"
 
 
@@ -45,3 +45,4 @@ FACT_FIELD = b"f:"
 PART_FIELD = b"p:"
 SCORE_FIELD = b"s:"
 TREND_FIELD = b"t:"
+WALK_FIELD = b"w:"

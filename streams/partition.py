@@ -19,8 +19,11 @@ from connectors import contract, facts, topics
 from connectors.contract import LogPosition
 from connectors.facts import FactRecord
 from streams import codec
-from streams.engine import Effects, Engine, PatientState, Step
+from streams.engine import AS_SHIPPED, Effects, Engine, Step
 from streams.passes import MOST_RECORDS, Numbered, to_passes, to_write
+from streams.policy.in_force import in_force, refused, rulebook
+from streams.policy.rules import Rulebook
+from streams.state import PatientState
 from streams.store import Lease, MovedError, Store
 
 
@@ -76,6 +79,7 @@ class PartitionOwner:
         self.lease = lease
         self._store, self._engine, self._log, self._publisher = store, engine, log, publisher
         self._cached_patients = cached_patients
+        self._policy, self._rulebook = b"", AS_SHIPPED
         self._on_rebuild = on_rebuild
         self._cache: OrderedDict[str, PatientState] = OrderedDict()
         self._confirmed: list[int] = []
@@ -153,18 +157,27 @@ class PartitionOwner:
         self, records: Sequence[Numbered], *, tell: bool
     ) -> tuple[list[Effects], list[Output]]:
         """One pass: one load, one batch through each network, one commit."""
-        offset, last = records[-1]
-        expired = self._expired(last)  # a record with a tick is alone in its pass
-        patients = {m.patient for _, record in records for m in record.messages}
-        states = await self._states(patients.union(expired))
+        offset, last = records[-1]  # with a tick or a policy it is alone in its pass
+        policy, problem = in_force(self.lease.policy, last.policy, self._engine.models)
+        expired = self._expired(last, policy != self.lease.policy)
+        states = await self._states(_concerned(records).union(expired))
         silent = self.lease.silent if last.tick is None else last.tick.silent
-        steps = [Step(record, self._position(at), expired, silent) for at, record in records]
+        book = self._book(policy)
+        steps = [Step(record, self._position(at), expired, silent, book) for at, record in records]
         effects = self._engine.apply_all(states, steps)
         outputs = [output for one in effects for output in _to_outputs(one)] if tell else []
+        if problem and last.policy is not None and tell:
+            record = refused(last.policy, problem, self._position(offset))
+            outputs.append(Output(topics.QUARANTINE, "", record, 0.0))
         write = to_write(offset, effects, list(self._confirmed))
         write.outbox = msgspec.msgpack.encode(outputs) if outputs else b""
         write.silent = silent if silent != self.lease.silent else None
+        write.policy = policy if policy != self.lease.policy else None
         await self._store.commit(self.lease, write)
+        for one in effects:
+            for touched in one.touched.values():
+                codec.stored(touched)
+        self.lease.policy = policy
         self.lease.silent = silent
         del self._confirmed[: len(write.confirmed)]
         for patient, at in write.due.items():
@@ -177,7 +190,16 @@ class PartitionOwner:
     def _position(self, offset: int) -> LogPosition:
         return LogPosition(topic=topics.FACTS, partition=self.lease.partition, offset=offset)
 
-    def _expired(self, record: FactRecord) -> list[str]:
+    def _book(self, policy: bytes) -> Rulebook:
+        """The policy in force, made ready; kept until another one comes into force."""
+        if policy != self._policy:
+            self._policy, self._rulebook = policy, rulebook(policy)
+        return self._rulebook
+
+    def _expired(self, record: FactRecord, policy_changed: bool) -> list[str]:
+        """Patients whose time has come; with a new policy, all whom it may concern."""
+        if policy_changed:
+            return sorted(self.lease.due)
         if record.tick is None:
             return []
         at = record.tick.at
@@ -214,6 +236,12 @@ class PartitionOwner:
             self._confirmed += offsets
 
 
+def _concerned(records: Sequence[Numbered]) -> set[str]:
+    """Patients that records name."""
+    found = {m.patient for _, record in records for m in record.messages}
+    return found | {a.patient for _, record in records for a in record.feedback}
+
+
 def _to_outputs(effects: Effects) -> list[Output]:
     heard = {patient: touched.heard for patient, touched in effects.touched.items()}
     out = [
@@ -224,6 +252,7 @@ def _to_outputs(effects: Effects) -> list[Output]:
         Output(topics.ALERTS, a.patient, contract.encode(a), heard[a.patient])
         for a in effects.alerts
     ]
+    out += [Output(topics.AUDIT, a.patient, msgspec.json.encode(a), 0.0) for a in effects.answers]
     # Facts for other patients: whoever owns them reads these from the log like any others.
     out += [
         Output(topics.FACTS, m.patient, facts.encode(FactRecord(messages=[m])), m.heard)

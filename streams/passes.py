@@ -12,7 +12,8 @@ from connectors import contract
 from connectors.contract import Score
 from connectors.facts import FactRecord
 from streams import codec
-from streams.engine import Effects, Touched
+from streams.engine import Effects
+from streams.state import Touched
 from streams.store import Write
 
 Numbered = tuple[int, FactRecord]  # offset, record
@@ -24,25 +25,30 @@ MOST_MESSAGES = 1_000  # in one pass, where one record alone has not more
 def to_passes(records: Sequence[Numbered], alone: Collection[int] = ()) -> Iterator[list[Numbered]]:
     """Records that follow one another, cut where they cannot be applied together.
 
-    What a tick brings depends on all that was decided before it, so its record is a pass of its
-    own; so are those at the offsets `alone`. A gap in the offsets ends a pass: somebody has to
-    look what is there.
+    What a tick or a policy brings depends on all that was decided before it, so its record is a
+    pass of its own; so are those at the offsets `alone`. A gap in the offsets ends a pass:
+    somebody has to look what is there.
     """
     together: list[Numbered] = []
     messages = 0
     for offset, record in records:
-        single = record.tick is not None or offset in alone
-        full = len(together) == MOST_RECORDS or messages + len(record.messages) > MOST_MESSAGES
+        timed = record.tick is not None or record.policy is not None
+        single = timed or offset in alone
+        full = len(together) == MOST_RECORDS or messages + _size(record) > MOST_MESSAGES
         if together and (single or full or offset != together[-1][0] + 1):
             yield together
             together, messages = [], 0
         together.append((offset, record))
-        messages += len(record.messages)
+        messages += _size(record)
         if single:
             yield together
             together, messages = [], 0
     if together:
         yield together
+
+
+def _size(record: FactRecord) -> int:
+    return len(record.messages) + len(record.feedback)
 
 
 def to_write(offset: int, effects: Sequence[Effects], confirmed: list[int]) -> Write:
@@ -66,7 +72,9 @@ def to_write(offset: int, effects: Sequence[Effects], confirmed: list[int]) -> W
             for patient, part in touched.items()
         },
         forgotten={
-            patient: codec.to_forget(part) for patient, part in touched.items() if part.dropped
+            patient: fields
+            for patient, part in touched.items()
+            if (fields := codec.to_forget(part))
         },
         due={patient: at for one in effects for patient, at in one.due.items()},
         alerts={a.alert_id: contract.encode(a) for one in effects for a in one.alerts},

@@ -41,13 +41,14 @@ class KafkaPublisher:
         for output in outputs:
             headers = ((HEADER_HEARD, repr(output.heard)),)
             is_facts = output.topic == topics.FACTS  # for a patient of any partition
+            place = partition if output.topic in topics.BY_PATIENT else -1
             self._log.append(
                 output.topic,
                 output.value,
                 headers,
                 confirmed,
                 key=output.key,
-                partition=self._partition_of(output.key) if is_facts else partition,
+                partition=self._partition_of(output.key) if is_facts else place,
             )
         return future
 

@@ -10,10 +10,14 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from connectors import contract, facts, metrics
-from connectors.contract import AlertReason
+from connectors.configuration import TRANSITIONS as POLICY_TRANSITIONS
+from connectors.configuration import Step, VersionState
+from connectors.contract import AlertReason, AlertState, Answer
+from connectors.feedback import Action, DismissReason, Outcome
 from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
@@ -22,6 +26,7 @@ from models.questions import QUESTIONS
 from models.variables import CATALOGUE, Variable
 from streams.doctor.listing import listing
 from streams.settings import Settings
+from streams.transitions import TRANSITIONS
 
 _MEMBER = re.compile(r'^\s+[A-Z0-9_]+ = "(?P<value>[^"]+)"\s*# (?P<text>.+)$')
 
@@ -30,6 +35,7 @@ def pages() -> dict[str, str]:
     """Every generated page by its path below `docs/`."""
     schemas = {"facts": facts.json_schema(), **contract.json_schemas()}
     return {
+        "reference/alerts.md": _alerts(),
         "reference/inputs.md": _inputs(),
         "reference/messages.md": _messages(),
         "reference/metrics.md": _metrics(),
@@ -63,6 +69,52 @@ def _messages() -> str:
     for kind, why in sorted({**NO_FACTS, **NO_FACTS_EVENTS}.items()):
         lines.append(f"| {kind} | {meanings[why]} |")
     return "\n".join(lines) + "\n"
+
+
+def _alerts() -> str:
+    """The life of an alert and of a policy, from the tables that the code runs on."""
+    lines = [
+        "# Alerts",
+        "",
+        "What moves an alert from state to state. A row that is not here cannot happen. Nobody is "
+        "called for an alert that is `pending`; `held_by` names what holds it back.",
+        "",
+        "| from | reason | into |",
+        "|---|---|---|",
+    ]
+    for reason in AlertReason:
+        lines += _transitions(reason)
+    for title, kind in (
+        ("What people do (`tocsin.feedback`)", Action),
+        ("Why an alert is dismissed", DismissReason),
+        ("What became of the patient", Outcome),
+        ("What becomes of an action (`tocsin.audit`)", Answer),
+    ):
+        lines += ["", f"## {title}", "", "| value | meaning |", "|---|---|"]
+        lines += [f"| `{value}` | {text} |" for value, text in described(kind)]
+    lines += ["", "## Versions of the policy (`tocsin.config`)", ""]
+    lines += ["| from | step | into |", "|---|---|---|"]
+    lines += [f"| {s} | {step} | {to} |" for (s, step), to in POLICY_TRANSITIONS.items()]
+    lines += ["", "| step or state | meaning |", "|---|---|"]
+    steps = described(Step)
+    lines += [f"| {value} (step) | {text} |" for value, text in steps]
+    lines += [f"| {value} (state) | {text} |" for value, text in described(VersionState)]
+    return "\n".join(lines) + "\n"
+
+
+def _transitions(reason: AlertReason) -> Iterator[str]:
+    """The rows of one reason: where it leads, and from which states."""
+    found = [(s, TRANSITIONS[s, reason]) for s in _FROM if (s, reason) in TRANSITIONS]
+    if all(state is into for state, into in found):
+        yield f"| {', '.join(s or 'none' for s, _ in found)} | `{reason}` | the same |"
+        return
+    for into in AlertState:
+        states = [s or "none" for s, leads in found if leads is into]
+        if states:
+            yield f"| {', '.join(states)} | `{reason}` | {into} |"
+
+
+_FROM: tuple[AlertState | None, ...] = (None, *AlertState)
 
 
 def _inputs() -> str:

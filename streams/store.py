@@ -45,6 +45,7 @@ class Lease:
     outbox: dict[int, bytes]
     due: dict[str, float]
     silent: list[str] = field(default_factory=list)  # feeds, as of the newest tick
+    policy: bytes = b""  # in force; empty: none ever was
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Write:
     patients: dict[str, Fields] = field(default_factory=dict)
     forgotten: dict[str, list[bytes]] = field(default_factory=dict)  # fields, by patient
     silent: list[str] | None = None  # None: as before
+    policy: bytes | None = None  # None: as before
     due: dict[str, float | None] = field(default_factory=dict)
     alerts: dict[str, bytes] = field(default_factory=dict)
     summaries: dict[str, bytes] = field(default_factory=dict)
@@ -132,7 +134,8 @@ if before and tonumber(before) >= tonumber(fence) then
 end
 redis.call('HSET', KEYS[1], 'fence', fence)
 return {fence, redis.call('HGET', KEYS[1], 'offset'), redis.call('HGETALL', KEYS[2]),
-        redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), redis.call('HGET', KEYS[1], 'silent')}
+        redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), redis.call('HGET', KEYS[1], 'silent'),
+        redis.call('HGET', KEYS[1], 'policy')}
 """
 
 
@@ -160,7 +163,7 @@ class RedisStore:
     async def acquire(self, partition: int) -> Lease:
         """See `Store`."""
         names = [keys.position(partition), keys.outbox(partition), keys.due(partition)]
-        fence, offset, outbox, due, silent = await self._acquire(keys=names)
+        fence, offset, outbox, due, silent, policy = await self._acquire(keys=names)
         return Lease(
             partition=partition,
             fence=int(fence),
@@ -168,6 +171,7 @@ class RedisStore:
             outbox={int(k): v for k, v in zip(outbox[::2], outbox[1::2], strict=True)},
             due={k.decode(): float(v) for k, v in zip(due[::2], due[1::2], strict=True)},
             silent=_names.decode(silent) if silent else [],
+            policy=policy or b"",
         )
 
     @_patiently
@@ -189,8 +193,10 @@ class RedisStore:
         due = {k: b"" if v is None else repr(v).encode() for k, v in write.due.items()}
         args: list[Any] = [lease.fence, lease.offset, write.offset, write.outbox]
         args += [len(write.confirmed), *write.confirmed]
-        silent = {} if write.silent is None else {"silent": msgspec.json.encode(write.silent)}
-        mappings: list[Mapping[Any, bytes]] = [due, silent, write.alerts, write.summaries]
+        own = {} if write.silent is None else {"silent": msgspec.json.encode(write.silent)}
+        if write.policy is not None:
+            own["policy"] = write.policy
+        mappings: list[Mapping[Any, bytes]] = [due, own, write.alerts, write.summaries]
         for mapping in mappings:
             args += _listed(mapping)
         for name, fields in write.patients.items():
@@ -220,6 +226,7 @@ class MemoryStore:
         self.outboxes: dict[int, dict[int, bytes]] = {}
         self.dues: dict[int, dict[str, float]] = {}
         self.silents: dict[int, list[str]] = {}
+        self.policies: dict[int, bytes] = {}
         self.patients: dict[tuple[int, str], Fields] = {}
         self.alerts: dict[tuple[int, str], bytes] = {}
         self.summaries: dict[tuple[int, str], bytes] = {}
@@ -241,6 +248,7 @@ class MemoryStore:
             outbox=dict(self.outboxes.get(partition, {})),
             due=dict(self.dues.get(partition, {})),
             silent=list(self.silents.get(partition, [])),
+            policy=self.policies.get(partition, b""),
         )
 
     async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
@@ -269,6 +277,8 @@ class MemoryStore:
                 kept.pop(forgotten, None)
         if write.silent is not None:
             self.silents[p] = list(write.silent)
+        if write.policy is not None:
+            self.policies[p] = write.policy
         outbox = self.outboxes.setdefault(p, {})
         for offset in write.confirmed:
             outbox.pop(offset, None)

@@ -13,7 +13,8 @@ from connectors.simulator import run as simulator
 from models.bundle import load_bundle
 from models.patient import Patient
 from streams import codec
-from streams.engine import Engine, PatientState
+from streams.engine import Engine
+from streams.state import PatientState
 from streams.store import Fields
 from tests.acceptance.system import System, wait_for
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from connectors.contract import AlertState, LogPosition
 from connectors.facts import FactRecord, MessageFacts
 from models.patient import Patient
-from streams.engine import Engine, PatientState
+from streams.engine import Engine
+from streams.state import PatientState
 from tests.unit.streams.timeline import (
     ANY_MESSAGE,
     HeartRateRisk,

@@ -11,7 +11,8 @@ from models.inputs import DAY_S
 from models.patient import Patient
 from models.questions import GLIOMA
 from models.training.tumours import START
-from streams.engine import Effects, Engine, PatientState
+from streams.engine import Effects, Engine
+from streams.state import PatientState
 
 ENGINE = Engine([load_bundle(None, GLIOMA.risk)])
 HEART_RATE = "8867-4"

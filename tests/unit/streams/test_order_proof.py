@@ -17,7 +17,8 @@ from connectors.hl7.interpret import interpret
 from connectors.identity import IdentityKey
 from connectors.interpretation import Profile
 from models.patient import Patient
-from streams.engine import Engine, PatientState
+from streams.engine import Engine
+from streams.state import PatientState
 from tests.unit.streams.timeline import HEART_RATE, HeartRateRisk
 
 KEY = IdentityKey(bytes(32))

@@ -26,6 +26,7 @@ class HeartRateRisk:
     codes = frozenset({HEART_RATE})
     rule = RULE
     expires_s = 3_600.0
+    of_stay = True
 
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         return [self._one(record, as_of) for record, as_of in patients]

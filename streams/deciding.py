@@ -1,0 +1,259 @@
+"""From scores to alerts: the trajectory is brought up to date, and the lifecycle taken a step on.
+
+The part of the engine behind the models. Deterministic, like all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from connectors.clock import iso
+from connectors.contract import Alert, AlertState, Evidence, Moved, Score, Severity, Threshold
+from connectors.facts import Order, Statement
+from connectors.feedback import Feedback
+from models.record import EVER, PatientRecord, Presence, Stay
+from models.risk import Assessment, RiskModel
+from streams import alerting, lifecycle, trajectory
+from streams.alerting import RiskState
+from streams.lifecycle import Announcement, Decided, Situation
+from streams.policy.rules import Case, Code, Rule, Rulebook
+from streams.state import PatientState, Touched
+from streams.trajectory import Trajectory
+
+_ANY_STAY = "patient"  # in an episode's name, where the question is not about a stay
+_NOT_IN_FORCE = frozenset({"CA", "DC", "CM", "RP"})  # table 0038: cancelled, stopped, done …
+MOST_MOVED = 3
+
+
+class Plan(NamedTuple):
+    """Where the rule has to walk again."""
+
+    start: int  # index in the trajectory of the first point that is scored anew
+    times: list[float]  # of observations to score anew
+    since: float  # points from here on are void
+    rule: Rule
+    model_changed: bool
+
+
+def plan(model: RiskModel, touched: Touched, now: float, book: Rulebook) -> Plan:
+    """Forget the points and steps that may not hold any more; says what to score."""
+    state = touched.state
+    record = state.record
+    risk = state.risks.setdefault(model.risk, RiskState())
+    points = state.walks.setdefault(model.risk, Trajectory())
+    place = record.stay(now)
+    stay = place if model.of_stay else None
+    name, start = _name(stay) if model.of_stay else _ANY_STAY, stay.start if stay else None
+    since = EVER if risk.walked is None else math.nextafter(risk.walked, math.inf)
+    if touched.since is not None:
+        since = min(since, touched.since)
+    model_changed = risk.model not in ("", model.digest)
+    if (risk.stay, risk.start) != (name, start):
+        risk.stay, risk.start, risk.steps = name, start, []
+        since = EVER
+    if risk.model != model.digest or (points.dropped and since < points.times[0]):
+        since = EVER
+    # What changed, and what was known but lay in the future of the patient's time.
+    risk.walked, risk.model = now, model.digest
+    trajectory.rewind(risk.steps, since)
+    times = record.times(model.codes, max(since, EVER if start is None else start), now)
+    rule = book.rule(model.risk, place.ward if place else "", model.rule)
+    return Plan(points.cut(since), times, since, rule, model_changed)
+
+
+def decide(
+    patient: str,
+    model: RiskModel,
+    state: PatientState,
+    todo: Plan,
+    probabilities: Iterable[float | None],
+    answer: Assessment,
+    book: Rulebook,
+    actions: Sequence[Feedback] = (),
+) -> Decided:
+    """What follows from a patient's new points and answer.
+
+    Alerts follow the scores at times of observation; between them nothing fires by itself.
+    """
+    risk, points = state.risks[model.risk], state.walks[model.risk]
+    points.extend(zip(todo.times, probabilities, strict=True))
+    rule_changed = risk.rule not in ("", todo.rule.digest)
+    start = todo.start
+    if rule_changed:  # all that is known is judged by the rule in force today
+        risk.steps = [s for s in risk.steps if points.dropped and s[0] < points.times[0]]
+        start = 0
+    risk.rule = todo.rule.digest
+    trajectory.walk(points, start, risk.steps, todo.rule, model.expires_s)
+    points.trim()
+    risk.points, risk.dropped, risk.live = len(points), points.dropped, answer.abstained is None
+    want = alerting.wanted(risk) if risk.live else None
+    now = Situation(
+        patient=patient,
+        risk=model.risk,
+        at=state.logged,
+        presence=_presence_of(model, state, answer.as_of),
+        abstained=answer.abstained,
+        case=case_of(patient, model.risk, state),
+        book=book,
+        rule_changed=rule_changed,
+        model_changed=todo.model_changed,
+    )
+    return lifecycle.step(risk, want, now, actions)
+
+
+def due(
+    patient: str, models: Sequence[RiskModel], state: PatientState, book: Rulebook
+) -> float | None:
+    """When something happens without a message, on the log's clock.
+
+    Evidence expires, what is dated later than the patient's time comes true, and timers of alerts
+    run out. Whoever has a score that counts is due some time: so a policy that comes into force
+    finds everybody whom it may concern.
+    """
+    now, record = state.now(), state.record
+    patients_time: list[float] = []
+    clock: list[float] = []
+    for model in models:
+        coming = record.next_observation(model.codes, now)
+        if coming is not None:
+            patients_time.append(coming)
+        risk = state.risks.get(model.risk)
+        if risk is None:
+            continue
+        if risk.live:
+            newest = record.newest(model.codes, math.nextafter(now, math.inf))
+            patients_time.append(newest + model.expires_s + 1.0)
+        timer = lifecycle.due(risk, case_of(patient, model.risk, state), book, state.logged)
+        if timer is not None:
+            clock.append(timer)
+    coming = record.next_event(now)
+    if coming is not None:
+        patients_time.append(coming)
+    clock += [state.due(at) for at in patients_time if at > EVER]
+    return min(clock, default=None)
+
+
+def case_of(patient: str, risk: str, state: PatientState) -> Callable[[Severity], Case]:
+    """The alert's circumstances, as a policy asks for them."""
+    record, now = state.record, state.now()
+    stay = record.stay(now)
+    ward = stay.ward if stay else ""
+    return lambda severity: Case(patient, risk, ward, severity, lambda: codes_in_force(record, now))
+
+
+def codes_in_force(record: PatientRecord, now: float) -> list[Code]:
+    """Codes of statements that have not ended and of orders that were not cancelled."""
+    found: list[Code] = []
+    for fact in record.facts.values():
+        if fact.removed or not isinstance(fact, Statement | Order) or fact.time > now:
+            continue
+        if isinstance(fact, Statement):
+            over = fact.end is not None and fact.end <= now
+        else:
+            over = fact.status in _NOT_IN_FORCE
+        if not over:
+            found.append(Code(fact.code, fact.system))
+    return found
+
+
+def _name(stay: Stay | None) -> str:
+    """The stay in an episode's name."""
+    if stay is None:
+        return "unknown"
+    return stay.visit[:12] or "unnumbered"
+
+
+def _presence_of(model: RiskModel, state: PatientState, now: float) -> Presence:
+    """What became of the stay, or of the patient, that an alert belongs to."""
+    record, risk = state.record, state.risks[model.risk]
+    if not model.of_stay:
+        presence = record.presence(now)
+        ends = presence in (Presence.DIED, Presence.MERGED)
+        return presence if ends else Presence.PRESENT
+    return _presence(record, risk.published[-1].stay if risk.published else risk.stay, now)
+
+
+def _presence(record: PatientRecord, stay: str, now: float) -> Presence:
+    if record.merged_into:
+        return Presence.MERGED
+    current = record.stay(now)
+    if _name(current) == stay or stay == "unknown":
+        return record.presence(now)
+    found = [s for s in record.stays() if _name(s) == stay]
+    if not found:
+        return Presence.CANCELLED
+    # Another stay has taken its place: the patient has left this one, announced or not.
+    return Presence.DISCHARGED
+
+
+# ── what is told ────────────────────────────────────────────────────────────────────────────────
+
+
+def moved(before: dict[str, float], evidence: Sequence[Evidence]) -> list[Moved]:
+    """The features whose contributions moved most since the score before, strongest first."""
+    now = {c.feature: c for e in evidence for c in e.top}
+    names = sorted(
+        before.keys() | now.keys(),
+        key=lambda n: (-abs((now[n].contribution if n in now else 0.0) - before.get(n, 0.0)), n),
+    )
+    found = []
+    for name in names[:MOST_MOVED]:
+        one = now.get(name)
+        after = one.contribution if one else None
+        if after != before.get(name):
+            found.append(
+                Moved(
+                    feature=name,
+                    value=one.value if one else None,
+                    unit=one.unit if one else "",
+                    before=before.get(name),
+                    after=after,
+                )
+            )
+    return found
+
+
+def to_alert(
+    model: RiskModel,
+    state: PatientState,
+    told: Announcement,
+    score: Score,
+    rule: Rule,
+    book: Rulebook,
+    why_now: list[Moved],
+) -> Alert:
+    """An announcement as the world reads it."""
+    published = told.published
+    stay = state.record.stay(state.now())
+    until = published.snoozed_until
+    snoozed = published.state is AlertState.SNOOZED and until is not None
+    return Alert(
+        alert_id=published.alert_id,
+        revision=published.revision,
+        patient=score.patient,
+        risk=model.risk,
+        episode=published.episode,
+        state=published.state,
+        reason=told.reason,
+        since=iso(published.since),
+        at=score.as_of,
+        severity=published.severity,
+        threshold=Threshold(value=rule.fire, version=rule.version),
+        score=score,
+        ward=stay.ward if stay else "",
+        bed=stay.bed if stay else "",
+        group=book.group(model.risk),
+        calls=told.calls,
+        called=published.called,
+        held_by=published.held_by,
+        escalation=published.escalation,
+        escalated_to=published.escalated_to,
+        acknowledged_by=published.acknowledged_by,
+        snoozed_until=iso(until) if snoozed and until is not None else "",
+        handed_to=published.handed_to,
+        comment_count=published.comments,
+        actions=published.actions,
+        why_now=why_now,
+    )
