@@ -68,11 +68,11 @@ def step(
     state: RiskState, want: Wanted | None, now: Situation, actions: Sequence[Feedback] = ()
 ) -> Decided:
     """One record further: the data, then the clock, then what people did, then what holds back."""
-    alerts = _Alerts(state, now)
-    alerts.follow(want)
+    alerts = _Alerts(state, now, want)
+    alerts.follow()
     alerts.keep_time()
     answers = [alerts.act(action) for action in actions]
-    alerts.hold_or_release(want)
+    alerts.hold_or_release()
     return Decided(alerts.told, answers)
 
 
@@ -102,15 +102,15 @@ def open_alert(state: RiskState) -> Published | None:
 class _Alerts:
     """One risk of one patient during one step."""
 
-    def __init__(self, state: RiskState, now: Situation) -> None:
-        self._state, self._now = state, now
+    def __init__(self, state: RiskState, now: Situation, want: Wanted | None) -> None:
+        self._state, self._now, self._want = state, now, want
         self.told: list[Announcement] = []
 
     # ── the data ────────────────────────────────────────────────────────────────────────────
 
-    def follow(self, want: Wanted | None) -> None:
+    def follow(self) -> None:
         """The open alert becomes the one that is wanted."""
-        last = open_alert(self._state)
+        last, want = open_alert(self._state), self._want
         if last is not None:
             if want is not None and want.episode == last.episode:
                 self._change(last, want)
@@ -127,7 +127,7 @@ class _Alerts:
         if worse:
             new = replace(new, worse=last.revision + 1, escalation=0, escalated_to="")
         if worse and last.state in (AlertState.ACKNOWLEDGED, AlertState.SNOOZED):
-            self._call(_unanswered(new), R.WORSENED, want)
+            self._call(_unanswered(new), R.WORSENED)
             return
         reason = R.SCORE_CHANGED if want.severity is not last.severity else R.AMENDED
         self._tell(new, reason, calls=_calling(last) and (worse or reason is R.AMENDED))
@@ -159,7 +159,7 @@ class _Alerts:
                 stay=self._state.stay,
             )
             self._state.published.append(new)
-            self._call(new, R.ABOVE_THRESHOLD, want)
+            self._call(new, R.ABOVE_THRESHOLD)
             return
         worse = _RANK[want.severity] > _RANK[before.severity]
         if before.by_hand and not worse:
@@ -170,7 +170,7 @@ class _Alerts:
             _unanswered(before), severity=want.severity, since=want.since, stay=self._state.stay
         )
         reason = R.WORSENED if before.by_hand else R.ABOVE_THRESHOLD
-        self._call(replace(new, by_hand=False, handed_to=""), reason, want)
+        self._call(replace(new, by_hand=False, handed_to=""), reason)
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────
 
@@ -241,29 +241,29 @@ class _Alerts:
 
     # ── what holds back ─────────────────────────────────────────────────────────────────────
 
-    def hold_or_release(self, want: Wanted | None) -> None:
+    def hold_or_release(self) -> None:
         """Nobody is called while something holds the alert back; when it ends, somebody is."""
         last = open_alert(self._state)
         if last is None:
             return
-        held = self._held(last.severity, want)
+        held = self._held(last.severity)
         if last.state is AlertState.PENDING:
             if held is None:
                 was_unconfirmed = last.held is R.AWAITING_CONFIRMATION
-                self._call(last, R.CONFIRMED if was_unconfirmed else R.RELEASED, want)
+                self._call(last, R.CONFIRMED if was_unconfirmed else R.RELEASED)
             elif (held.reason, held.name) != (last.held, last.held_by):
                 self._pend(last, held)
         elif _calling(last) and held is not None and held.reason is not R.QUIET_HOURS:
             self._pend(last, held)
 
-    def _held(self, severity: Severity, want: Wanted | None) -> Hold | None:
-        if want is not None and not want.confirmed:
+    def _held(self, severity: Severity) -> Hold | None:
+        if self._want is not None and not self._want.confirmed:
             return Hold(R.AWAITING_CONFIRMATION, "")
         return self._now.book.hold(self._now.case(severity), self._now.at)
 
-    def _call(self, new: Published, reason: AlertReason, want: Wanted | None = None) -> None:
+    def _call(self, new: Published, reason: AlertReason) -> None:
         """Somebody has to know, unless something holds it back."""
-        held = self._held(new.severity, want)
+        held = self._held(new.severity)
         by_a_person = reason is R.HANDED_OVER  # who knows what hour it is
         if held is None or (by_a_person and held.reason is R.QUIET_HOURS):
             self._tell(new, reason, calls=True)

@@ -41,8 +41,8 @@ def _rows() -> Iterator[tuple[Iterable[From], AlertReason, AlertState | None]]:
         yield (*_NOT_OPEN, P), reason, P
     for reason in (R.AWAITING_CONFIRMATION, R.INHIBITED, R.SILENCED, R.SHADOW):
         yield _CALLING, reason, P
-    for reason in HOLDS:  # it would call again, and is held back
-        yield (A, S), reason, P
+        yield (A, S), reason, P  # it would call again, and is held back
+    yield (S,), R.QUIET_HOURS, P
     yield (P,), R.CONFIRMED, F
     yield (P,), R.RELEASED, F
     yield (A, S), R.WORSENED, F
