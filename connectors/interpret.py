@@ -7,6 +7,7 @@ from typing import Final
 
 from connectors import wire
 from connectors.fhir.interpret import interpret_fhir
+from connectors.genomics.bed import interpret_bed
 from connectors.genomics.vcf import interpret_vcf
 from connectors.hl7 import interpret as hl7
 from connectors.hl7.batch import is_batch, split
@@ -57,6 +58,7 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.HL7: _hl7,
     wire.FETCH: _nothing,
     wire.VCF: interpret_vcf,
+    wire.BED: interpret_bed,
     wire.FHIR: interpret_fhir,
     wire.DICOM_JSON: interpret_announcement,
     wire.DICOM: interpret_report,

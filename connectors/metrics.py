@@ -39,6 +39,10 @@ CATALOGUE = (
         "studies asked for",
     ),
     Metric("tocsin_archive_objects", "counter", "1", (), "measurement objects fetched"),
+    Metric("tocsin_http_requests", "counter", "1", ("kind", "status"), "HTTP requests answered"),
+    Metric("tocsin_http_bytes", "counter", "By", (), "bytes of bodies received"),
+    Metric("tocsin_http_answer_seconds", "histogram", "s", (), "request begun → answered"),
+    Metric("tocsin_http_waiting", "gauge", "1", (), "bodies that are read or wait for the broker"),
     Metric(
         "tocsin_sequencer_messages", "counter", "1", ("outcome", "reason"), "messages by outcome"
     ),

@@ -15,7 +15,7 @@ class Reason(StrEnum):
 
     # The frame
     EMPTY_FRAME = "empty_frame"  # a frame with nothing in it
-    OVERSIZED = "oversized"  # longer than is taken (`mllp.max_message_bytes`)
+    OVERSIZED = "oversized"  # longer than the port takes (`mllp.max_message_bytes` and the like)
     NOT_HL7 = "not_hl7"  # does not begin with an MSH segment
     TRUNCATED = "truncated"  # the connection ended within a frame
     # The message
@@ -49,6 +49,7 @@ class Reason(StrEnum):
     UNRESOLVED_REFERENCE = "unresolved_reference"  # it refers to what is not in the message
     # Genomics files
     BAD_VCF = "bad_vcf"  # a VCF, or a record of it, that cannot be read
+    BAD_BED = "bad_bed"  # a BED of regions that cannot be read
     NO_SAMPLE = "no_sample"  # a VCF of several samples, and none is named; or it is not in there
     NO_ASSEMBLY = "no_assembly"  # positions on a genome that nobody names
     TOO_MANY_VARIANTS = "too_many_variants"  # a whole genome: it has to be cut to a panel

@@ -133,6 +133,33 @@ class ImagingSettings(Section):
     max_associations: int = Field(20, ge=1, description="at the same time")
 
 
+class HttpSettings(Section):
+    """The HTTP port: FHIR resources, notices of archives, VCF and BED files."""
+
+    host: str = Field(
+        "127.0.0.1", description="beyond this machine only with `tokens` or `tls.client_ca`"
+    )
+    port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    tls: TlsServer = TlsServer()
+    tokens: Path | None = Field(
+        None, description="file with a line `SOURCE TOKEN` for each sender; read when it changes"
+    )
+    source: str = Field(
+        "HTTP", min_length=1, description="name of the feed, where no token or parameter says one"
+    )
+    max_body_bytes: int = Field(
+        9_000_000, ge=1_000, description="a longer body is refused; the broker has a limit, too"
+    )
+    max_requests: int = Field(
+        16, ge=1, description="bodies that are read or wait for the broker; others are read later"
+    )
+    max_connections: int = Field(200, ge=1)
+    body_timeout_s: float = Field(30.0, gt=0, description="for a body to arrive")
+    answer_timeout_s: float = Field(
+        60.0, gt=0, description="for the broker; then the sender is told to send it again (503)"
+    )
+
+
 class ArchiveSettings(Section):
     """The imaging archive that is asked about studies, by DICOMweb. Off when `url` is empty."""
 

@@ -13,6 +13,7 @@ DICOM = "application/dicom"  # a DICOM object as an archive gave it (PS3.10 byte
 DICOM_JSON = "application/dicom+json"  # a dataset: parameter `event` says what it came as
 FETCH = "application/vnd.tocsin.fetch+json"  # the sequencer asks the archive about a study
 VCF = "text/x-vcf"
+BED = "text/x-bed"  # regions that were examined for a VCF (parameter `of`: or were uncallable)
 FHIR = "application/fhir+json"
 
 # Of records without that header, as an integration engine may publish them.

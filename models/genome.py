@@ -40,15 +40,21 @@ def presence_at(
     for presence in (Presence.PRESENT, Presence.ABSENT, Presence.NO_CALL):
         if presence in told:
             return presence
-    looked = [
-        e for e in _standing(Examined, known) if e.assembly in (assembly, "") or chromosome == "M"
-    ]
-    place = chromosome, position
-    if any(_covers(e.ranges, *place) and not _covers(e.uncallable, *place) for e in looked):
-        return Presence.ABSENT
-    if any(_covers(e.uncallable, *place) for e in looked):
+    examined: dict[str, list[Examined]] = {}  # by report: what it looked at, and where in vain
+    for fact in _standing(Examined, known):
+        if fact.assembly in (assembly, "") or chromosome == "M":
+            examined.setdefault(fact.report, []).append(fact)
+    said = {_looked(facts, chromosome, position) for facts in examined.values()}
+    return next(
+        (p for p in (Presence.ABSENT, Presence.NO_CALL) if p in said), Presence.NOT_EXAMINED
+    )
+
+
+def _looked(of_report: list[Examined], chromosome: str, position: int) -> Presence:
+    if any(_covers(e.uncallable, chromosome, position) for e in of_report):
         return Presence.NO_CALL
-    return Presence.NOT_EXAMINED
+    examined = any(_covers(e.ranges, chromosome, position) for e in of_report)
+    return Presence.ABSENT if examined else Presence.NOT_EXAMINED
 
 
 def _covers(ranges: list[tuple[str, int, int]], chromosome: str, position: int) -> bool:
@@ -66,6 +72,7 @@ def _standing(kind: type[_Reported], facts: list[AnyFact]) -> list[_Reported]:
         for fact in facts
         if isinstance(fact, kind)
         and not fact.removed
-        and fact.rank >= files.get(fact.report, fact.rank)
+        # Regions come in a file of their own, whose date says nothing of the variants' file.
+        and (isinstance(fact, Examined) or fact.rank >= files.get(fact.report, fact.rank))
         and not (fact.report in withdrawn and fact.rank <= withdrawn[fact.report])
     ]

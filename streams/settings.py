@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from connectors.settings import (
     ArchiveSettings,
+    HttpSettings,
     IdentitySettings,
     ImagingSettings,
     KafkaSettings,
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     mllp: MllpSettings = MllpSettings()
     imaging: ImagingSettings = ImagingSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    http: HttpSettings = HttpSettings()
     sequencer: SequencerSettings = SequencerSettings()
     identity: IdentitySettings = IdentitySettings()
     worker: WorkerSettings = WorkerSettings()

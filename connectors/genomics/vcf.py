@@ -6,9 +6,10 @@ of several samples the content type says which (`text/x-vcf; sample=NA12878`). I
 
 A variant counts as present where its genotype has it and no filter objects. A genotype that is not
 called, or a call that a filter rejects, is *not called*; one of reference alleles alone is
-*absent*; what the file does not mention was, as far as the file says, not examined. Each file is
-also a document (its id is `Variant.report`): a newer file of the same sample replaces the older
-one as a whole (`models.genome`).
+*absent*; what the file does not mention was, as far as the file says, not examined: a BED of the
+same sample (`connectors.genomics.bed`) says what was. Each file is also a document (its id is
+`Variant.report`): a newer file of the same sample replaces the older one as a whole
+(`models.genome`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ MESSAGE_TYPE: Final = "VCF"
 LONGEST_S: Final = 30.0  # to read one file: every other message waits for it
 PANEL: Final = "81247-9"  # LOINC: master HL7 genetic variant reporting panel
 _HETEROPLASMIC: Final = 0.99  # of the reads of a mitochondrial site, below which both are there
-_CLASSES: Final = ("germline", "somatic")
-_ASSEMBLIES: Final = ("GRCh37", "GRCh38")
+CLASSES: Final = ("germline", "somatic")
+ASSEMBLIES: Final = ("GRCh37", "GRCh38")
 _NAMES: Final = {
     "grch37": "GRCh37", "b37": "GRCh37", "build37": "GRCh37", "hg19": "GRCh37", "hs37": "GRCh37",
     "grch38": "GRCh38", "b38": "GRCh38", "build38": "GRCh38", "hg38": "GRCh38", "hs38": "GRCh38",
@@ -44,7 +45,7 @@ _LENGTHS: Final = {
     ("X", 155_270_560): "GRCh37",
     ("X", 156_040_895): "GRCh38",
 }
-_REASONS: Final = {
+REASONS: Final = {
     "bad_vcf": Reason.BAD_VCF,
     "oversized": Reason.OVERSIZED,
     "no_sample": Reason.NO_SAMPLE,
@@ -68,9 +69,9 @@ def interpret_vcf(message: WireMessage, key: IdentityKey, site: Site) -> list[In
 def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation) -> None:
     subject = subject_of(message.subject, profile)
     said = parameters(message.content_type)
-    source_class = _one_of(said.get("source-class", ""), _CLASSES, "source-class")
+    source_class = one_of(said.get("source-class", ""), CLASSES, "source-class")
     contents = _contents(message.raw, said.get("sample", ""))
-    stated = _one_of(said.get("assembly", ""), _ASSEMBLIES, "assembly")
+    stated = one_of(said.get("assembly", ""), ASSEMBLIES, "assembly")
     assembly = stated or _assembly(contents)
     if not assembly:
         detail = "GRCh37 or 38? Say so in ##reference, ##contig or the content type (`assembly=`)"
@@ -79,7 +80,7 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
     dated = _date(contents.date)
     time = message.heard if dated is None or dated > message.heard else dated
     sample = said.get("sample", "") or contents.samples[0]
-    report = key.short("vcf", pseudonym, message.source, sample, source_class, assembly)
+    report = report_of(key, pseudonym, message.source, sample, source_class, assembly)
     # Of two files of one day, the one that came later is the newer.
     rank = (1, time, 0, f"{message.heard:017.6f}")
     document = Statement(
@@ -96,6 +97,13 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
         out.issues.append(Issue(Reason.BAD_VCF, detail, f"record {number}"))
     out.patients = [About(pseudonym, Identity(identifiers=(subject,)), list(facts.values()))]
     out.outcome, out.reason = "facts", ""
+
+
+def report_of(
+    key: IdentityKey, pseudonym: str, source: str, sample: str, source_class: str, assembly: str
+) -> str:
+    """The report that all files of one sample are versions of."""
+    return key.short("vcf", pseudonym, source, sample, source_class, assembly)
 
 
 def _variant(
@@ -167,7 +175,7 @@ def _change(call: Call) -> str:
     return "DEL" if len(call.ref) > len(call.alt) else "INS"
 
 
-def _one_of(said: str, known: tuple[str, ...], name: str) -> str:
+def one_of(said: str, known: tuple[str, ...], name: str) -> str:
     if said and said not in known:
         raise RefusedError(Reason.UNSUPPORTED_CONTENT, f"{name} is one of {', '.join(known)}", name)
     return said
@@ -177,7 +185,7 @@ def _contents(raw: bytes, sample: str) -> Contents:
     try:
         return _process.run(read, raw, sample)
     except VcfError as error:
-        raise RefusedError(_REASONS[error.code], error.detail) from None
+        raise RefusedError(REASONS[error.code], error.detail) from None
     except BrokeError:
         raise RefusedError(Reason.BAD_VCF, "reading it broke, or took too long") from None
 

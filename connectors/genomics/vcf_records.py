@@ -11,6 +11,8 @@ import tempfile
 import zlib
 from typing import Any, Final, NamedTuple
 
+from connectors.genomics.annotations import Annotation, Annotations
+
 MOST_BYTES: Final = 256_000_000  # unpacked: a whole exome; a whole genome is to be cut to a panel
 MOST_RECORDS: Final = 250_000  # about 15 s
 MOST_CALLS: Final = 20_000  # that a patient's state is to hold
@@ -54,7 +56,7 @@ class Call(NamedTuple):
     copy_number: float | None
     kind: str  # SVTYPE
     somatic: bool  # INFO SOMATIC
-    annotation: tuple[str, str, str, str]  # gene, transcript, HGVS c., HGVS p.; "" each
+    annotation: Annotation
 
 
 class Contents(NamedTuple):
@@ -90,13 +92,13 @@ def read(raw: bytes, sample: str) -> Contents:
             # A sample's column is chosen by its place: names may repeat in what people send.
             vcf = VCF(file.name, strict_gt=True)
             seen = 0
-            annotated = "##INFO=<ID=ANN," in vcf.raw_header
+            annotations = Annotations(vcf.raw_header)
             for record in vcf:
                 seen += 1
                 if not set(record.REF) <= _BASES:
                     unusable.append(seen)
                     continue
-                calls += _calls(record, column, annotated)
+                calls += _calls(record, column, annotations)
                 if len(calls) > MOST_CALLS:
                     detail = f"more than {MOST_CALLS:,} variants of one sample: send a panel"
                     raise VcfError("too_many_variants", detail)
@@ -195,7 +197,7 @@ def _header(text: bytes) -> tuple[str, dict[str, int], str, str]:
     return reference, contigs, assembly, date
 
 
-def _calls(r: Any, column: int, annotated: bool) -> list[Call]:
+def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
     get = r.INFO.get
     alts: list[str] = list(r.ALT)
     # Somatic callers of structural variants give none: then the record itself is the call.
@@ -217,7 +219,7 @@ def _calls(r: Any, column: int, annotated: bool) -> list[Call]:
         end = r.end if symbolic and get("END") is not None else None
         found.append(
             Call(
-                chromosome=_chromosome(str(r.CHROM)),
+                chromosome=chromosome(str(r.CHROM)),
                 position=int(r.POS),
                 end=end,
                 ref=str(r.REF),
@@ -229,13 +231,13 @@ def _calls(r: Any, column: int, annotated: bool) -> list[Call]:
                 copy_number=_number(_format(r, "CN", column), 0),
                 kind=str(get("SVTYPE") or ""),
                 somatic=bool(get("SOMATIC")),
-                annotation=_annotation(str(get("ANN") or "") if annotated else "", alt),
+                annotation=annotations.of(get, str(r.REF), alt, number),
             )
         )
     return found
 
 
-def _chromosome(name: str) -> str:
+def chromosome(name: str) -> str:
     """1 to 22, X, Y and M in one spelling; other contigs as they are called."""
     plain = name.removeprefix("chr").upper()
     return "M" if plain == "MT" else plain
@@ -257,16 +259,3 @@ def _number(values: list[float], place: int) -> float | None:
     if place >= len(values) or not values[place] >= 0:
         return None
     return values[place]
-
-
-def _annotation(field: str, alt: str) -> tuple[str, str, str, str]:
-    """SnpEff's ANN: Allele|Annotation|Impact|Gene|Gene_ID|Type|Feature|Biotype|Rank|c.|p.|…
-
-    Its first entry for an allele is that of the highest impact.
-    """
-    for entry in field.split(","):
-        parts = entry.split("|")
-        if len(parts) > 10 and parts[0] == alt:
-            transcript = parts[6] if parts[5] == "transcript" else ""
-            return parts[3], transcript, parts[9], parts[10]
-    return "", "", "", ""

@@ -1,12 +1,14 @@
 """Datasets that announce something of a study: DICOM JSON on `tocsin.wire.imaging`.
 
 The content type's parameter `event` says what a dataset came as: `mpps` (a performed procedure
-step, as it stands after an N-CREATE or N-SET), `ian` (an Instance Availability Notification) or
-`study` (what an archive says of a study that it was asked about).
+step, as it stands after an N-CREATE or N-SET), `ian` (an Instance Availability Notification),
+`study` (what an archive says of a study that it was asked about) or `stow` (what an archive says of
+instances that it has just stored; several datasets may come at once).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -44,6 +46,7 @@ _TAGS: Final[dict[str, str]] = {
     "IssuerOfPatientID": "00100021",
     "PatientBirthDate": "00100030",
     "PatientSex": "00100040",
+    "RetrieveURL": "00081190",
     "StudyInstanceUID": "0020000D",
     "NumberOfStudyRelatedInstances": "00201208",
     "PerformedProcedureStepStartDate": "00400244",
@@ -55,8 +58,11 @@ _TAGS: Final[dict[str, str]] = {
     "PerformedProcedureStepDiscontinuationReasonCodeSequence": "00400281",
     "ProcedureCodeSequence": "00081032",
     "ReferencedSeriesSequence": "00081115",
+    "FailedSOPSequence": "00081198",
     "ReferencedSOPSequence": "00081199",
 }
+_STUDY_URL = re.compile(r"/studies/([0-9.]{1,64})(?:/|$)")
+_STOW: Final = "stow"
 _RETRIEVABLE: Final = frozenset(("ONLINE", "NEARLINE"))  # PS3.3 C.4.23.1.1
 
 Dataset = Mapping[str, Any]
@@ -72,10 +78,14 @@ def interpret_announcement(
         event = parameters(message.content_type).get("event", "")
         out.message_type = f"DICOM {event}"
         read = _EVENTS.get(event)
-        if read is None:
-            detail = f"the content type's parameter event is one of {', '.join(_EVENTS)}"
+        if read is None and event != _STOW:
+            detail = f"the content type's parameter event is one of {', '.join((*_EVENTS, _STOW))}"
             raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, "content-type")
-        read(_dataset(message.raw), message, key, site.of(message.source), out)
+        datasets = _datasets(message.raw)
+        if read is None:
+            _stow(datasets, parameters(message.content_type).get("study", ""), out)
+        else:
+            read(_one(datasets), message, key, site.of(message.source), out)
     except RefusedError as refused:
         out.refuse(refused.issue)
     return [out]
@@ -168,6 +178,38 @@ def _ian(
     out.fetch = [StudyToFetch(uid)]
 
 
+def _stow(datasets: list[Dataset], named: str, out: Interpretation) -> None:
+    """PS3.18 10.5.3: the answer to a Store request, or the attributes of what was stored.
+
+    Forwarded by an archive, either says that there is something to fetch. The answer names its
+    study in RetrieveURL alone; one in which every instance failed says nothing.
+    """
+    found: list[str] = []
+    for dataset in datasets:
+        failed = items(dataset, "FailedSOPSequence")
+        if failed and not items(dataset, "ReferencedSOPSequence"):
+            out.reason = NoFacts.NOT_AVAILABLE
+            continue
+        uid = text(dataset, "StudyInstanceUID") or _study_of(dataset) or named
+        if not uid:
+            detail = "neither StudyInstanceUID nor a RetrieveURL of a study, nor one in the path"
+            raise RefusedError(Reason.NO_STUDY, detail, "(0020,000D)")
+        found.append(uid)
+    out.outcome = "no_facts"
+    if found:
+        out.reason = NoFacts.AWAITS_ARCHIVE
+        out.fetch = [StudyToFetch(uid) for uid in dict.fromkeys(found)]
+
+
+def _study_of(dataset: Dataset) -> str:
+    """`…/studies/{uid}/…` of the answer itself, else of its first instance."""
+    for one in (dataset, *items(dataset, "ReferencedSOPSequence")):
+        match = _STUDY_URL.search(text(one, "RetrieveURL"))
+        if match is not None:
+            return match[1]
+    return ""
+
+
 def _of_archive(
     study: Dataset, message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation
 ) -> None:
@@ -218,13 +260,19 @@ def _patient(dataset: Dataset) -> dict[str, str]:
     return {keyword: text(dataset, keyword) for keyword in PATIENT}
 
 
-def _dataset(raw: bytes) -> Dataset:
+def _datasets(raw: bytes) -> list[Dataset]:
+    """PS3.18 F.2: an array of datasets, or one."""
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RefusedError(Reason.BAD_DICOM, "no JSON") from None
-    if isinstance(found, list) and len(found) == 1:  # PS3.18: an array of datasets
-        found = found[0]
-    if not isinstance(found, dict):
+    datasets = found if isinstance(found, list) else [found]
+    if not datasets or not all(isinstance(one, dict) for one in datasets):
+        raise RefusedError(Reason.BAD_DICOM, "no dataset in the DICOM JSON model")
+    return datasets
+
+
+def _one(datasets: list[Dataset]) -> Dataset:
+    if len(datasets) > 1:
         raise RefusedError(Reason.BAD_DICOM, "not one dataset in the DICOM JSON model")
-    return found
+    return datasets[0]

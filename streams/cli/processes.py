@@ -1,4 +1,4 @@
-"""One process each, for real deployments: `tocsin mllp | sequencer | worker | console`.
+"""One process each, for real deployments: `tocsin mllp | imaging | http | sequencer | worker | …`.
 
 Each runs in the foreground until SIGTERM or SIGINT, and serves `/ready` and `/metrics`.
 Heavy imports stay inside the commands, so that a connector loads no torch.
@@ -132,6 +132,43 @@ def imaging() -> None:
         ) from None
     except TlsError as error:
         raise UserError(f"imaging.tls {error}.") from None
+
+
+@app.command()
+def http() -> None:
+    """Take in FHIR, notices of archives, VCF and BED over HTTP.
+
+    Example: TOCSIN_HTTP__PORT=8090 tocsin http
+    """
+    from redis import Redis  # noqa: PLC0415
+
+    from connectors.http.server import HttpError, serve  # noqa: PLC0415  # what only it needs
+    from connectors.mllp.sources import SiteSources  # noqa: PLC0415
+
+    settings, probe = _start("http")
+    url = settings.redis.url.get_secret_value()
+    # Redis tells which sources are paused; requests are taken in without it.
+    redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
+
+    def on_ready(address: str) -> None:
+        log.info("listening on %s", address)
+        probe.set_ready()
+
+    async def body(stop: asyncio.Event) -> None:
+        await serve(
+            settings.http,
+            settings.kafka,
+            clock=wall_clock,
+            trace_ratio=settings.telemetry.trace_ratio,
+            on_ready=on_ready,
+            stop=stop,
+            sources=SiteSources(open_site(settings), redis),
+        )
+
+    try:
+        _run_async(body)
+    except HttpError as error:
+        raise UserError(str(error)) from None
 
 
 @app.command()

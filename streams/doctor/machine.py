@@ -85,6 +85,8 @@ def ports(settings: Settings) -> Findings:
     telemetry = settings.telemetry
     wanted = (
         ("mllp.port", settings.mllp.host, settings.mllp.port),
+        ("imaging.port", settings.imaging.host, settings.imaging.port),
+        ("http.port", settings.http.host, settings.http.port),
         ("console.port", settings.console.host, settings.console.port),
         ("telemetry.metrics_port", telemetry.metrics_host, telemetry.metrics_port),
     )

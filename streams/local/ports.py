@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from connectors.settings import HttpSettings
 from streams.local.errors import LocalError
 from streams.local.process import free_port, port_is_free, who_listens
 from streams.local.state import Command, Plan, Planned
-from streams.settings import Settings
+from streams.settings import ConsoleSettings, Settings
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not listened on
 
@@ -21,6 +22,8 @@ def choose_plan(
     """
     mllp = _port("mllp", settings.mllp.port, settings.mllp.host, ports)
     console = _port("console", settings.console.port, settings.console.host, ports)
+    dicom = _port("imaging", settings.imaging.port, settings.imaging.host, ports)
+    http = _port("http", settings.http.port, settings.http.host, ports)
     telemetry = settings.telemetry
     planned = []
     for index, command in enumerate(commands):
@@ -28,15 +31,26 @@ def choose_plan(
         wanted = telemetry.metrics_port + index if telemetry.metrics_port else 0
         port = _port(f"{command.name} metrics", wanted, telemetry.metrics_host, ports)
         planned.append(Planned(command.name, command.argv, port))
-    scheme = "https" if settings.console.tls.certificate else "http"
     return Plan(
         processes=tuple(planned),
         metrics_host=_reachable(telemetry.metrics_host),
         mllp=f"{_reachable(settings.mllp.host)}:{mllp}",
-        console=f"{scheme}://{_reachable(settings.console.host)}:{console}",
+        console=_url(settings.console, console),
+        dicom=f"{_reachable(settings.imaging.host)}:{dicom}",
+        http=_url(settings.http, http),
         settings=key,
-        variables={"TOCSIN_MLLP__PORT": str(mllp), "TOCSIN_CONSOLE__PORT": str(console)},
+        variables={
+            "TOCSIN_MLLP__PORT": str(mllp),
+            "TOCSIN_IMAGING__PORT": str(dicom),
+            "TOCSIN_HTTP__PORT": str(http),
+            "TOCSIN_CONSOLE__PORT": str(console),
+        },
     )
+
+
+def _url(section: ConsoleSettings | HttpSettings, port: int) -> str:
+    scheme = "https" if section.tls.certificate else "http"
+    return f"{scheme}://{_reachable(section.host)}:{port}"
 
 
 def _port(name: str, wanted: int, host: str, ports: dict[str, int]) -> int:

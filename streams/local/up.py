@@ -41,7 +41,7 @@ Progress = Callable[[str], None]
 
 PROCESSES = tuple(
     Command(name, (sys.executable, "-m", "streams.cli", name))
-    for name in ("mllp", "sequencer", "worker", "console")
+    for name in ("mllp", "imaging", "http", "sequencer", "worker", "console")
 )
 _READY_S = 120.0
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -58,7 +58,8 @@ class Endpoints:
     kafka: str  # host:port
     redis: str  # URL; may hold a password
     console: str  # URL
-    dicom: str | None
+    dicom: str  # host:port
+    http: str  # URL
     metrics: dict[str, str]  # process → URL of its metrics
     home: str
 
@@ -68,7 +69,8 @@ class Endpoints:
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and address, without secrets, for people."""
-        rows = [("console", self.console), ("mllp", self.mllp), ("kafka", self.kafka)]
+        rows = [("console", self.console), ("mllp", self.mllp), ("dicom", self.dicom)]
+        rows += [("http", self.http), ("kafka", self.kafka)]
         rows.append(("redis", redacted(self.redis)))
         rows += [(f"metrics of {name}", url) for name, url in self.metrics.items()]
         return [*rows, ("home", self.home)]
@@ -126,7 +128,8 @@ class _Up:
             kafka=bootstrap,
             redis=url,
             console=plan.console,
-            dicom=None,
+            dicom=plan.dicom,
+            http=plan.http,
             metrics={
                 p.name: f"http://{plan.metrics_host}:{p.metrics_port}/metrics"
                 for p in plan.processes

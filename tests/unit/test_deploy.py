@@ -85,8 +85,8 @@ def test_every_alert_rule_says_what_to_do() -> None:
 
 
 def test_compose_runs_every_process_and_prometheus_reads_each() -> None:
-    """The same ones as `tocsin up`, and the one that it leaves to sites with a DICOM network."""
-    names = {command.name for command in PROCESSES} | {"imaging"}
+    """The same ones as `tocsin up`."""
+    names = {command.name for command in PROCESSES}
     services = read(DEPLOY / "compose.yaml")["services"]
     assert names <= services.keys()
     assert all(services[name]["command"] == [name] for name in names)
