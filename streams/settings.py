@@ -30,6 +30,7 @@ from connectors.settings import (
     SequencerSettings,
     TlsServer,
 )
+from connectors.sinks.settings import SinksSettings
 
 ENVIRONMENT_PREFIX = "TOCSIN_"
 FILE_VARIABLE = "TOCSIN_SETTINGS"
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     policy: PolicySettings = PolicySettings()
     console: ConsoleSettings = ConsoleSettings()
+    sinks: SinksSettings = SinksSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod

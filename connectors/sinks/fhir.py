@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from connectors.contract import Alert, AlertState, Evidence, Severity
+from connectors.contract import ENDED, Alert, AlertState, Evidence, Severity
 from connectors.identity import Identifier
 from connectors.sinks.links import headline, risk_in_words
-from connectors.sinks.notice import ENDED
 
 Resource = dict[str, Any]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from connectors.clock import from_iso
-from connectors.contract import Alert, AlertState, Severity
+from connectors.contract import ENDED, Alert, AlertState, Severity
 from connectors.hl7.build import (
     Code,
     components,
@@ -26,7 +26,7 @@ from connectors.hl7.build import (
 )
 from connectors.identity import Identity
 from connectors.sinks.links import headline, link, risk_in_words
-from connectors.sinks.notice import ENDED, Notice, key_of, short
+from connectors.sinks.notice import Notice, key_of, short
 
 _LOCAL: Final = "99TOCSIN"  # codes of our own, as table 0396 wants them called
 _ACM_PROFILE: Final = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.4.4^ISO"

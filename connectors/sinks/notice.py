@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from connectors.contract import Alert, AlertState
+from connectors.contract import Alert
 from connectors.identity import Identity
-
-ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
 
 
 class Notice(NamedTuple):

@@ -60,6 +60,9 @@ class _Receiver(Section):
     only_newest: bool = Field(
         False, description="of several revisions that wait, only the newest is told"
     )
+    updates: bool = Field(
+        True, description="told as well of what calls nobody: acknowledged, snoozed, a comment"
+    )
     tls: TlsClient = TlsClient()
 
 
@@ -130,6 +133,7 @@ class MailReceiver(_Receiver):
     to: tuple[str, ...] = Field(min_length=1, description="addresses")
     parallel: int = Field(1, ge=1, le=8)
     only_newest: bool = Field(True, description="nobody reads five mails about one alert")
+    updates: bool = Field(False, description="mails about what calls nobody too")
 
 
 Receiver = Annotated[

@@ -4,8 +4,9 @@ An alert enters at the root. A route that matches passes it to its own routes, i
 that matches keeps it, unless that one says `continue`. Where none of them matches, the route's own
 receiver is told. A route inherits what it does not say from its parent.
 
-An alert that is only being confirmed (`pending`) is nobody's business, unless a matcher on the way
-asks for that state.
+A revision that calls nobody (an alert that is being confirmed or held back, a comment) is nobody's
+business, unless a matcher on the way asks for its state. Whoever was told of an alert is told how
+it goes on without being named again (`streams.delivery.dispatcher`).
 
 This is a section of the policy as well as a file of its own, so it knows no address and no secret:
 receivers are names, and `sinks.receivers` says how each is reached.
@@ -20,7 +21,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -30,13 +30,16 @@ from pydantic import (
     model_validator,
 )
 
-from connectors.contract import Alert, AlertReason, AlertState, Severity
+from connectors.contract import ENDED, Alert, AlertReason, AlertState, Severity
 from connectors.sinks.settings import ReceiverName
+from streams.policy import yaml_text
+from streams.policy.values import Duration
+from streams.policy.yaml_text import YamlError
 
 _LONGEST_MATCHER: Final = 300
 _DEEPEST: Final = 20
 _MATCHER: Final = re.compile(
-    r"""\s*(?P<label>[a-z]+)\s*(?P<test>=~|!~|!=|=)\s*(?P<value>"[^"]*"|[^"\s]*)\s*"""
+    r"""\s*(?P<label>[a-z_]+)\s*(?P<test>=~|!~|!=|=)\s*(?P<value>"[^"]*"|[^"\s]*)\s*"""
 )
 # Labels whose values are known: a misspelt one would never match, and nobody would be told.
 _KNOWN: Final[dict[str, type[StrEnum]]] = {
@@ -44,23 +47,36 @@ _KNOWN: Final[dict[str, type[StrEnum]]] = {
     "severity": Severity,
     "reason": AlertReason,
 }
-LABELS: Final = ("risk", "ward", "bed", "severity", "state", "reason")
+LABELS: Final = (
+    "risk",
+    "group",
+    "ward",
+    "bed",
+    "severity",
+    "state",
+    "reason",
+    "escalated_to",
+    "handed_to",
+)
 
 
 class Labels(NamedTuple):
     """What matchers see of an alert."""
 
     risk: str
+    group: str
     ward: str
     bed: str
     severity: str
     state: str
     reason: str
+    escalated_to: str
+    handed_to: str
 
     @classmethod
     def of(cls, alert: Alert) -> Labels:
         """The labels of an alert."""
-        return cls(alert.risk, alert.ward, alert.bed, alert.severity, alert.state, alert.reason)
+        return cls(*(str(getattr(alert, label)) for label in LABELS))
 
 
 class Test(NamedTuple):
@@ -103,7 +119,7 @@ def _checked_matcher(text: str) -> str:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Route(_Strict):
@@ -114,17 +130,14 @@ class Route(_Strict):
         (), description='all have to match, e.g. ward=~"ICU|CCU"'
     )
     go_on: bool = Field(False, alias="continue", description="look at the routes after this too")
-    group_by: tuple[Literal["patient", "ward", "risk", "severity"], ...] | None = Field(
+    group_by: tuple[Literal["patient", "group", "ward", "risk", "severity"], ...] | None = Field(
         None, description="tell alerts that agree in these together; empty: as the parent"
     )
-    group_wait_s: float | None = Field(
-        None, ge=0, le=3_600, description="how long the first of a group waits for others"
+    group_wait: Duration | None = Field(
+        None, description="how long the first of a group waits for others, e.g. 5s"
     )
-    repeat_s: float | None = Field(
-        None,
-        ge=0,
-        le=604_800,
-        description="tell again after that long what nobody has taken; 0: never",
+    repeat: Duration | None = Field(
+        None, description="tell again after that long what nobody has taken; 0s: never"
     )
     routes: tuple[Route, ...] = ()
 
@@ -188,7 +201,7 @@ class _Inherited(NamedTuple):
     """What a route has from its parents."""
 
     told: Told
-    pending: bool  # a matcher on the way asks for alerts that are being confirmed
+    asked: bool  # this revision calls, or a matcher on the way asks for its state
 
 
 def who(routing: Routing, alert: Alert) -> list[Told]:
@@ -197,9 +210,17 @@ def who(routing: Routing, alert: Alert) -> list[Told]:
         return []
     labels = Labels.of(alert)
     found: dict[str, Told] = {}
-    for told in _descend(routing.route, _Inherited(Told(""), False), labels) or []:
+    above = _Inherited(Told(""), is_call(alert))
+    for told in _descend(routing.route, above, labels) or []:
         found.setdefault(told.receiver, told)
     return list(found.values())
+
+
+def is_call(alert: Alert) -> bool:
+    """Does this revision concern people: a call, or the end of an alert that ever called?"""
+    if alert.state in ENDED:
+        return alert.calls or alert.called > 0
+    return alert.calls and alert.state is not AlertState.PENDING
 
 
 def _descend(route: Route, above: _Inherited, labels: Labels) -> list[Told] | None:
@@ -207,8 +228,8 @@ def _descend(route: Route, above: _Inherited, labels: Labels) -> list[Told] | No
     tests = [parse_matcher(text) for text in route.matchers]
     if not all(test.matches(labels) for test in tests):
         return None
-    pending = above.pending or any(t.label == "state" and not t.negative for t in tests)
-    here = _Inherited(_inherit(route, above.told), pending)
+    asked = above.asked or any(t.label == "state" and not t.negative for t in tests)
+    here = _Inherited(_inherit(route, above.told), asked)
     found: list[Told] = []
     matched = False
     for place, child in enumerate(route.routes):
@@ -222,9 +243,7 @@ def _descend(route: Route, above: _Inherited, labels: Labels) -> list[Told] | No
             break
     if matched:
         return found
-    if labels.state == AlertState.PENDING and not pending:
-        return []
-    return [here.told]
+    return [here.told] if asked else []
 
 
 def _inherit(route: Route, above: Told) -> Told:
@@ -232,8 +251,8 @@ def _inherit(route: Route, above: Told) -> Told:
         receiver=above.receiver if route.receiver is None else route.receiver,
         path=above.path,
         group_by=above.group_by if route.group_by is None else route.group_by,
-        group_wait_s=above.group_wait_s if route.group_wait_s is None else route.group_wait_s,
-        repeat_s=above.repeat_s if route.repeat_s is None else route.repeat_s,
+        group_wait_s=above.group_wait_s if route.group_wait is None else route.group_wait,
+        repeat_s=above.repeat_s if route.repeat is None else route.repeat,
     )
 
 
@@ -269,13 +288,11 @@ def parse(document: Any, where: str) -> Routing:
 def load(file: Path) -> Routing:
     """From a YAML file, whose top level may be `routing:` as in a policy. Raises `RoutingError`."""
     try:
-        document = yaml.safe_load(file.read_text())
+        document = yaml_text.parse(file.read_text())
     except (OSError, UnicodeError) as error:
         raise RoutingError(f"{file} cannot be read ({type(error).__name__}).") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f" at line {mark.line + 1}" if mark else ""
-        raise RoutingError(f"{file} is no YAML{at}.") from None
+    except YamlError as error:
+        raise RoutingError(f"{file} is no YAML: {error}.") from None
     if isinstance(document, dict) and set(document) == {"routing"}:
         document = document["routing"]
     return parse(document, str(file))

@@ -33,13 +33,16 @@ def _section(section: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
         key = (*path, name)
         variable = ENVIRONMENT_PREFIX + "__".join(key).upper()
         yield f"# {field.description or _plain(name)} [{variable}]"
+        if isinstance(value, dict):  # named sections: none of them has a line here
+            parts += [(f"{name}.{part}", section) for part, section in value.items()]
+            continue
         yield _assignment(name, value)
     for name, part in parts:
         yield ""
         summary = (type(part).__doc__ or name).splitlines()[0]
         yield f"# {summary}"
         yield f"[{'.'.join((*path, name))}]"
-        yield from _section(part, (*path, name))
+        yield from _section(part, (*path, *name.split(".")))
 
 
 def _plain(name: str) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from connectors.contract import Severity
+from streams.delivery.routing import Routing
 from streams.policy.values import Duration, MinuteOfDay, Moment, Probability, ZoneName
 from streams.policy.yaml_text import YamlError, parse
 
@@ -201,6 +202,7 @@ class Policy(_Part):
     silences: tuple[Silence, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
     longest_snooze: Duration = Field(12 * 3_600.0, validate_default=False)
+    routing: Routing = Field(Routing(), description="who is told of what (docs/delivery.md)")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Policy:

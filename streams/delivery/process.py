@@ -1,0 +1,164 @@
+"""`tocsin sinks`: reads the alerts, tells whoever has to be told, and remembers that it did."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from confluent_kafka import KafkaException
+from redis import Redis as SyncRedis
+from redis import exceptions
+from redis.asyncio import Redis
+
+from connectors import topics
+from connectors.clock import Clock
+from connectors.contract import Alert
+from connectors.identity import Identity, IdentityKey
+from connectors.journal import KafkaJournal
+from connectors.kafka import KafkaLog
+from connectors.sinks.notice import UnavailableError
+from connectors.sinks.opening import Site, open_sink
+from connectors.vault import VaultReader
+from streams.delivery.dispatcher import Dispatcher
+from streams.delivery.kafka import LogReader, LogWriter
+from streams.delivery.ledger import RedisLedger
+from streams.delivery.queue import Outside, ReceiverQueue
+from streams.delivery.replies import Replies, listen
+from streams.delivery.routing import Routing
+from streams.delivery.source import RoutingSource, open_source
+from streams.settings import Settings
+
+log = logging.getLogger("tocsin.sinks")
+
+_HOUSE_S: Final = 1.0  # between looks at reminders, gauges and the routing file
+_GRACE_S: Final = 5.0  # what is on its way at a stop may arrive
+
+
+class People:
+    """Names behind pseudonyms, for receivers that may know. Audited before and after."""
+
+    def __init__(self, settings: Settings, key: IdentityKey, clock: Clock) -> None:
+        self._journal = KafkaJournal(settings.kafka)
+        self._lock = threading.Lock()  # the journal is not for several threads at once
+        redis = SyncRedis.from_url(settings.redis.url.get_secret_value(), socket_timeout=5)
+        self._vault = VaultReader(redis, key, self._audit, clock)
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="vault")
+
+    async def __call__(self, receiver: str, alerts: Sequence[Alert]) -> Mapping[str, Identity]:
+        """Raises `UnavailableError`."""
+        patients = sorted({alert.patient for alert in alerts})
+        what = ", ".join(f"{a.alert_id}/{a.revision}" for a in alerts)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, self._look_up, f"sink {receiver}", patients, f"telling of alert {what}"
+        )
+
+    def _look_up(self, who: str, patients: list[str], purpose: str) -> dict[str, Identity]:
+        try:
+            return self._vault.names(patients, who=who, purpose=purpose)
+        except exceptions.RedisError:
+            raise UnavailableError("the identity vault does not answer") from None
+        except KafkaException:
+            raise UnavailableError("the audit log takes no records: no name is sent") from None
+        except ValueError:
+            raise UnavailableError("the identity vault was written with another key") from None
+
+    def _audit(self, record: bytes) -> None:
+        with self._lock:
+            self._journal.append(topics.AUDIT, record, [])
+
+
+async def run(
+    settings: Settings,
+    key: IdentityKey,
+    clock: Clock,
+    *,
+    on_ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    """Until `stop`. `on_ready` gets the address for PCD-05 reports, "" for none.
+
+    Raises `RoutingError`, `CannotOpenError`, `MllpError`.
+    """
+    routing = await asyncio.to_thread(
+        open_source,
+        settings.sinks,
+        KafkaJournal(settings.kafka),
+        two_person=settings.policy.two_person,
+    )
+    redis = Redis.from_url(settings.redis.url.get_secret_value(), socket_timeout=5)
+    kafka = KafkaLog(settings.kafka, client_id="tocsin-sinks")
+    ledger, writer = RedisLedger(redis), LogWriter(kafka)
+    replies = Replies(ledger, kafka, clock)
+    queues: dict[str, ReceiverQueue] = {}
+    dispatcher = Dispatcher(queues, lambda: routing.current, ledger, writer, clock)
+    people = People(settings, key, clock)
+    outside = Outside(ledger, dispatcher.record, people, clock)
+    site = Site(settings.sinks, settings.identity.preferred_types, clock, replies.heard)
+    for name, receiver in settings.sinks.receivers.items():
+        queues[name] = ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
+    _warn_of_strangers(routing.current, queues)
+
+    async def revoked() -> None:
+        await asyncio.gather(*(q.drop() for q in queues.values()))
+        await reader.commit(dispatcher.progress.committable())
+        dispatcher.progress.forget()
+
+    reader = LogReader(settings.kafka, settings.sinks.group, revoked)
+    house = asyncio.create_task(_keep_house(dispatcher, queues, routing))
+    try:
+        async with listen(settings.sinks.replies, kafka, replies, clock) as address:
+            reader.start()
+            await _read(reader, dispatcher, stop, house, lambda: on_ready(address))
+            await asyncio.gather(*(q.settle(_GRACE_S) for q in queues.values()))
+            await reader.commit(dispatcher.progress.committable())
+    finally:
+        house.cancel()
+        await asyncio.gather(*(q.close() for q in queues.values()), return_exceptions=True)
+        await reader.close()
+        await kafka.close()
+        await redis.aclose()
+
+
+async def _read(
+    reader: LogReader,
+    dispatcher: Dispatcher,
+    stop: asyncio.Event,
+    house: asyncio.Task[None],
+    on_ready: Callable[[], None],
+) -> None:
+    ready = False
+    while not stop.is_set():
+        for record in await reader.read():
+            await dispatcher.take(record)
+        await reader.commit(dispatcher.progress.committable())
+        if not ready and reader.assigned:
+            ready = True
+            on_ready()
+        if house.done():
+            house.result()
+
+
+async def _keep_house(
+    dispatcher: Dispatcher, queues: Mapping[str, ReceiverQueue], routing: RoutingSource
+) -> None:
+    while True:
+        await asyncio.sleep(_HOUSE_S)
+        await asyncio.to_thread(routing.look)
+        for queue in queues.values():
+            queue.observe()
+        await dispatcher.remind()
+
+
+def _warn_of_strangers(routing: Routing, queues: Mapping[str, ReceiverQueue]) -> None:
+    for receiver in routing.receivers:
+        if receiver.name not in queues:
+            log.error(
+                "the routing names %s, and sinks.receivers has no such section: whatever it should "
+                "be told of becomes a dead letter",
+                receiver.name,
+            )
