@@ -202,7 +202,7 @@ class Policy(_Part):
     silences: tuple[Silence, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
     longest_snooze: Duration = Field(12 * 3_600.0, validate_default=False)
-    routing: Routing = Field(Routing(), description="who is told of what (docs/delivery.md)")
+    routing: Routing | None = Field(None, description="who is told; none: as the sinks are set up")
 
     @model_validator(mode="after")
     def _told_apart(self) -> Policy:
