@@ -15,9 +15,11 @@ from streams.cli import (
     offline,
     processes,
     quarantine,
+    reproducing,
     send,
     sources,
     tail,
+    thresholds,
     traffic,
     training,
 )
@@ -31,10 +33,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, local, processes, send, traffic, offline, tail, training, bench, fuzz):
+for part in (
+    demo,
+    local,
+    processes,
+    send,
+    traffic,
+    offline,
+    tail,
+    training,
+    bench,
+    fuzz,
+    reproducing,
+):
     app.registered_commands += part.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(sources.app, name="sources")
+app.add_typer(thresholds.app, name="thresholds")
 
 
 def main() -> None:

@@ -129,19 +129,7 @@ class PolicyDesk:
     # ── one step ────────────────────────────────────────────────────────────────────────────
 
     def _read(self, text: str) -> Policy:
-        try:
-            policy = document.read(text)
-            Rulebook(policy).check(self._shipped)
-        except PolicyError as error:
-            raise UserError(f"The policy cannot be used:\n{error}") from None
-        known = {risk for risk, _ in self._shipped}
-        unknown = sorted(risks_of(policy) - known)
-        if unknown:
-            raise UserError(
-                f"The policy names {', '.join(unknown)}, and there are no such risks here; "
-                f"there are: {', '.join(sorted(known))}."
-            )
-        return policy
+        return readable(text, self._shipped)
 
     def _find(self, version: str) -> str:
         """The full name, from the number alone or any beginning that fits one version."""
@@ -185,6 +173,23 @@ class PolicyDesk:
             reason=event.reason,
         )
         self._journal.append(topics.AUDIT, msgspec.json.encode(record), [])
+
+
+def readable(text: str, shipped: Sequence[tuple[str, AlertRule]]) -> Policy:
+    """A policy that can be used with these bundles. Raises `UserError`."""
+    try:
+        policy = document.read(text)
+        Rulebook(policy).check(shipped)
+    except PolicyError as error:
+        raise UserError(f"The policy cannot be used:\n{error}") from None
+    known = {risk for risk, _ in shipped}
+    unknown = sorted(risks_of(policy) - known)
+    if unknown:
+        raise UserError(
+            f"The policy names {', '.join(unknown)}, and there are no such risks here; "
+            f"there are: {', '.join(sorted(known))}."
+        )
+    return policy
 
 
 def diff_of(before: tuple[str, str], text: str) -> list[str]:

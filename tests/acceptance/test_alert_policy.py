@@ -1,0 +1,157 @@
+"""Alerts that people act on, and a policy that comes into force and goes, in the running system."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from connectors import feedback, topics
+from connectors.clock import wall_clock
+from connectors.contract import Alert, AlertState
+from connectors.feedback import Action
+from connectors.journal import KafkaJournal
+from connectors.kafka import KafkaLog
+from connectors.settings import KafkaSettings
+from models.rule import alert_rules
+from streams.feedback_desk import FeedbackDesk
+from streams.policy.desk import PolicyDesk
+from tests.acceptance.system import DYING, System, admission, results, send, wait_for
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+
+
+def kafka(system: System) -> KafkaSettings:
+    return system.settings.kafka.model_copy(update={"bootstrap": system.endpoints.kafka})
+
+
+def newest(system: System, bed: str) -> Alert:
+    return [a for a in system.alerts() if a.bed == bed][-1]
+
+
+def until(system: System, bed: str, *state: AlertState) -> Alert:
+    return wait_for(
+        lambda: found if (found := newest(system, bed)).state in state else None,
+        f"the alert is {' or '.join(state)}",
+    )
+
+
+@pytest.fixture(scope="module")
+def desk(system: System) -> Iterator[PolicyDesk]:
+    journal = KafkaJournal(kafka(system))
+    rules = alert_rules(None, system.settings.worker.risks)
+    yield PolicyDesk(journal, list(rules.items()), wall_clock, two_person=False)
+    journal.close()
+
+
+def command(system: System, *argv: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TOCSIN_HOME": str(system.home)}
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+async def test_from_the_alert_to_its_reproduction(system: System, desk: PolicyDesk) -> None:
+    # It fires.
+    now = time.time()
+    await send(system, admission("901", now - 3_600, bed="B901"))
+    await send(system, results("901", now - 60, DYING))
+    alert = until(system, "B901", AlertState.FIRING)
+    assert (alert.calls, alert.called, alert.group) == (True, 1, "deterioration")
+
+    # Somebody takes care; the second click changes nothing; rubbish is set aside.
+    log = KafkaLog(kafka(system), client_id="test")
+    hands = FeedbackDesk(log, wall_clock)
+    for _ in range(2):
+        await hands.acknowledge(alert, who="ann", click="click-901")
+    producer = Producer({"bootstrap.servers": system.endpoints.kafka})
+    producer.produce(topics.FEEDBACK, b"rubbish")
+    producer.flush(10)
+    taken = until(system, "B901", AlertState.ACKNOWLEDGED)
+    assert (taken.acknowledged_by, taken.revision) == ("ann", 2)
+    answers = wait_for(
+        lambda: found if len(found := _answers(system, "click-901")) == 2 else None,
+        "both clicks are answered",
+    )
+    assert answers == ["done", "repeated"]
+    wait_for(
+        lambda: [q for q in system.quarantine() if q.reason == "bad_feedback"], "it is set aside"
+    )
+
+    # A policy comes into force without a restart, survives the worker's death, and is taken back.
+    desk.propose("risks: {deterioration: {fire: 0.999, critical: 0.9991}}", who="ann", reason="x")
+    desk.approve("1", who="bob")
+    version = desk.activate("1", who="ann").name
+    ended = until(system, "B901", AlertState.RESOLVED)
+    assert (ended.reason, ended.threshold.version) == ("threshold_changed", version)
+    worker = system.process("worker")
+    worker.kill()
+    worker.wait(10)
+    await send(system, results("901", now - 30, {"heart rate": 149.0}))
+    wait_for(
+        lambda: [s for s in system.scores() if s.patient == alert.patient and s.config == version][
+            1:
+        ],
+        "the next score goes by the policy",
+    )
+    assert newest(system, "B901") == ended
+    desk.roll_back(who="bob", reason="it misses everybody")
+    again = until(system, "B901", AlertState.FIRING)
+    assert (again.alert_id, again.revision) == (alert.alert_id, ended.revision + 1)
+    assert again.threshold == alert.threshold
+
+    # All of it comes out of the log again, to the byte.
+    await send(system, results("902", now, DYING), admission("902", now - 60, bed="B902"))
+    system.settle()
+    done = command(system, "reproduce", alert.alert_id, "--json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["revision"], line["same"]) for line in lines] == [
+        (n, True) for n in range(1, again.revision + 1)
+    ]
+    await log.close()
+
+
+def _answers(system: System, click: str) -> list[str]:
+    records = [json.loads(value) for _, _, value in system.read(topics.AUDIT)]
+    return [r["answer"] for r in records if r.get("event") == "feedback" and r["id"] == click]
+
+
+def test_what_the_desk_shows_is_what_the_command_shows(system: System, desk: PolicyDesk) -> None:
+    history = command(system, "thresholds", "history", "--json")
+    assert history.returncode == 0, history.stderr
+    states = [json.loads(line)["state"] for line in history.stdout.splitlines()]
+    assert states == [v.state for v in desk.history().versions.values()]
+    assert command(system, "thresholds", "show").returncode == 0
+    nothing = command(system, "reproduce", "no-such-alert")
+    assert nothing.returncode == 1
+    assert "holds no alert no-such-alert" in nothing.stderr.replace("\n", " ")
+
+
+def test_feedback_of_nobody_is_answered(system: System) -> None:
+    producer = Producer({"bootstrap.servers": system.endpoints.kafka})
+    action = feedback.Feedback(
+        id="click-x",
+        patient="nobody",
+        alert_id="none",
+        risk="deterioration",
+        revision=1,
+        action=Action.ACKNOWLEDGE,
+        at=time.time(),
+        who="ann",
+    )
+    producer.produce(topics.FEEDBACK, feedback.encode(action), key="nobody")
+    producer.flush(10)
+    wait_for(lambda: _answers(system, "click-x") == ["unknown"], "it is answered")
+    assert not [k for k in system.patient_keys() if b"nobody" in k]
