@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
+from models import news2
 from models.features import contract
 from models.questions import QUESTIONS
 from models.risk import RiskModel
@@ -32,7 +33,7 @@ from models.units import warm
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 # Tensors with a first dimension of members.
-MEMBERS = frozenset({"borders", "tables", "intercepts"}) | {
+MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
     *("center", "scale", "weight", "bias", "gain", "middle")
 }
 
@@ -122,12 +123,14 @@ def read(folder: Path, risk: str) -> Bundle:
 
 def contract_of(risk: str) -> dict[str, Any]:
     """What this code computes for the risk."""
+    if risk == "news2":
+        return news2.contract()
     return QUESTIONS[risk].contract() if risk in QUESTIONS else contract()
 
 
 def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
     if risk not in QUESTIONS:
-        return contract_differences(made_for)
+        return contract_differences(made_for, contract_of(risk))
     code = json.loads(json.dumps(contract_of(risk)))
     theirs, ours = (
         {name: (half_life, inputs) for name, half_life, inputs in one["modalities"]}
@@ -156,9 +159,9 @@ def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
     return found
 
 
-def contract_differences(made_for: dict[str, Any]) -> list[str]:
+def contract_differences(made_for: dict[str, Any], computed: dict[str, Any]) -> list[str]:
     """Where a bundle's feature contract differs from the code's, in words."""
-    code = json.loads(json.dumps(contract()))
+    code = json.loads(json.dumps(computed))
     found: list[str] = []
     if made_for["window_s"] != code["window_s"]:
         found.append(f"window {made_for['window_s']} s, code {code['window_s']} s")
@@ -183,8 +186,12 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     """
     from models.deterioration import DeteriorationModel  # noqa: PLC0415 - it imports this module
     from models.multimodal import MultimodalModel  # noqa: PLC0415 - likewise
+    from models.news2_model import News2Model  # noqa: PLC0415 - likewise
 
-    makers: dict[str, Callable[[Bundle], RiskModel]] = {"deterioration": DeteriorationModel}
+    makers: dict[str, Callable[[Bundle], RiskModel]] = {
+        "deterioration": DeteriorationModel,
+        "news2": News2Model,
+    }
     makers |= {risk: partial(MultimodalModel, q) for risk, q in QUESTIONS.items()}
     if risk not in makers:
         raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")

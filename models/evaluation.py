@@ -11,16 +11,15 @@ import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import metrics
-from models.deterioration import DeteriorationModel
-from models.ensemble import Scorer
+from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
-from models.risk import Assessment
+from models.risk import Assessment, RiskModel
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
 AT_HOUR = 48
@@ -38,12 +37,12 @@ class Prediction:
     log_odds: float | None
     abstained: str | None
     label: int
-    ehr: float | None  # llr of the modality
+    ehr: float | None  # llr of the one modality: all of these risks read the health record
 
 
 def predicted(stay: Stay, assessment: Assessment) -> Prediction:
     """An assessment as a row."""
-    llrs = [e.llr for e in assessment.evidence if e.modality == "ehr"]
+    llrs = [e.llr for e in assessment.evidence]
     return Prediction(
         id=stay.record_id,
         as_of=round((assessment.as_of - ADMITTED_AT) / HOUR_S, 4),
@@ -55,7 +54,11 @@ def predicted(stay: Stay, assessment: Assessment) -> Prediction:
     )
 
 
-CrossFitted = Scorer[DeteriorationModel]
+class CohortModel(Ensemble, RiskModel, Protocol):
+    """A risk model of several members."""
+
+
+CrossFitted = Scorer[CohortModel]
 
 
 def final(stays: Sequence[Stay], scorer: CrossFitted) -> list[Prediction]:
@@ -87,7 +90,7 @@ def hourly(
 
 def evaluate(
     stays: Sequence[Stay],
-    model: DeteriorationModel,
+    model: CohortModel,
     scores: Mapping[int, Assessment] | None = None,
     on_stay: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], list[Prediction], Array]:

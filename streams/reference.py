@@ -21,7 +21,7 @@ from connectors.feedback import Action, DismissReason, Outcome
 from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
-from models import deterioration, multimodal
+from models import deterioration, multimodal, news2, news2_model
 from models.questions import QUESTIONS
 from models.variables import CATALOGUE, Variable
 from streams.doctor.listing import listing
@@ -130,6 +130,11 @@ def _inputs() -> str:
         "",
         *_HEAD,
         *(_input(v) for v in CATALOGUE),
+        "",
+        "## news2 (health record)",
+        "",
+        *_HEAD,
+        *(_input(v) for v in news2.READ),
     ]
     for question in QUESTIONS.values():
         for modality in question.sources:
@@ -171,6 +176,7 @@ def _reasons() -> str:
         ("No facts: understood, and nothing for a patient's record in it", NoFacts),
         ("Alerts: why one changed", AlertReason),
         ("Scores: why deterioration gives none", deterioration.Abstention),
+        ("Scores: why news2 gives none", news2_model.Abstention),
         ("Scores: why a multimodal risk gives none", multimodal.Abstention),
     ):
         parts += [f"## {title}", "", "| reason | meaning |", "|---|---|"]

@@ -39,15 +39,15 @@ resamples of patients.
 
 | | value (95 % interval) |
 |---|---|
-{_estimates(figures)}
+{estimates(figures)}
 | calibration intercept | {number(figures["calibration_intercept"])} |
 | expected calibration error | {number(figures["ece"], 4)} |
 
 | hour | scored | AUROC | AUPRC | slope | ECE |
 |---|---|---|---|---|---|
-{_lines([[h[k] for k in keys] for h in hours])}
+{lines([[h[k] for k in keys] for h in hours])}
 
-{_subgroups(figures)}
+{subgroup_table(figures)}
 
 Subgroups with fewer than ten deaths or survivors are left out. The type of unit is not an input.
 
@@ -61,7 +61,7 @@ cross-fitted hourly scores:
 
 | | |
 |---|---|
-{_lines([[k.replace("_", " "), v] for k, v in alarms.items()])}
+{lines([[k.replace("_", " "), v] for k, v in alarms.items()])}
 
 It abstains when the newest observation is older than {about["expires_h"]:g} hours: the longest
 usual interval of ward observations is twelve hours, and one missed round is forgiven.
@@ -94,15 +94,18 @@ or any decision without a clinician. It is research software, not a medical devi
 """
 
 
-def _estimates(figures: dict[str, Any]) -> str:
+def estimates(figures: dict[str, Any]) -> str:
+    """Lines of figures with their intervals."""
     names = ("auroc", "auprc", "brier", "calibration_slope")
-    return _lines([[n.replace("_", " "), interval(figures[n])] for n in names])
+    return lines([[n.replace("_", " "), interval(figures[n])] for n in names])
 
 
-def _lines(rows: list[list[Any]]) -> str:
+def lines(rows: list[list[Any]]) -> str:
+    """Lines of a table."""
     return "\n".join("| " + " | ".join(str(c) for c in row) + " |" for row in rows)
 
 
-def _subgroups(figures: dict[str, Any]) -> str:
+def subgroup_table(figures: dict[str, Any]) -> str:
+    """The table of subgroups."""
     header, *rest = subgroup_lines(figures)
-    return "\n".join([_lines([header]), "|" + "---|" * len(header), _lines(rest)])
+    return "\n".join([lines([header]), "|" + "---|" * len(header), lines(rest)])

@@ -24,7 +24,7 @@ from streams.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.deterioration import DeteriorationModel
+    from models.evaluation import CohortModel
     from models.risk import Assessment
     from models.training.cohort import Stay
 
@@ -35,6 +35,7 @@ class Risk(StrEnum):
     """Risks that can be trained and evaluated."""
 
     DETERIORATION = "deterioration"
+    NEWS2 = "news2"
     GLIOMA_SURVIVAL = "glioma-survival"
     HEAD_NECK_RECURRENCE = "head-neck-recurrence"
 
@@ -72,13 +73,17 @@ def train(
         _refuse_sets(risk, sets)
         _train_tumours(risk, data, out, seed)
         return
-    from models.training import deterioration  # noqa: PLC0415 - torch
+    from models.training import deterioration, news2  # noqa: PLC0415 - torch
 
     stays = _stays(data, sets)
-    config = deterioration.default_config(seed)
     names = ", ".join(sets or physionet2012.available(data))
-    with _progress(f"Training {risk}", deterioration.total_steps(stays, config)) as step:
-        figures = deterioration.train(stays, names, out, config, step)
+    if risk is Risk.NEWS2:
+        with _progress(f"Training {risk}", news2.total_steps(stays)) as step:
+            figures = news2.train(stays, names, out, step)
+    else:
+        config = deterioration.default_config(seed)
+        with _progress(f"Training {risk}", deterioration.total_steps(stays, config)) as step:
+            figures = deterioration.train(stays, names, out, config, step)
     _print_figures(figures)
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
@@ -108,7 +113,6 @@ def evaluate(
     """
     _prepare_torch()
     from models import evaluation  # noqa: PLC0415 - torch
-    from models.deterioration import DeteriorationModel  # noqa: PLC0415
     from models.rule import SHIPPED  # noqa: PLC0415
     from models.training.report import write_report  # noqa: PLC0415
 
@@ -118,7 +122,7 @@ def evaluate(
         _refuse_sets(risk, sets)
         _evaluate_tumours(risk, data, out, bundle, via, patients)
         return
-    model = DeteriorationModel(bundle)
+    model = _cohort_model(bundle)
     stays = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
@@ -130,6 +134,13 @@ def evaluate(
     write_report(out, figures, rows)
     _print_figures(figures)
     Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+
+
+def _cohort_model(bundle: Any) -> CohortModel:
+    from models.deterioration import DeteriorationModel  # noqa: PLC0415 - torch
+    from models.news2_model import News2Model  # noqa: PLC0415
+
+    return News2Model(bundle) if bundle.risk == Risk.NEWS2 else DeteriorationModel(bundle)
 
 
 def _train_tumours(risk: Risk, data: Path, out: Path, seed: int) -> None:
@@ -173,7 +184,7 @@ def _print_tumours(figures: dict[str, Any]) -> None:
 
 
 def _through_the_system(
-    data: Path, sets: list[str] | None, stays: list[Stay], model: DeteriorationModel
+    data: Path, sets: list[str] | None, stays: list[Stay], model: CohortModel
 ) -> dict[int, Assessment]:
     """Each patient's score from a running system whose bundle has never seen the patient."""
     from models.bundle import single_member  # noqa: PLC0415 - torch

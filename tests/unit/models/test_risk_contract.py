@@ -31,10 +31,16 @@ from tests.unit.models.patients import (
 )
 
 
-@pytest.fixture(scope="module", params=["deterioration"])
+@pytest.fixture(scope="module", params=["deterioration", "news2"])
 def model(request: pytest.FixtureRequest) -> RiskModel:
-    """Every shipped bundle."""
+    """Every shipped bundle that concerns everybody."""
     return load_bundle(None, request.param)
+
+
+@pytest.fixture(scope="module")
+def learned() -> RiskModel:
+    """The learned model of the health record."""
+    return load_bundle(None, "deterioration")
 
 
 def _ward() -> list[tuple[PatientRecord, float]]:
@@ -118,13 +124,13 @@ def test_the_first_observation_gives_a_score(model: RiskModel) -> None:
     ],
 )
 def test_abstentions_name_their_reason(
-    model: RiskModel, facts: list[object], hour: float, reason: str
+    learned: RiskModel, facts: list[object], hour: float, reason: str
 ) -> None:
     patient = record(facts)  # type: ignore[arg-type]
-    answer = model.assess([(patient, START + hour * HOUR)])[0]
+    answer = learned.assess([(patient, START + hour * HOUR)])[0]
     assert answer.abstained == reason
     assert answer.evidence == ()
-    assert model.log_odds([(patient, START + hour * HOUR)]) == [None]
+    assert learned.log_odds([(patient, START + hour * HOUR)]) == [None]
 
 
 _later = st.tuples(
@@ -144,8 +150,8 @@ def test_the_future_does_not_change_a_score(
     assert _bytes(model.assess([(patient, as_of)])) == _bytes(before)
 
 
-def test_reasons_are_stable_and_ordered_by_weight(model: RiskModel) -> None:
-    answer = model.assess([(sick(), START + 9 * HOUR)])[0]
+def test_reasons_are_stable_and_ordered_by_weight(learned: RiskModel) -> None:
+    answer = learned.assess([(sick(), START + 9 * HOUR)])[0]
     weights = [abs(c.contribution) for c in answer.evidence[0].top[:-1]]
     assert all(a >= b for a, b in itertools.pairwise(weights))
     assert answer.missing.next_datum is not None

@@ -1,0 +1,199 @@
+"""NEWS2, the National Early Warning Score 2: the chart, read from a record.
+
+Up to three points for each of seven parameters. What was not observed counts none. Scale 2 for
+oxygen saturation (hypercapnic respiratory failure) is used only when the record says so.
+
+Source: Royal College of Physicians, National Early Warning Score (NEWS) 2, 2017. Codes of
+consciousness: SNOMED CT, and LOINC 80288-4 and 67775-7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from connectors.facts import Observation
+from models.record import PatientRecord
+from models.series import SeriesCache
+from models.variables import BY_NAME, Variable
+
+WINDOW_S = 24 * 3600.0  # twice the longest interval that the chart allows between observations
+URGENT, EMERGENCY, RED = 5, 7, 3  # totals that trigger; points in one parameter that do
+_ROOM_AIR = 21.0  # % of inspired oxygen
+_ALERT = 15.0  # Glasgow coma score
+
+# Answers as numbers: is anything but alertness said; on which scale is saturation read?
+_CVPU = (
+    *((word, 0.0) for word in ("alert", "a", "248234008")),
+    *((word, 1.0) for word in ("confusion", "new confusion", "confused", "c", "130987000")),
+    *((word, 1.0) for word in ("voice", "responds to voice", "v", "300202002")),
+    *((word, 1.0) for word in ("pain", "responds to pain", "p", "450847001")),
+    *((word, 1.0) for word in ("unresponsive", "u", "422768004")),
+)
+_SCALES = (("1", 1.0), ("scale 1", 1.0), ("2", 2.0), ("scale 2", 2.0))
+CONSCIOUSNESS = Variable(
+    "consciousness", "Consciousness (ACVPU)", ("80288-4", "67775-7", "1104441000000107"),
+    "", 0, 1, answers=_CVPU,
+)  # fmt: skip
+OXYGEN_FLOW = Variable("oxygen_flow", "Inhaled oxygen flow", ("3151-8",), "L/min", 0, 100)
+SCALE = Variable(
+    "saturation_scale", "NEWS2 saturation scale", ("news2-spo2-scale",), "", 1, 2, answers=_SCALES
+)
+
+READ: tuple[Variable, ...] = (
+    *(BY_NAME[n] for n in ("resp_rate", "spo2", "sbp_invasive", "sbp_cuff", "heart_rate")),
+    *(BY_NAME[n] for n in ("temperature", "gcs", "fio2", "ventilated")),
+    CONSCIOUSNESS,
+    OXYGEN_FLOW,
+    SCALE,
+)
+
+
+CODES: frozenset[str] = frozenset(code for v in READ for code in v.codes)
+
+
+def contract() -> dict[str, Any]:
+    """What the points rest on; a bundle made under another chart is refused."""
+    return {
+        "window_s": WINDOW_S,
+        "features": ["total"],
+        "variables": {
+            v.name: [v.unit, v.low, v.high, v.molar_mass, v.valence, list(v.codes)] for v in READ
+        },
+    }
+
+
+class Points(NamedTuple):
+    """One parameter of the chart."""
+
+    name: str
+    value: float | None  # None: not observed
+    unit: str
+    points: int
+    observation: Observation | None = None
+
+
+class _Reading(NamedTuple):
+    value: float
+    time: float
+    observation: Observation
+    variable: Variable
+
+
+def respiration_points(rate: float) -> int:
+    """Breaths a minute."""
+    return _points(_whole(rate), ((8, 3), (11, 1), (20, 0), (24, 2)), 3)
+
+
+def saturation_points(saturation: float, scale: int, on_oxygen: bool) -> int:
+    """Per cent, on scale 1 or 2. More than the target is dangerous on oxygen only, on scale 2."""
+    if scale == 1:
+        return _points(_whole(saturation), ((91, 3), (93, 2), (95, 1)), 0)
+    low = ((83, 3), (85, 2), (87, 1), (92, 0))
+    if not on_oxygen:
+        return _points(_whole(saturation), low, 0)
+    return _points(_whole(saturation), (*low, (94, 1), (96, 2)), 3)
+
+
+def pressure_points(systolic: float) -> int:
+    """mmHg."""
+    return _points(_whole(systolic), ((90, 3), (100, 2), (110, 1), (219, 0)), 3)
+
+
+def pulse_points(rate: float) -> int:
+    """Beats a minute."""
+    return _points(_whole(rate), ((40, 3), (50, 1), (90, 0), (110, 1), (130, 2)), 3)
+
+
+def temperature_points(celsius: float) -> int:
+    """Degrees Celsius, read to a tenth as on the chart."""
+    tenths = _whole(10 * celsius)
+    return _points(tenths, ((350, 3), (360, 1), (380, 0), (390, 1)), 2)
+
+
+def _whole(value: float) -> int:
+    """As a nurse would write it down."""
+    return math.floor(value + 0.5)
+
+
+def _points(value: int, bands: tuple[tuple[int, int], ...], above: int) -> int:
+    """Those of the first band that does not end below the value."""
+    return next((points for top, points in bands if value <= top), above)
+
+
+class Chart:
+    """Reads the seven parameters from records; remembers their series."""
+
+    def __init__(self) -> None:
+        self._series = SeriesCache(READ)
+
+    def read(self, record: PatientRecord, as_of: float) -> list[Points]:
+        """The seven parameters: the newest value of each within a day and the present stay."""
+        stay = record.stay(as_of)
+        start = as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
+        newest: dict[str, _Reading] = {}
+        for variable, series in zip(READ, self._series.of(record), strict=True):
+            # Which scale is right does not change with the day, nor with the stay.
+            lo, hi = series.span(-math.inf if variable is SCALE else start, as_of)
+            if hi > lo:
+                newest[variable.name] = _Reading(
+                    series.values[hi - 1],
+                    series.times[hi - 1],
+                    series.observations[hi - 1],
+                    variable,
+                )
+        return _chart(newest)
+
+
+def _latest(newest: dict[str, _Reading], *names: str) -> _Reading | None:
+    """Of several ways of measuring one thing the latest; the first named where they tie."""
+    found = [newest[n] for n in names if n in newest]
+    return max(found, key=lambda r: r.time) if found else None
+
+
+def _chart(newest: dict[str, _Reading]) -> list[Points]:
+    oxygen = _latest(newest, "oxygen_flow", "fio2", "ventilated")
+    on_oxygen = oxygen is not None and _is_oxygen(oxygen)
+    scale = 2 if "saturation_scale" in newest and newest["saturation_scale"].value == 2 else 1
+    mind = _latest(newest, "consciousness", "gcs")
+    rows = (
+        ("Respiratory rate", newest.get("resp_rate"), respiration_points),
+        (
+            f"Oxygen saturation, scale {scale}",
+            newest.get("spo2"),
+            lambda value: saturation_points(value, scale, on_oxygen),
+        ),
+        ("Supplemental oxygen", oxygen, lambda _: 2 if on_oxygen else 0),
+        ("Systolic pressure", _latest(newest, "sbp_invasive", "sbp_cuff"), pressure_points),
+        ("Pulse", newest.get("heart_rate"), pulse_points),
+        ("Consciousness", mind, lambda _: 0 if mind is None or _is_alert(mind) else RED),
+        ("Temperature", newest.get("temperature"), temperature_points),
+    )
+    return [
+        Points(name, None, "", 0)
+        if reading is None
+        else Points(
+            name, reading.value, reading.variable.unit, points(reading.value), reading.observation
+        )
+        for name, reading, points in rows
+    ]
+
+
+def _is_oxygen(reading: _Reading) -> bool:
+    return reading.value > (_ROOM_AIR if reading.variable.name == "fio2" else 0.0)
+
+
+def _is_alert(reading: _Reading) -> bool:
+    return reading.value >= _ALERT if reading.variable.name == "gcs" else reading.value == 0.0
+
+
+def total(chart: Sequence[Points]) -> int:
+    """The aggregate score, 0 to 20."""
+    return sum(p.points for p in chart)
+
+
+def effective(chart: Sequence[Points]) -> int:
+    """The total, raised to the urgent trigger where one parameter alone triggers."""
+    red = any(p.points == RED for p in chart)
+    return max(total(chart), URGENT) if red else total(chart)
