@@ -56,6 +56,8 @@ class Mailbox:
             raise RefusedError(
                 "the server offers no STARTTLS or no log-in: see `security` and `user`"
             ) from None
+        except smtplib.SMTPServerDisconnected:
+            raise UnavailableError("the server hung up") from None
         except ssl.SSLCertVerificationError as error:
             words = f"its certificate is not trusted: {error.verify_message}"
             raise UnavailableError(words) from None

@@ -62,7 +62,7 @@ def _webhook(settings: WebhookReceiver, site: Site) -> Sink:
 
 def _mllp(settings: MllpReceiver, site: Site) -> Sink:
     addresses = Addresses(
-        settings.sender, settings.target, site.sinks.authority, site.sinks.link, site.preferred
+        settings.sending, settings.receiving, site.sinks.authority, site.sinks.link, site.preferred
     )
     tls = _context(settings.tls) if settings.tls.enabled else None
     return MllpSink(settings, addresses, tls, site.heard)

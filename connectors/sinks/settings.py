@@ -100,8 +100,10 @@ class MllpReceiver(_Receiver):
     identity: bool = Field(
         False, description="send the patient's own identifiers and name (audited)"
     )
-    sender: tuple[str, str] = Field(("TOCSIN", ""), description="MSH-3 and MSH-4")
-    target: tuple[str, str] = Field(("", ""), description="MSH-5 and MSH-6")
+    # A name of one kind's must not be another kind's with a value of another type: in the
+    # environment nobody knows the kind yet.
+    sending: tuple[str, str] = Field(("TOCSIN", ""), description="MSH-3 and MSH-4")
+    receiving: tuple[str, str] = Field(("", ""), description="MSH-5 and MSH-6")
     parallel: int = Field(1, ge=1, le=64, description="messages unanswered at the same time")
 
 

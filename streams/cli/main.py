@@ -17,6 +17,7 @@ from streams.cli import (
     quarantine,
     reproducing,
     send,
+    sinks,
     sources,
     tail,
     thresholds,
@@ -50,6 +51,7 @@ for part in (
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(sources.app, name="sources")
 app.add_typer(thresholds.app, name="thresholds")
+app.add_typer(sinks.app, name="sinks")
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ app = typer.Typer()
 log = logging.getLogger("tocsin")
 
 
-def _start(process: str) -> tuple[Settings, Telemetry]:
+def start(process: str) -> tuple[Settings, Telemetry]:
     settings = settings_module.load()
     if not settings.kafka.bootstrap:
         raise UserError(
@@ -45,7 +45,7 @@ def _start(process: str) -> tuple[Settings, Telemetry]:
         ) from None
 
 
-def _key(settings: Settings) -> IdentityKey:
+def key_of(settings: Settings) -> IdentityKey:
     try:
         return load_key(settings.identity.key.get_secret_value(), settings.home)
     except ValueError as error:
@@ -62,7 +62,7 @@ def _redis_url(settings: Settings) -> str:
     return url
 
 
-def _run_async(body: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run_async(body: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run until the body ends or a signal asks it to."""
 
     async def run() -> None:
@@ -83,7 +83,7 @@ def mllp() -> None:
     from connectors.mllp.server import MllpError, serve  # noqa: PLC0415  # what only it needs
     from connectors.mllp.sources import SiteSources  # noqa: PLC0415
 
-    settings, probe = _start("mllp")
+    settings, probe = start("mllp")
     url = settings.redis.url.get_secret_value()
     # Redis tells which sources are paused; messages are taken in without it.
     redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
@@ -105,7 +105,7 @@ def mllp() -> None:
         )
 
     try:
-        _run_async(body)
+        run_async(body)
     except MllpError as error:
         raise UserError(str(error)) from None
 
@@ -119,7 +119,7 @@ def imaging() -> None:
     from connectors.imaging.process import run  # noqa: PLC0415
     from connectors.tls import TlsError  # noqa: PLC0415
 
-    settings, probe = _start("imaging")
+    settings, probe = start("imaging")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -145,7 +145,7 @@ def http() -> None:
     from connectors.http.server import HttpError, serve  # noqa: PLC0415  # what only it needs
     from connectors.mllp.sources import SiteSources  # noqa: PLC0415
 
-    settings, probe = _start("http")
+    settings, probe = start("http")
     url = settings.redis.url.get_secret_value()
     # Redis tells which sources are paused; requests are taken in without it.
     redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
@@ -166,7 +166,7 @@ def http() -> None:
         )
 
     try:
-        _run_async(body)
+        run_async(body)
     except HttpError as error:
         raise UserError(str(error)) from None
 
@@ -178,13 +178,13 @@ def sequencer() -> None:
 
     from connectors.sequencer_process import SequencerProcess  # noqa: PLC0415
 
-    settings, probe = _start("sequencer")
+    settings, probe = start("sequencer")
     site = open_site(settings)
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,
         Redis.from_url(_redis_url(settings)),
-        _key(settings),
+        key_of(settings),
         site,
         wall_clock,
         two_person=settings.policy.two_person,
@@ -205,7 +205,7 @@ def worker() -> None:
         raise UserError(
             f"The worker needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
         ) from None
-    settings, probe = _start("worker")
+    settings, probe = start("worker")
     _redis_url(settings)
     try:
         models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
@@ -215,7 +215,7 @@ def worker() -> None:
     async def body(stop: asyncio.Event) -> None:
         await worker_module.run(settings, models, on_ready=probe.set_ready, stop=stop)
 
-    _run_async(body)
+    run_async(body)
 
 
 @app.command()
@@ -235,7 +235,7 @@ def console(
     from streams.quarantine_desk import Desk  # noqa: PLC0415
     from streams.reading import AuditedNames, KafkaFeed, RedisReader  # noqa: PLC0415
 
-    settings, probe = _start("console")
+    settings, probe = start("console")
     url = _redis_url(settings)
     own = settings.console if port is None else settings.console.model_copy(update={"port": port})
     journal = KafkaJournal(settings.kafka)
@@ -254,7 +254,7 @@ def console(
         await serve(
             own,
             RedisReader(redis, settings.kafka.partitions, thresholds),
-            AuditedNames(url, _key(settings), settings.kafka),
+            AuditedNames(url, key_of(settings), settings.kafka),
             KafkaFeed(settings.kafka),
             on_ready=on_ready,
             stop=stop,
@@ -265,6 +265,6 @@ def console(
         await redis.aclose()
 
     try:
-        _run_async(body)
+        run_async(body)
     finally:
         journal.close()

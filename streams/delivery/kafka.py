@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors import topics
@@ -91,12 +92,17 @@ class LogReader:
 
         Otherwise the end would be looked up anew after a restart, and what came between lost.
         """
-        committed = consumer.committed(partitions, timeout=_REVOKE_S)
-        for place in committed:
-            if place.offset < 0:
-                _, place.offset = consumer.get_watermark_offsets(place, timeout=_REVOKE_S)
+        # A new topic has no leader for a moment.
+        for attempt in stamina.retry_context(
+            on=KafkaException, attempts=None, timeout=_REVOKE_S, wait_max=1.0
+        ):
+            with attempt:
+                committed = consumer.committed(partitions, timeout=_REVOKE_S)
+                for place in committed:
+                    if place.offset < 0:
+                        _, place.offset = consumer.get_watermark_offsets(place, timeout=_REVOKE_S)
+                consumer.commit(offsets=committed, asynchronous=False)
         consumer.assign(committed)
-        consumer.commit(offsets=committed, asynchronous=False)
 
     def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
         asyncio.run_coroutine_threadsafe(_done(self._revoked), self._loop).result(_REVOKE_S)

@@ -53,36 +53,43 @@ class Replies:
 
     def heard(self, payload: bytes, respond: Respond) -> None:
         """Something that a system said by itself on a connection that alerts go out on."""
+        header: Header | None
         try:
             header = scan(payload)
-        except HeaderError:
-            return  # no acknowledgement either: the client counts it
-        if pcd05.is_report(header):
-            task = asyncio.create_task(self._answer(payload, header, respond))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        except HeaderError as error:
+            header = error.header
+        if header is not None and header.is_acknowledgement:
+            return  # a late one, or twice: the client counts it
+        task = asyncio.create_task(self._answer(payload, header, respond))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, payload: bytes, header: Header, respond: Respond) -> None:
-        source = f"{header.application}|{header.facility}"
-        await self.take(payload, source)
+    async def _answer(self, payload: bytes, header: Header | None, respond: Respond) -> None:
+        source = f"{header.application}|{header.facility}" if header else ""
+        said = await self.take(payload, source)
+        if header is None:
+            return
+        if not said and not (header.accept or header.application_accept):
+            return  # an acknowledgement itself, unless it asks for one
         for code in codes(header, accepted=True):
             respond(self._acknowledger.write(code, header))
 
-    async def take(self, payload: bytes, source: str) -> None:
-        """Returns when everything that follows from it is in the log."""
+    async def take(self, payload: bytes, source: str) -> bool:
+        """Returns when everything that follows from it is in the log; False for nothing."""
         try:
             reports = pcd05.read(payload)
             found = [(status, await self._alert(status)) for status in reports]
         except NotAReportError as error:
             await self._quarantine(payload, source, error)
             _count("quarantined")
-            return
+            return True
         for status, alert in found:
             if status.did is None:
                 _count("delivery_step")
                 continue
             await self._act(status, alert)
             _count(status.did)
+        return bool(found)
 
     async def _alert(self, status: Status) -> Alert:
         newest = (await self._ledger.known(status.alert_id)).newest

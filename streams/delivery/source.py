@@ -90,7 +90,7 @@ class RoutingOfPolicy:
         except PolicyError:  # of another release: the desk refuses such a policy
             log.error("policy %s cannot be read: the routing stays as it was", name)
             return
-        self.current = found if found.route is not None else self._default
+        self.current = self._default if found is None or found.route is None else found
         log.info("the routing is that of policy %s", name or "none")
 
 

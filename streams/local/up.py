@@ -43,6 +43,7 @@ PROCESSES = tuple(
     Command(name, (sys.executable, "-m", "streams.cli", name))
     for name in ("mllp", "imaging", "http", "sequencer", "worker", "console")
 )
+SINKS = Command("sinks", (sys.executable, "-m", "streams.cli", "sinks"))  # if anybody is told
 _READY_S = 120.0
 _ROOT = str(Path(__file__).resolve().parents[2])
 _SUPERVISOR_STOP_S = 20.0
@@ -80,17 +81,24 @@ def _quiet(_line: str) -> None:
     """No progress wanted."""
 
 
+def wanted(settings: Settings) -> tuple[Command, ...]:
+    """What runs with these settings."""
+    return (*PROCESSES, SINKS) if settings.sinks.receivers else PROCESSES
+
+
 def up(
     settings: Settings,
     *,
-    processes: Sequence[Command] = PROCESSES,
+    processes: Sequence[Command] | None = None,
     progress: Progress = _quiet,
 ) -> Endpoints:
     """Start what does not run yet and return when all of it is ready.
 
     A second call is a no-op, or starts just what has died. Raises `LocalError` with one sentence;
-    everything that this call had started is stopped again then.
+    everything that this call had started is stopped again then. `processes` are those that the
+    settings ask for unless others are named.
     """
+    processes = wanted(settings) if processes is None else processes
     home = settings.home.resolve()
     with locked(home):
         return _Up(settings, home, processes, progress).run()

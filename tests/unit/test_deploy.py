@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from connectors.metrics import CATALOGUE
-from streams.local.up import PROCESSES
+from streams.local.up import PROCESSES, SINKS
 from streams.settings import Settings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -85,8 +85,8 @@ def test_every_alert_rule_says_what_to_do() -> None:
 
 
 def test_compose_runs_every_process_and_prometheus_reads_each() -> None:
-    """The same ones as `tocsin up`."""
-    names = {command.name for command in PROCESSES}
+    """The same ones as `tocsin up`, and the one that it starts where somebody is told."""
+    names = {command.name for command in (*PROCESSES, SINKS)}
     services = read(DEPLOY / "compose.yaml")["services"]
     assert names <= services.keys()
     assert all(services[name]["command"] == [name] for name in names)
