@@ -65,6 +65,7 @@ class Observation(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="obse
     site: str = ""  # finding site, "code^scheme"
     laterality: str = ""  # R, L, B
     tracking: str = ""  # keyed hash of the tracking UID: the same lesion in study after study
+    segment: str = ""  # "object#number" of the segment that it was measured in
 
 
 class EncounterEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="encounter"):
@@ -177,6 +178,35 @@ class StudyEvent(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="study
     visit: str = ""
 
 
+class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One segment of a segmentation; a measurement in it says no more than that."""
+
+    number: int
+    what: str = ""  # segmented property type, "code^scheme": Lesion, Edema …
+    site: str = ""  # anatomic region, "code^scheme"
+    laterality: str = ""  # R, L, B
+    tracking: str = ""  # keyed hash of the tracking UID
+
+
+class ImagingObject(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="imaging_object"):
+    """An object of a study that is no picture: a segmentation, or one that a note rejects.
+
+    A rejection note (IHE IOCM) is itself one, with the number of objects that it rejects.
+    """
+
+    SEGMENTATION: ClassVar[str] = "segmentation"
+    NOTE: ClassVar[str] = "rejection_note"
+    REJECTED: ClassVar[str] = "rejected"  # its values do not count
+
+    object: str  # keyed hash of the SOP instance
+    study: str
+    kind: str
+    time: Time
+    reason: str = ""  # of a rejection, PS3.16 CID 7011: 113001, 113037, 113038, 113039
+    count: int = 0  # of a note: objects of this study that it rejects
+    segments: list[Segment] = []
+
+
 class Presence(StrEnum):
     """What a laboratory says of a variant or gene. Only `PRESENT` is evidence of a variant."""
 
@@ -260,6 +290,7 @@ AnyFact = (
     | Medication
     | Order
     | StudyEvent
+    | ImagingObject
     | Variant
     | Examined
     | Link

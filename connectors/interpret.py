@@ -13,7 +13,7 @@ from connectors.hl7 import interpret as hl7
 from connectors.hl7.batch import is_batch, split
 from connectors.identity import IdentityKey
 from connectors.imaging.announcements import interpret_announcement
-from connectors.imaging.reports import interpret_report
+from connectors.imaging.reports import interpret_object
 from connectors.interpretation import Interpretation, Issue, Site
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
@@ -61,7 +61,7 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.BED: interpret_bed,
     wire.FHIR: interpret_fhir,
     wire.DICOM_JSON: interpret_announcement,
-    wire.DICOM: interpret_report,
+    wire.DICOM: interpret_object,
 }
 
 

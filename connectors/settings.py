@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 
 def _known_zone(name: str) -> str:
@@ -35,6 +43,14 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _network_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f"{text!r} is no host:port (e.g. pacs:104)")
+    return text
+
+
+NetworkAddress = Annotated[str, AfterValidator(_network_address)]  # "": none
 WebAddress = Annotated[str, AfterValidator(_web_address)]  # "": none
 ZoneName = Annotated[str, AfterValidator(_known_zone)]
 Charset = Annotated[str, AfterValidator(_readable_charset)]  # "": none
@@ -161,7 +177,10 @@ class HttpSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """The imaging archive that is asked about studies, by DICOMweb. Off when `url` is empty."""
+    """The imaging archive that is asked about studies: by DICOMweb, or by DICOM where it has none.
+
+    Off when both `url` and `address` are empty.
+    """
 
     url: WebAddress = Field(
         "", description="root of QIDO-RS and WADO-RS, e.g. https://pacs/dicom-web"
@@ -169,9 +188,27 @@ class ArchiveSettings(Section):
     user: str = ""
     password: SecretStr = SecretStr("")
     token: SecretStr = Field(SecretStr(""), description="bearer token, instead of a password")
-    ca: Path | None = Field(None, description="PEM file with the archive's CA")
+    address: NetworkAddress = Field(
+        "", description="host:port of C-FIND and C-GET or C-MOVE, instead of `url`"
+    )
+    ae_title: str = Field("ARCHIVE", min_length=1, max_length=16, description="at `address`")
+    retrieve: Literal["c-get", "c-move"] = "c-get"
+    move_port: int = Field(
+        0, ge=0, le=65535, description="of c-move: own port that the archive knows us by"
+    )
+    ca: Path | None = Field(
+        None, description="PEM file with the archive's CA; with `address` it switches TLS on"
+    )
     timeout_s: float = Field(20.0, gt=0, description="of one request")
     source: str = Field("ARCHIVE", description="the feed's name in the site file")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ArchiveSettings:
+        if self.url and self.address:
+            raise ValueError("an archive is asked by `url` or by `address`, not by both")
+        if self.address and self.retrieve == "c-move" and not self.move_port:
+            raise ValueError("c-move needs `move_port`: the archive has to know where to send")
+        return self
 
 
 class SequencerSettings(Section):

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from connectors.facts import AnyFact, EncounterEvent, Link, LinkKind, PersonDetail, Rank
+from connectors.facts import (
+    AnyFact,
+    EncounterEvent,
+    ImagingObject,
+    Link,
+    LinkKind,
+    PersonDetail,
+    Rank,
+)
 from models.compartment import Compartment
 
 MOST_HOPS = 8  # patients along one path: more than any chain of merges that means something
@@ -140,7 +148,7 @@ def _facts(own: Compartment, parts: Sequence[Compartment]) -> Iterator[AnyFact]:
 
 
 def _visit(fact: AnyFact) -> str:
-    return "" if isinstance(fact, PersonDetail | Link) else fact.visit
+    return "" if isinstance(fact, PersonDetail | ImagingObject | Link) else fact.visit
 
 
 def _place(

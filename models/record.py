@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from connectors.facts import (
     AnyFact,
     EncounterEvent,
+    ImagingObject,
     MessageFacts,
     Observation,
     PersonDetail,
@@ -26,7 +27,7 @@ from connectors.facts import (
 )
 from models import stays
 from models.stays import Presence, Stay
-from models.studies import rejected_studies
+from models.studies import rejected_imaging
 
 __all__ = ["EVER", "Change", "PatientRecord", "Presence", "Stay", "base_of", "slot_of"]
 
@@ -120,8 +121,10 @@ class PatientRecord:
         self._changed_at: dict[str, int] = {}  # code → revision of its newest change, ascending
         self._encounters: dict[str, EncounterEvent] = {}  # by slot
         self._studies: dict[str, StudyEvent] = {}
+        self._objects: dict[str, ImagingObject] = {}
         self._stays: list[Stay] | None = None
-        self._rejected: frozenset[str] = frozenset()  # studies whose measurements do not count
+        # Studies and objects whose measurements do not count.
+        self._rejected: frozenset[str] = frozenset()
         self.merged_into = ""  # the pseudonym under which this patient goes on (`models.patient`)
 
     # ── the fold ────────────────────────────────────────────────────────────────────────────
@@ -164,6 +167,9 @@ class PatientRecord:
         if isinstance(new, StudyEvent):
             self._studies[slot] = new
             return self._put_study()
+        if isinstance(new, ImagingObject):
+            self._objects[slot] = new
+            return self._put_study()
         if not isinstance(new, PersonDetail):
             return None  # no score reads statements, orders, medication, variants or links
         same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
@@ -173,16 +179,21 @@ class PatientRecord:
         return None if same else EVER
 
     def _put_study(self) -> float | None:
-        """A rejection takes the study's measurements along, and its withdrawal brings them back."""
-        rejected = rejected_studies(list(self._studies.values()))
-        changed, self._rejected = rejected ^ self._rejected, rejected
+        """A rejection takes measurements along, and its withdrawal brings them back."""
+        now = rejected_imaging(self._studies.values(), self._objects.values())
+        changed, self._rejected = now ^ self._rejected, now
         times = [
-            o.time for o in self.facts.values() if isinstance(o, Observation) and o.study in changed
+            o.time
+            for o in self.facts.values()
+            if isinstance(o, Observation) and (o.study in changed or o.object in changed)
         ]
         if changed:
             for code in self._bases_of_code:
                 self._drop_series(code)
         return min(times, default=None)
+
+    def _is_rejected(self, o: Observation) -> bool:
+        return o.study in self._rejected or o.object in self._rejected
 
     def _put_observation(self, slot: str, new: Observation) -> float | None:
         base = base_of(new)
@@ -234,7 +245,7 @@ class PatientRecord:
         series = self._series.get(after.code)
         if series is not None:
             counts = not after.removed and after.value is not None
-            counts = counts and after.study not in self._rejected
+            counts = counts and not (self._rejected and self._is_rejected(after))
             if counts and (not series or series[-1].time < after.time):
                 series.append(after)  # the usual case: a new value at the end
             else:
@@ -363,7 +374,7 @@ class PatientRecord:
         counted = [
             o
             for o in found
-            if o and not o.removed and o.value is not None and o.study not in self._rejected
+            if o and not o.removed and o.value is not None and not self._is_rejected(o)
         ]
         counted.sort(key=lambda o: (o.time, base_of(o)))
         return counted

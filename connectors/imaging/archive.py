@@ -1,8 +1,7 @@
-"""An imaging archive, asked by DICOMweb (QIDO-RS, WADO-RS; PS3.18)."""
+"""An imaging archive, as the fetcher asks it; by DICOMweb (QIDO-RS, WADO-RS; PS3.18)."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,8 +10,10 @@ from typing import Any, Final, Protocol, TypeVar
 import requests
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
+from pydicom.dataset import Dataset
 
-from connectors.imaging.report_contents import REPORTS
+from connectors.imaging.elements import MODALITIES, SEGMENTATIONS, is_read
+from connectors.imaging.objects import as_file, without_pixels
 from connectors.settings import ArchiveSettings
 
 # The request itself is wrong, or there is no such thing: asking again at once gives the same.
@@ -36,8 +37,8 @@ class Archive(Protocol):
     def study(self, uid: str) -> bytes | None:
         """What is known of a study, as DICOM JSON; None: there is none of it (yet)."""
 
-    def reports(self, uid: str) -> Iterator[bytes]:
-        """The structured reports of a study, PS3.10."""
+    def objects(self, uid: str) -> Iterator[bytes]:
+        """What of a study holds more than pictures (`elements.is_read`), PS3.10."""
 
 
 class DicomWeb:
@@ -67,22 +68,33 @@ class DicomWeb:
         )
         return json.dumps(found[0]).encode() if found else None
 
-    def reports(self, uid: str) -> Iterator[bytes]:
-        """The structured reports of a study."""
-        listed = self._asked(
-            lambda: self._client.search_for_instances(
-                uid, search_filters={"Modality": "SR"}, get_remaining=True
+    def objects(self, uid: str) -> Iterator[bytes]:
+        """What of a study holds more than pictures."""
+        for modality in MODALITIES:
+            filters = {"Modality": modality}
+            listed = self._asked(
+                partial(
+                    self._client.search_for_instances,
+                    uid,
+                    search_filters=filters,
+                    get_remaining=True,
+                )
             )
-        )
-        for one in (one for one in listed if _value(one, "00080016").startswith(REPORTS)):
-            series, instance = _value(one, "0020000E"), _value(one, "00080018")
-            yield self._asked(partial(self._object, uid, series, instance))
+            for one in listed:
+                sop_class = _value(one, "00080016")
+                if is_read(sop_class):
+                    series, instance = _value(one, "0020000E"), _value(one, "00080018")
+                    ask = self._header if sop_class in SEGMENTATIONS else self._object
+                    yield self._asked(partial(ask, uid, series, instance))
 
     def _object(self, study: str, series: str, instance: str) -> bytes:
-        dataset = self._client.retrieve_instance(study, series, instance)
-        out = io.BytesIO()
-        dataset.save_as(out, enforce_file_format=True)
-        return out.getvalue()
+        return without_pixels(self._client.retrieve_instance(study, series, instance))
+
+    def _header(self, study: str, series: str, instance: str) -> bytes:
+        """Of a segmentation, what it says: its pixels may be many."""
+        found = self._client.retrieve_instance_metadata(study, series, instance)
+        dataset = Dataset.from_json(found, bulk_data_uri_handler=lambda _: None)
+        return as_file(dataset)
 
     def _asked(self, ask: Callable[[], _Answer]) -> _Answer:
         try:

@@ -149,7 +149,7 @@ class Fetcher:
             return "the archive has nothing of it"
         source = self._settings.source
         self._log.append(f"{wire.DICOM_JSON}; event=study", known, source)
-        for raw in self._archive.reports(study.study_uid):
+        for raw in self._archive.objects(study.study_uid):
             self._log.append(wire.DICOM, raw, source)
             metrics.counter("tocsin_archive_objects").add(1)
         return FETCHED

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from confluent_kafka import KafkaException
 
 from connectors.clock import Clock
 from connectors.imaging.archive import DicomWeb
+from connectors.imaging.dimse import Dimse
 from connectors.imaging.fetcher import Fetcher
 from connectors.imaging.receiver import Receiver
 from connectors.journal import KafkaJournal
@@ -42,6 +44,9 @@ def run(
         log.info("DICOM on %s:%d as %s", imaging.host, port, imaging.ae_title)
         if archive.url:
             Fetcher(archive, DicomWeb(archive), fetched, clock).run(kafka, stop, on_ready)
+        elif archive.address:
+            with closing(Dimse(archive, imaging.ae_title, imaging.host)) as peer:
+                Fetcher(archive, peer, fetched, clock).run(kafka, stop, on_ready)
         else:
             on_ready()
             stop.wait()

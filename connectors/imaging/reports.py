@@ -14,8 +14,12 @@ from typing import Final
 from connectors.apart import Apart, BrokeError
 from connectors.facts import Observation, Rank
 from connectors.identity import IdentityKey
+from connectors.imaging.codes import coded, laterality_of, system_of
+from connectors.imaging.elements import ObjectError
+from connectors.imaging.objects import Segmentation, Selection, read
+from connectors.imaging.other_objects import map_segmentation, map_selection
 from connectors.imaging.patient import identified, moment
-from connectors.imaging.report_contents import Coded, Measurement, ObjectError, Report, read
+from connectors.imaging.report_contents import Measurement, Report
 from connectors.interpretation import (
     About,
     Interpretation,
@@ -29,29 +33,30 @@ from connectors.quarantine import Reason
 from connectors.wire import WireMessage
 
 LONGEST_S: Final = 30.0  # to read one object: every other message waits for it
-# Coding scheme designators (PS3.16 table 8-1) as HL7 calls the systems (table 0396).
-_SYSTEMS: Final = {"LN": "LN", "SCT": "SCT", "SRT": "SRT", "DCM": "DCM", "UCUM": "UCUM"}
-_LATERALITY: Final = {
-    **dict.fromkeys(("24028007", "G-A100"), "R"),
-    **dict.fromkeys(("7771000", "G-A101"), "L"),
-    **dict.fromkeys(("51440002", "G-A102"), "B"),
-}
 _process = Apart(LONGEST_S)
 
 
-def interpret_report(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
-    """The measurements of one object. Never raises, whatever the bytes."""
+def interpret_object(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
+    """What one object says. Never raises, whatever the bytes."""
     out = Interpretation(
         "quarantine", message_type="DICOM SR", source=message.source, sent=message.heard
     )
     try:
-        _map(_read(message.raw), message, key, site.of(message.source), out)
+        found, profile = _read(message.raw), site.of(message.source)
+        if isinstance(found, Selection):
+            out.message_type = "DICOM KO"
+            map_selection(found, message, key, profile, out)
+        elif isinstance(found, Segmentation):
+            out.message_type = "DICOM SEG"
+            map_segmentation(found, message, key, profile, out)
+        else:
+            _map(found, message, key, profile, out)
     except RefusedError as refused:
         out.refuse(refused.issue)
     return [out]
 
 
-def _read(raw: bytes) -> Report:
+def _read(raw: bytes) -> Report | Selection | Segmentation:
     try:
         return _process.run(read, raw)
     except ObjectError as error:
@@ -118,11 +123,12 @@ def _observation(
     study = key.study(report.study)
     tracking = key.short("tracking", measured.tracking) if measured.tracking else ""
     which = (tracking, measured.place[-1]) if tracking else measured.place
+    instance, number = measured.segment
     return Observation(
         id=key.short("sr", study, report.series, report.title.value, *which),
         rank=rank,
         code=measured.code.value,
-        system=_system(measured.code),
+        system=system_of(measured.code),
         name=measured.code.meaning,
         time=written if time is None else time,
         status="F" if rank[0] else "P",
@@ -130,15 +136,8 @@ def _observation(
         unit="" if measured.unit.value == "1" else measured.unit.value,
         study=study,
         object=key.short("object", report.sop_instance),
-        site=_coded(measured.site),
-        laterality=_LATERALITY.get(measured.laterality.value, ""),
+        site=coded(measured.site),
+        laterality=laterality_of(measured.laterality),
         tracking=tracking,
+        segment=f"{key.short('object', instance)}#{number}" if instance else "",
     )
-
-
-def _system(code: Coded) -> str:
-    return _SYSTEMS.get(code.scheme, code.scheme)
-
-
-def _coded(code: Coded) -> str:
-    return f"{code.value}^{code.scheme}" if code.value else ""

@@ -26,7 +26,7 @@ def free_port() -> int:
 class Orthanc:
     """Started and killed at will; its folder outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, move_port: int = 0) -> None:
         program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin")
         if program is None or not PLUGIN.exists() or shutil.which("dcmsend") is None:
             pytest.skip(f"needs an imaging archive: `{INSTALL}`")
@@ -45,6 +45,8 @@ class Orthanc:
                     "DicomPort": self.dicom,
                     "DicomAet": "ARCHIVE",
                     "DicomCheckCalledAet": False,
+                    "DicomAlwaysAllowGet": True,
+                    "DicomModalities": {"tocsin": ["TOCSIN", "127.0.0.1", move_port]},
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": True,
                     "RegisteredUsers": {"tocsin": "secret"},

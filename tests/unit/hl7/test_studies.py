@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.facts import Observation, Order, Stage, StudyEvent
 from models.record import PatientRecord
-from models.studies import rejected_studies, studies
+from models.studies import rejected_imaging, studies
 from tests.unit.hl7.reading import lines, read
 
 PID = "PID|1||42^^^HOSP^MR"
@@ -120,7 +120,7 @@ def test_any_announcements_in_any_order(events: list[StudyEvent], chance: object
     shuffled = sorted(events, key=lambda _: chance.random())  # type: ignore[attr-defined]
     assert studies(events) == studies([*shuffled, *shuffled])
     standing = [e for e in events if not e.removed]
-    assert rejected_studies(events) >= {
+    assert rejected_imaging(events, []) >= {
         e.study for e in standing if e.stage is Stage.REJECTED and e.study
     }
 

@@ -7,8 +7,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
+)
 
 Code = tuple[str, str, str]
 STUDY, SERIES = "1.2.826.0.1.99.1", "1.2.826.0.1.99.2"
@@ -82,13 +89,14 @@ def tracking(uid: str) -> Dataset:
     return item
 
 
-def lesion(value: str, uid: str = "1.2.826.0.1.99.7") -> Dataset:
+def lesion(value: str, uid: str = "1.2.826.0.1.99.7", *more: Dataset) -> Dataset:
     """A measurement group of TID 1411, as in TID 1500."""
     return container(
         ("125007", "DCM", "Measurement Group"),
         [
             tracking(uid),
             site(("39607008", "SCT", "Lung"), ("7771000", "SCT", "Left")),
+            *more,
             num(DIAMETER, value, LENGTH_UNIT),
         ],
     )
@@ -165,23 +173,103 @@ def _say_the_end(dataset: Dataset) -> None:
                 _say_the_end(item)
 
 
-def part10(dataset: Dataset) -> bytes:
+def part10(dataset: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     dataset.file_meta = meta
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     return out.getvalue()
 
 
-def _reference(instance: str) -> list[Dataset]:
-    sop, series, study = Dataset(), Dataset(), Dataset()
-    sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = ComprehensiveSRStorage, instance
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = SERIES, [sop]
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = STUDY, [series]
+def written_as(syntax: UID, raw: bytes) -> bytes:
+    """The same object in another transfer syntax."""
+    read = dcmread(io.BytesIO(raw))
+    dataset = Dataset.from_json(read.to_json())  # nothing is still in the old encoding
+    return part10(dataset, syntax)
+
+
+def measured_in(segment: int, instance: str) -> Dataset:
+    """The reference to a segment in a measurement group (TID 1411)."""
+    item, reference = Dataset(), Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "IMAGE"
+    item.ConceptNameCodeSequence = coded(("121191", "DCM", "Referenced Segment"))
+    reference.ReferencedSOPClassUID = SegmentationStorage
+    reference.ReferencedSOPInstanceUID = instance
+    reference.ReferencedSegmentNumber = segment
+    item.ReferencedSOPSequence = [reference]
+    return item
+
+
+def segmentation(*sites: Code, instance: str = "1.2.826.0.1.99.60", uid: str = STUDY) -> bytes:
+    """A segmentation with a segment for each site, and a few pixels."""
+    dataset = _of_patient(SegmentationStorage, instance, uid, "SEG")
+    dataset.SegmentSequence = []
+    for number, place in enumerate(sites, 1):
+        segment = Dataset()
+        segment.SegmentNumber, segment.SegmentLabel = number, f"segment {number}"
+        segment.SegmentedPropertyTypeCodeSequence = coded(("52988006", "SCT", "Lesion"))
+        segment.AnatomicRegionSequence = coded(place)
+        segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = coded(
+            ("24028007", "SCT", "Right")
+        )
+        segment.TrackingUID = f"{instance}.{number}"
+        dataset.SegmentSequence.append(segment)
+    dataset.Rows = dataset.Columns = 8
+    dataset.NumberOfFrames, dataset.SamplesPerPixel = len(sites), 1
+    dataset.PhotometricInterpretation, dataset.SegmentationType = "MONOCHROME2", "BINARY"
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit, dataset.PixelRepresentation = 0, 0
+    dataset.PixelData = bytes(8 * len(sites))
+    return part10(dataset)
+
+
+def rejection(
+    code: str, *chosen: tuple[str, str], instance: str = "1.2.826.0.1.99.50", uid: str = STUDY
+) -> bytes:
+    """A rejection note: a key object selection of (SOP class, SOP instance)."""
+    dataset = _of_patient(KeyObjectSelectionDocumentStorage, instance, uid, "KO")
+    dataset.ValueType, dataset.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    dataset.ConceptNameCodeSequence = coded((code, "DCM", "Rejected"))
+    dataset.CurrentRequestedProcedureEvidenceSequence = _evidence(uid, *chosen)
+    dataset.ContentSequence = []
+    for sop_class, name in chosen:
+        item, reference = Dataset(), Dataset()
+        item.RelationshipType, item.ValueType = "CONTAINS", "COMPOSITE"
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = sop_class, name
+        item.ReferencedSOPSequence = [reference]
+        dataset.ContentSequence.append(item)
+    return part10(dataset)
+
+
+def _of_patient(sop_class: str, instance: str, uid: str, modality: str) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, instance
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid, f"{instance}.9"
+    dataset.PatientID, dataset.IssuerOfPatientID = "42", "HOSP"
+    dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = "DOE^JANE", "19500101", "F"
+    dataset.Modality, dataset.StudyID, dataset.AccessionNumber = modality, "1", "A77"
+    dataset.SeriesNumber = dataset.InstanceNumber = "1"
+    dataset.StudyDate, dataset.StudyTime, dataset.ReferringPhysicianName = "20260101", "070000", ""
+    dataset.ContentDate, dataset.ContentTime = "20260101", "100000"
+    return dataset
+
+
+def _evidence(uid: str, *chosen: tuple[str, str]) -> list[Dataset]:
+    study, series = Dataset(), Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = SERIES, []
+    for sop_class, name in chosen:
+        sop = Dataset()
+        sop.ReferencedSOPClassUID, sop.ReferencedSOPInstanceUID = sop_class, name
+        series.ReferencedSOPSequence.append(sop)
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = uid, [series]
     return [study]
+
+
+def _reference(instance: str) -> list[Dataset]:
+    return _evidence(STUDY, (ComprehensiveSRStorage, instance))
 
 
 def step(

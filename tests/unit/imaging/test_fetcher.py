@@ -32,7 +32,7 @@ class FakeArchive:
             raise self.failing[uid]
         return b"{}" if uid in self.studies else None
 
-    def reports(self, uid: str) -> Iterator[bytes]:
+    def objects(self, uid: str) -> Iterator[bytes]:
         yield from self.studies[uid]
 
 
