@@ -32,6 +32,8 @@ from connectors.wire import WireMessage
 # Of these the sender's message is longer than what came or than what is kept of it; or it is a
 # dataset without the request that it came in. Where the item itself holds the bytes, its sender was
 # told that they were not taken.
+# What the ports for HTTP and DICOM set aside was never logged, and is no HL7.
+_OTHER_PORTS: Final = ("HTTP", "DICOM")
 _HEADS: Final = frozenset((Reason.OVERSIZED, Reason.TRUNCATED, Reason.BAD_DICOM))
 
 
@@ -165,6 +167,11 @@ class QuarantineLog:
             return (
                 f"its bytes are a record of {topic}, which Tocsin wrote itself, and no message of "
                 "a feed: send the message again that it was made of, or discard the item"
+            )
+        if item.record.raw_base64 and item.record.message_type.startswith(_OTHER_PORTS):
+            return (
+                "it was refused where it came in, so its sender has it: let it be sent again "
+                "there, or discard the item"
             )
         if mended or not item.record.raw_base64:
             return ""

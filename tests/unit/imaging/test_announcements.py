@@ -174,3 +174,62 @@ def test_mutated_datasets_never_raise() -> None:
             "no_facts",
             "quarantine",
         )
+
+
+# ── DICOM JSON of what an archive has stored ────────────────────────────────────────────────
+
+
+def stow(content: object, named: str = "") -> Interpretation:
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return read(raw, f"stow{f'; study={named}' if named else ''}")
+
+
+def url(address: str) -> dict[str, object]:
+    return {"00081190": {"vr": "UR", "Value": [address]}}
+
+
+def instance(address: str) -> dict[str, object]:
+    return {"00081199": {"vr": "SQ", "Value": [url(address)]}}
+
+
+@pytest.mark.parametrize(
+    ("content", "named", "asked"),
+    [
+        (url("http://pacs/dicom-web/studies/1.2.3"), "", ["1.2.3"]),
+        ([url("http://pacs/dicom-web/studies/1.2.3/series/4")], "", ["1.2.3"]),
+        (instance("http://pacs/rs/studies/1.2.3/series/4/instances/5"), "", ["1.2.3"]),
+        ({"0020000D": {"vr": "UI", "Value": ["1.2.4"]}}, "", ["1.2.4"]),
+        (instance("/instances/5"), "1.2.5", ["1.2.5"]),
+        (
+            [{"0020000D": {"vr": "UI", "Value": [u]}} for u in ("1.1", "1.2", "1.1")],
+            "",
+            ["1.1", "1.2"],
+        ),
+        ({"00081198": {"vr": "SQ", "Value": [{}]}} | instance("/studies/1.9"), "", ["1.9"]),
+    ],
+)
+def test_what_was_stored_is_asked_for(content: object, named: str, asked: list[str]) -> None:
+    found = stow(content, named)
+    assert (found.outcome, found.reason) == ("no_facts", "awaits_archive")
+    assert found.fetch == [StudyToFetch(uid) for uid in asked]
+
+
+def test_instances_that_all_failed_are_not_asked_for() -> None:
+    found = stow({"00081198": {"vr": "SQ", "Value": [{}]}}, "1.2.3")
+    assert (found.outcome, found.reason, found.fetch) == ("no_facts", "not_available", [])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({}, "no_study"),
+        (url("http://pacs/dicom-web/studies/"), "no_study"),
+        (url("http://pacs/studies/1.2.3x"), "no_study"),
+        ([7], "bad_dicom"),
+        ([], "bad_dicom"),
+        (b"{", "bad_dicom"),
+    ],
+)
+def test_a_notice_that_names_no_study_says_why(content: object, reason: str) -> None:
+    found = stow(content)
+    assert (found.outcome, found.reason) == ("quarantine", reason)

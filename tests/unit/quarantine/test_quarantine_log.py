@@ -10,7 +10,7 @@ from connectors import topics, wire
 from connectors.facts import FactRecord, encode
 from connectors.journal import LostError
 from connectors.mllp.intake import KEPT_BYTES
-from connectors.quarantine import Reason
+from connectors.quarantine import Reason, quarantined
 from connectors.quarantine_log import CannotSendError, Item, QuarantineLog, State
 from tests.unit.quarantine.fakes import MESSAGE, NOW, RECEIVED, WHOLE, QuarantineJournal
 
@@ -178,6 +178,20 @@ def test_facts_are_never_sent_as_a_message(journal: QuarantineJournal, log: Quar
     assert journal.of(topics.AUDIT) == []
     log.discard(only(log), "ann", "an old release")
     assert only(log).state is State.DISCARDED
+
+
+@pytest.mark.parametrize("port", ["HTTP fhir", "DICOM"])
+def test_what_another_port_refused_is_never_sent_as_hl7(
+    journal: QuarantineJournal, log: QuarantineLog, port: str
+) -> None:
+    record = quarantined(
+        Reason.BAD_FHIR, "no JSON", raw=b"{", received_at=0.0, source="LAB", message_type=port
+    )
+    journal.refuse(record)
+    for mended in (None, WHOLE):
+        with pytest.raises(CannotSendError, match="its sender has it"):
+            log.redrive([only(log)], "ann", "t", mended)
+    assert journal.of(topics.WIRE_HL7) == []
 
 
 @pytest.mark.parametrize(
