@@ -25,7 +25,7 @@ from connectors.facts import (
     StudyEvent,
     encode,
 )
-from models import stays
+from models import genome, stays
 from models.stays import Presence, Stay
 from models.studies import rejected_imaging
 
@@ -33,6 +33,7 @@ __all__ = ["EVER", "Change", "PatientRecord", "Presence", "Stay", "base_of", "sl
 
 EVER = float("-inf")  # "everything that this patient's scores rest on may have changed"
 
+_MARKER = "genome:"  # among the bases of a code: a marker follows from variants
 _STATUS_ONLY = "U"  # preliminary becomes final without resending the value
 
 
@@ -125,6 +126,8 @@ class PatientRecord:
         self._stays: list[Stay] | None = None
         # Studies and objects whose measurements do not count.
         self._rejected: frozenset[str] = frozenset()
+        self._genes: dict[str, AnyFact] = {}  # facts that markers may follow from, by slot
+        self._markers: list[Observation] = []  # that follow from variants
         self.merged_into = ""  # the pseudonym under which this patient goes on (`models.patient`)
 
     # ── the fold ────────────────────────────────────────────────────────────────────────────
@@ -170,8 +173,10 @@ class PatientRecord:
         if isinstance(new, ImagingObject):
             self._objects[slot] = new
             return self._put_study()
+        if genome.concerns(new):
+            return self._put_gene(slot, new)
         if not isinstance(new, PersonDetail):
-            return None  # no score reads statements, orders, medication, variants or links
+            return None  # no score reads orders, medication, links or other statements
         same = isinstance(old, PersonDetail) and (old.value, old.removed) == (
             new.value,
             new.removed,
@@ -194,6 +199,19 @@ class PatientRecord:
 
     def _is_rejected(self, o: Observation) -> bool:
         return o.study in self._rejected or o.object in self._rejected
+
+    def _put_gene(self, slot: str, new: AnyFact) -> float | None:
+        """What variants say of a tumour's markers counts like coded results of the same."""
+        self._genes[slot] = new
+        before, self._markers = self._markers, genome.markers(self._genes.values())
+        changed = [o for o in (*before, *self._markers) if (o in before) != (o in self._markers)]
+        for code in {o.code for o in changed}:
+            bases = self._bases_of_code.setdefault(code, set())
+            bases.discard(_MARKER)
+            if any(o.code == code for o in self._markers):
+                bases.add(_MARKER)
+            self._drop_series(code)
+        return min((o.time for o in changed), default=None)
 
     def _put_observation(self, slot: str, new: Observation) -> float | None:
         base = base_of(new)
@@ -370,7 +388,8 @@ class PatientRecord:
         bases = self._bases_of_code.get(code, set())
         names = {base.partition("@")[0] for base in bases} & self._corrected
         replaced = {base for name in names for base in self._replaced(name)}
-        found = (self._effective(base) for base in bases if base not in replaced)
+        found = [self._effective(base) for base in bases if base not in replaced]
+        found += [o for o in self._markers if o.code == code]
         counted = [
             o
             for o in found

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connectors.cohorts import hancock, ucsf_pdgm
-from connectors.facts import AnyFact, Observation, PersonDetail
+from connectors.facts import AnyFact, Observation, PersonDetail, Presence, Variant
 from models import fusion
 from models.bundle import BundleError, contract_of, load_bundle, read, write
 from models.encoding import columns_of
@@ -174,6 +174,25 @@ def test_images_stand_in_for_the_one_marker_that_is_pending(glioma: MultimodalMo
     assert found.missing.modalities == []
     added = sum(c.contribution for c in found.evidence[1].top)
     assert added == pytest.approx(found.evidence[1].llr, abs=1e-6)
+
+
+def test_variants_count_like_the_coded_result(glioma: MultimodalModel) -> None:
+    """A laboratory may send the result in words, or the variant that it found."""
+    at = START + 14 * DAY_S
+    variant = Variant(
+        id="v",
+        rank=(1, at, 0, ""),
+        presence=Presence.PRESENT,
+        time=at,
+        source_class="somatic",
+        gene="IDH1",
+        hgvs_p="p.Arg132His",
+    )
+    before = [*person(), *OPERATION, *MRI]
+    coded = glioma.assess([(record([*before, said("idh-status", "mutated", day=14)]), NOW)])
+    assert glioma.assess([(record([*before, variant]), NOW)]) == coded
+    pending = glioma.log_odds([(record([*before, variant]), NOW - 8 * DAY_S)])
+    assert pending == glioma.log_odds([(record(before), NOW - 8 * DAY_S)])
 
 
 def test_a_guess_lies_between_the_two_results(glioma: MultimodalModel) -> None:
