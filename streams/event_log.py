@@ -65,12 +65,12 @@ class KafkaEvents:
     async def _follow(self, asked: Place) -> AsyncIterator[Event | None]:
         consumer = Consumer(self._config)
         try:
-            place, gap = await _finished(asyncio.to_thread(_begin, consumer, asked))
+            place, gap = await finished(asyncio.to_thread(_begin, consumer, asked))
             if gap:
                 yield Event(written(place), "gap", b"{}")
             quiet = 0.0
             while True:
-                found = await _finished(asyncio.to_thread(consumer.consume, 500, _WAIT_S))
+                found = await finished(asyncio.to_thread(consumer.consume, 500, _WAIT_S))
                 for message in found:
                     if message.error() is None:
                         yield _event(message, place)
@@ -84,7 +84,7 @@ class KafkaEvents:
             consumer.close()
 
 
-async def _finished(call: Awaitable[T]) -> T:
+async def finished(call: Awaitable[T]) -> T:
     """Wait for a call in another thread, to its end even when nobody waits any more: a consumer
     must not be closed while somebody consumes."""
     task = asyncio.ensure_future(call)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from confluent_kafka import (
@@ -21,8 +22,8 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from connectors import contract, topics
-from connectors.clock import from_iso
-from connectors.contract import Alert, AlertState, Score, Threshold
+from connectors.clock import from_iso, iso
+from connectors.contract import Alert, AlertState, FeedbackAnswer, Score, Threshold
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.settings import KafkaSettings
 from connectors.vault import VaultReader
@@ -30,10 +31,13 @@ from models.record import Presence
 from streams import codec, keys
 from streams.codec import Summary
 from streams.console.ports import PatientSummary, PatientView, Unavailable
+from streams.event_log import finished
 
 log = logging.getLogger("tocsin.console")
 
 _summary = msgspec.json.Decoder(Summary)
+_answer = msgspec.json.Decoder(FeedbackAnswer)
+_FEEDBACK = b'"event":"feedback"'
 _ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
 _SHOWN_AFTER_END_S = 86_400.0
 _PRESENT = frozenset({Presence.PRESENT, Presence.UNKNOWN})
@@ -60,6 +64,17 @@ class RedisReader:
             for a in found
             if a.state not in _ENDED or from_iso(a.at) > newest - _SHOWN_AFTER_END_S
         ]
+
+    async def find_alert(self, alert_id: str) -> Alert | None:
+        """The newest revision of any alert that is kept."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for partition in range(self._partitions):
+                    pipe.hget(keys.alerts(partition), alert_id)
+                found = [raw for raw in await pipe.execute() if raw is not None]
+        except exceptions.RedisError as error:
+            raise Unavailable("the state store does not answer") from error
+        return contract.decode_alert(found[0]) if found else None
 
     async def patients(self) -> list[PatientSummary]:
         """Everybody in the hospital, or not known to have left it."""
@@ -115,12 +130,34 @@ def _to_patient_summary(summary: Summary) -> PatientSummary:
     )
 
 
+class KafkaAudit:
+    """`ports.Audit`: a record counts as written when the broker has it."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._producer = Producer(kafka.client() | {"acks": "all", "enable.idempotence": True})
+
+    async def note(self, event: str, who: str, more: Mapping[str, Any]) -> None:
+        """Write a record. Raises `Unavailable`."""
+        record = {"event": event, "who": who, "at": iso(time.time()), **more}
+        await asyncio.to_thread(self.write, msgspec.json.encode(record))
+
+    def write(self, record: bytes) -> None:
+        """As `note`, of a record that is made already; waits."""
+        failures: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            failures.extend([error] if error is not None else [])
+
+        self._producer.produce(topics.AUDIT, record, on_delivery=delivered)
+        if self._producer.flush(5.0) or failures:
+            raise Unavailable("the audit log does not take records, so nothing is shown")
+
+
 class AuditedNames:
     """`ports.Names` on the vault; the audit record is in Kafka before a name is shown."""
 
-    def __init__(self, url: str, key: IdentityKey, kafka: KafkaSettings) -> None:
-        self._producer = Producer(kafka.client() | {"acks": "all", "enable.idempotence": True})
-        self._vault = VaultReader(SyncRedis.from_url(url), key, self._audit, time.time)
+    def __init__(self, url: str, key: IdentityKey, audit: KafkaAudit) -> None:
+        self._vault = VaultReader(SyncRedis.from_url(url), key, audit.write, time.time)
         self._key = key
 
     async def names(self, pseudonyms: Sequence[str], *, who: str) -> dict[str, Identity]:
@@ -144,16 +181,6 @@ class AuditedNames:
         known = found.get(pseudonym)
         return pseudonym if known is not None and identifier in known.identifiers else None
 
-    def _audit(self, record: bytes) -> None:
-        failures: list[KafkaError] = []
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            failures.extend([error] if error is not None else [])
-
-        self._producer.produce(topics.AUDIT, record, on_delivery=delivered)
-        if self._producer.flush(5.0) or failures:
-            raise Unavailable("the audit log does not take records, so no name is shown")
-
 
 class KafkaFeed:
     """`ports.Feed` on `tocsin.alerts` and `tocsin.scores`, with the ticks as a sign of life."""
@@ -172,16 +199,17 @@ class KafkaFeed:
         """Seconds since any record of facts, scores or alerts."""
         return time.monotonic() - self._last
 
-    async def subscribe(self) -> AsyncIterator[Alert | Score]:
+    async def subscribe(self) -> AsyncIterator[Alert | Score | FeedbackAnswer]:
         """Records from now on."""
         consumer = Consumer(self._config)
         try:
-            await asyncio.to_thread(_assign_ends, consumer)
+            await finished(asyncio.to_thread(_assign_ends, consumer))
             while True:
-                for message in await asyncio.to_thread(consumer.consume, 500, 0.1):
+                for message in await finished(asyncio.to_thread(consumer.consume, 500, 0.1)):
                     if message.error() is not None:
                         continue
-                    self._last = time.monotonic()
+                    if message.topic() != topics.AUDIT:  # that is us as well
+                        self._last = time.monotonic()
                     record = _read_record(message)
                     if record is not None:
                         yield record
@@ -191,7 +219,7 @@ class KafkaFeed:
             consumer.close()
 
 
-def _read_record(message: Message) -> Alert | Score | None:
+def _read_record(message: Message) -> Alert | Score | FeedbackAnswer | None:
     """None for other topics, and for bytes that are no record of ours: those are only logged."""
     value = message.value() or b""
     try:
@@ -199,6 +227,8 @@ def _read_record(message: Message) -> Alert | Score | None:
             return contract.decode_alert(value)
         if message.topic() == topics.SCORES:
             return contract.decode_score(value)
+        if message.topic() == topics.AUDIT and _FEEDBACK in value:
+            return _answer.decode(value)
     except msgspec.MsgspecError:
         log.warning("a record of %s cannot be read", message.topic())
     return None
@@ -207,7 +237,7 @@ def _read_record(message: Message) -> Alert | Score | None:
 def _assign_ends(consumer: Consumer) -> None:
     known = consumer.list_topics(timeout=30).topics
     places = []
-    for topic in (topics.ALERTS, topics.SCORES, topics.FACTS):
+    for topic in (topics.ALERTS, topics.SCORES, topics.FACTS, topics.AUDIT):
         for partition in known[topic].partitions:
             _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
             places.append(TopicPartition(topic, partition, end))

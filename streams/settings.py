@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -29,8 +30,10 @@ from connectors.settings import (
     Section,
     SequencerSettings,
     TlsServer,
+    WebAddress,
 )
 from connectors.sinks.settings import SinksSettings
+from streams.roles import Role
 
 ENVIRONMENT_PREFIX = "TOCSIN_"
 FILE_VARIABLE = "TOCSIN_SETTINGS"
@@ -65,12 +68,44 @@ class PolicySettings(Section):
     )
 
 
+class OidcSettings(Section):
+    """Sign-in by OpenID Connect. Without an issuer the console is a demonstration for this machine
+    alone."""
+
+    issuer: WebAddress = Field("", description="e.g. https://login.hospital.example/realms/care")
+    client_id: str = Field("", description="as which the console is registered there")
+    client_secret: SecretStr = SecretStr("")
+    audience: str = Field("", description="of bearer tokens; empty: the client id")
+    scopes: tuple[str, ...] = ("openid", "profile")
+    role_claim: str = Field(
+        "roles", description="claim that names roles; dots lead into it, e.g. realm_access.roles"
+    )
+    roles: dict[str, Role] = Field(
+        {}, description="what the claim says → role of Tocsin; empty: the roles' own names"
+    )
+    session_hours: float = Field(10.0, gt=0, le=24, description="then people sign in again")
+    ca: Path | None = Field(None, description="PEM file with the issuer's CA")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer and not self.client_id:
+            raise ValueError("an issuer needs a client_id")
+        address = urlsplit(self.issuer)
+        if address.scheme == "http" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("an issuer elsewhere needs https")
+        return self
+
+
 class ConsoleSettings(Section):
     """The web console."""
 
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    url: WebAddress = Field(
+        "", description="the console's address as browsers know it; empty: host and port"
+    )
     tls: TlsServer = TlsServer()
+    oidc: OidcSettings = OidcSettings()
 
 
 class TelemetrySettings(Section):

@@ -11,6 +11,7 @@ from streams.cli import (
     bench,
     demo,
     fuzz,
+    issuer,
     local,
     offline,
     processes,
@@ -46,6 +47,7 @@ for part in (
     bench,
     fuzz,
     reproducing,
+    issuer,
 ):
     app.registered_commands += part.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")

@@ -226,6 +226,7 @@ def console(
     from redis.asyncio import Redis  # noqa: PLC0415
 
     from connectors.journal import KafkaJournal  # noqa: PLC0415
+    from connectors.kafka import KafkaLog  # noqa: PLC0415
     from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
     from models.rule import shipped_rules  # noqa: PLC0415
     from streams.cli.interpreting import Interpreter  # noqa: PLC0415
@@ -233,12 +234,17 @@ def console(
     from streams.console.desks import Desks  # noqa: PLC0415
     from streams.event_log import KafkaEvents  # noqa: PLC0415
     from streams.quarantine_desk import Desk  # noqa: PLC0415
-    from streams.reading import AuditedNames, KafkaFeed, RedisReader  # noqa: PLC0415
+    from streams.reading import (  # noqa: PLC0415
+        AuditedNames,
+        KafkaAudit,
+        KafkaFeed,
+        RedisReader,
+    )
 
     settings, probe = start("console")
     url = _redis_url(settings)
     own = settings.console if port is None else settings.console.model_copy(update={"port": port})
-    journal = KafkaJournal(settings.kafka)
+    journal, audit = KafkaJournal(settings.kafka), KafkaAudit(settings.kafka)
     quarantine = Desk(QuarantineLog(journal, wall_clock), Interpreter(settings))
 
     def on_ready(address: str) -> None:
@@ -247,6 +253,7 @@ def console(
 
     async def body(stop: asyncio.Event) -> None:
         redis = Redis.from_url(url)
+        actions = KafkaLog(settings.kafka, client_id="tocsin-console")
         try:
             thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
         except (OSError, KeyError, ValueError) as error:
@@ -254,15 +261,16 @@ def console(
         await serve(
             own,
             RedisReader(redis, settings.kafka.partitions, thresholds),
-            AuditedNames(url, key_of(settings), settings.kafka),
+            AuditedNames(url, key_of(settings), audit),
             KafkaFeed(settings.kafka),
             on_ready=on_ready,
             stop=stop,
-            desks=Desks(quarantine=quarantine, events=KafkaEvents(settings.kafka)),
+            desks=Desks(quarantine=quarantine, events=KafkaEvents(settings.kafka), audit=audit),
             time_zone=settings.sequencer.time_zone,
             feed_down_s=3 * settings.sequencer.tick_s,
         )
         await redis.aclose()
+        await actions.flush(5.0)
 
     try:
         run_async(body)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.console.people import Role
+from streams.roles import Role
 
 PAGES: Final[dict[str, Role]] = {
     "/": Role.READER,
     "/patients": Role.READER,
     "/patient/{pseudonym}": Role.READER,
+    "/patient": Role.CLINICIAN,  # by a hospital's number
+    "/alert/{alert_id}": Role.READER,
+    "/wall": Role.READER,
     "/quarantine": Role.OPERATOR,
     "/quarantine/{item}": Role.OPERATOR,
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from nicegui import ui
 
 from connectors.contract import Alert, AlertState
+from streams.console.acts import Acts
+from streams.console.care import KEYS_HELP
 from streams.console.diff import Row
 from streams.console.elements import Field, LiveTable, Words
 from streams.console.frame import Console, LivePage, ward_options
 from streams.console.rows import ALERT_COLUMNS, alert_row, announcement, counts, order
-from streams.console.words import STATES, is_open
+from streams.console.words import STATES, full_name, is_open, place, risk_words
 
 OPEN, ALL = "", "all"
 _CALLS = frozenset({AlertState.FIRING, AlertState.ESCALATED})  # states that somebody must hear
@@ -28,7 +30,7 @@ class AlertsPage(LivePage):
         super().__init__(console)
         self._ward = ward
         self._state = state if state in {key for key, _ in _STATE_OPTIONS} else OPEN
-        self._rows: dict[str, tuple[int, bool, Row]] = {}  # with stamp, and whether it has a name
+        self._rows: dict[str, tuple[tuple[int, bool, str], Row]] = {}  # with what it was made of
         self._heard: dict[str, AlertState] | None = None
         with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
             with ui.element("div").classes("head"):
@@ -37,9 +39,21 @@ class AlertsPage(LivePage):
                 with ui.element("div").classes("filters"):
                     self._wards = Field("Ward", ward, self._choose_ward, [(ward, ward)])
                     Field("Show", self._state, self._choose_state, _STATE_OPTIONS)
-            self._table = LiveTable(
-                ALERT_COLUMNS, "Alerts, most urgent first", "Loading the alerts …"
+            self._acts = Acts(
+                console.board,
+                console.feedback,
+                self.person,
+                console.clock,
+                self._title_of,
+                self.wake,
             )
+            on_act = self._acts.pressed if self._acts.allowed else None
+            self._table = LiveTable(
+                ALERT_COLUMNS, "Alerts, most urgent first", "Loading the alerts …", on_act
+            )
+            if self._acts.allowed:
+                Words("p", KEYS_HELP).classes("help keys")
+            self._acts.build()
 
     def _choose_ward(self, ward: str) -> None:
         self._ward = ward
@@ -75,13 +89,19 @@ class AlertsPage(LivePage):
     def _row(self, alert: Alert) -> Row:
         """Built again only when the alert, its score or its name changed."""
         board = self.console.board
-        stamp, identity = board.stamp(alert.alert_id), self.names.get(alert.patient)
+        identity = self.names.get(alert.patient)
+        care = self._acts.cell(alert)
+        basis = (board.stamp(alert.alert_id), identity is not None, care["note"])
         old = self._rows.get(alert.alert_id)
-        if old and old[:2] == (stamp, identity is not None):
-            return old[2]
-        row = alert_row(alert, board.score_of(alert), identity, self.console.times)
-        self._rows[alert.alert_id] = (stamp, identity is not None, row)
+        if old and old[0] == basis:
+            return old[1]
+        row = alert_row(alert, board.score_of(alert), identity, self.console.times, care)
+        self._rows[alert.alert_id] = (basis, row)
         return row
+
+    def _title_of(self, alert: Alert) -> str:
+        name = full_name(self.names.get(alert.patient), alert.patient)
+        return f"{risk_words(alert.risk).name}: {name}, {place(alert.ward, alert.bed)}"
 
     def _news(self, shown: list[Alert]) -> tuple[list[str], str] | None:
         """Alerts that have come to call for somebody since the last look."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,18 +14,22 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from nicegui import ui
 
+from connectors.clock import wall_clock
 from models.units import warm
+from streams.console import listening
 from streams.console.api.build import add_api
 from streams.console.board import Board
 from streams.console.desks import Desks
 from streams.console.frame import Console
-from streams.console.guard import Demonstration, Guard
+from streams.console.guard import Demonstration, Guard, SignIn
+from streams.console.links import add_links
 from streams.console.pages import add_pages
 from streams.console.palette import css_variables
 from streams.console.ports import Feed, Names, Reader
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
-from streams.console.security import LoopbackOnly, SafeHeaders, is_loopback
+from streams.console.security import OwnPagesOnly, SafeHeaders, host_of
+from streams.console.sign_in.browser import OidcSignIn
 from streams.console.times import HospitalTime
 from streams.settings import ConsoleSettings, SettingsError
 
@@ -54,20 +57,30 @@ async def serve(
     NiceGUI keeps its pages in the process, so a process serves one console. Raises
     `SettingsError` for an address that may not or cannot be used and for an unknown time zone.
     """
-    _check_tls(settings)
-    listener = _listen(settings)
+    listening.check(settings)
+    listener = listening.listen(settings)
     with contextlib.closing(listener):
         times = _times(time_zone)
         await asyncio.to_thread(warm)  # unit conversions must not stop the event loop later
         board = Board(reader, feed, feed_down_s=feed_down_s)
-        room = QuarantineRoom(desks.quarantine) if desks.quarantine else None
-        console = Console(board, reader, names, times, Presence(), room)
-        server = _Server(_config(_application(console, desks), settings))
+        url = listening.address(settings, listener)
+        console = Console(
+            board=board,
+            reader=reader,
+            names=names,
+            times=times,
+            presence=Presence(),
+            sign_in=_sign_in(settings, url, desks),
+            clock=wall_clock,
+            feedback=desks.feedback,
+            quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
+        )
+        server = _Server(_config(_application(console, desks, settings), settings))
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(board.run())
             serving = tasks.create_task(server.serve(sockets=[listener]))
             await _started(server, serving)
-            on_ready(_address(settings, listener))
+            on_ready(url)
             stopping = tasks.create_task(stop.wait())
             await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -91,43 +104,6 @@ def _times(zone: str) -> HospitalTime:
         raise SettingsError(f"The console cannot show times: {error}") from None
 
 
-def _listen(settings: ConsoleSettings) -> socket.socket:
-    """A bound socket, so that a used port is one sentence and port 0 is known before serving."""
-    if not is_loopback(settings.host):
-        raise SettingsError(
-            f"The console has no sign-in, so it listens on this machine only, and console.host is "
-            f"{settings.host}. Set it to 127.0.0.1; to reach it from elsewhere, use a tunnel "
-            "(ssh -L) or a proxy that signs users in."
-        )
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"The console cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Set console.port to a free port, or to 0 for any."
-        ) from None
-    return listener
-
-
-def _check_tls(settings: ConsoleSettings) -> None:
-    """Certificate and key fit together and can be read: better said now than by a stack trace."""
-    tls = settings.tls
-    if tls.certificate is None:
-        return
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(
-            f"The console cannot use console.tls ({tls.certificate}, {tls.key}, {tls.client_ca}): "
-            f"{error.strerror or error}. Give PEM files that can be read and belong together."
-        ) from None
-
-
 def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
     tls = settings.tls
     return uvicorn.Config(
@@ -144,9 +120,12 @@ def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
     )
 
 
-def _application(console: Console, desks: Desks) -> FastAPI:
+def _application(console: Console, desks: Desks, settings: ConsoleSettings) -> FastAPI:
     application = FastAPI(title="Tocsin", version="1", openapi_url=None)
     add_api(application, console, desks.events)
+    add_links(application, console)
+    if isinstance(console.sign_in, OidcSignIn):
+        application.include_router(console.sign_in.router())
     _add_style(application)
     add_pages(console)
     ui.run_with(
@@ -158,10 +137,23 @@ def _application(console: Console, desks: Desks) -> FastAPI:
         tailwind=False,
         show_welcome_message=False,
     )
-    application.add_middleware(Guard, sign_in=Demonstration())
+    application.add_middleware(Guard, sign_in=console.sign_in)
     application.add_middleware(SafeHeaders)
-    application.add_middleware(LoopbackOnly)
+    application.add_middleware(OwnPagesOnly, names=_own_names(settings))
     return application
+
+
+def _sign_in(settings: ConsoleSettings, url: str, desks: Desks) -> SignIn:
+    if not settings.oidc.issuer:
+        return Demonstration()
+    if desks.audit is None:
+        raise SettingsError("A console with a sign-in needs an audit log.")
+    return OidcSignIn(settings.oidc, settings.url or url, desks.audit, wall_clock)
+
+
+def _own_names(settings: ConsoleSettings) -> frozenset[str]:
+    """The hosts under which browsers may ask, beside this machine's own."""
+    return frozenset({settings.host, host_of(settings.url)} - {""})
 
 
 def _add_style(application: FastAPI) -> None:
@@ -183,12 +175,6 @@ async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
             await serving
             raise SettingsError("The console stopped while it was starting; see its log.")
         await asyncio.sleep(0.01)
-
-
-def _address(settings: ConsoleSettings, listener: socket.socket) -> str:
-    scheme = "https" if settings.tls.certificate else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listener.getsockname()[1]}"
 
 
 _FAVICON = (

@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from connectors.clock import from_iso
-from connectors.contract import Alert, Score
+from connectors.contract import Alert, FeedbackAnswer, Score
 from streams.console.ports import Feed, PatientSummary, Reader, Unavailable
 
 RECONCILE_S = 30.0
 RETRY_S = 2.0
+ANSWERS = 2_000  # newest answers to actions that are kept
 TRAIL = 48  # scores of a patient and risk kept for the small curve in the list of patients
 
 
@@ -49,6 +50,7 @@ class Board:
         self.alerts: dict[str, Alert] = {}
         self.scores: dict[tuple[str, str], Score] = {}
         self.patients: dict[str, PatientSummary] = {}
+        self.answers: dict[str, FeedbackAnswer] = {}  # by the id of the action
         self.hospital_time: float | None = None
         self.trails: dict[tuple[str, str], deque[tuple[float, float]]] = {}
         self._alerts_of: dict[tuple[str, str], set[str]] = {}
@@ -143,12 +145,21 @@ class Board:
             self._loaded = True
             self._bump()
 
-    def take(self, item: Alert | Score) -> None:
+    def take(self, item: Alert | Score | FeedbackAnswer) -> None:
         """One record of the feed, or of the store: older ones change nothing."""
-        if isinstance(item, Alert):
-            self._take_alert(item)
-        else:
-            self._take_score(item)
+        match item:
+            case Alert():
+                self._take_alert(item)
+            case Score():
+                self._take_score(item)
+            case FeedbackAnswer():
+                self._take_answer(item)
+
+    def _take_answer(self, answer: FeedbackAnswer) -> None:
+        while len(self.answers) >= ANSWERS:
+            del self.answers[next(iter(self.answers))]
+        self.answers[answer.id] = answer
+        self._bump()
 
     def _take_alert(self, alert: Alert) -> None:
         old = self.alerts.get(alert.alert_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.console.ports import EventLog
+from streams.console.ports import Audit, EventLog
+from streams.feedback_desk import FeedbackDesk
 from streams.quarantine_desk import Desk as QuarantineDesk
 
 
@@ -14,3 +15,5 @@ class Desks:
 
     quarantine: QuarantineDesk | None = None
     events: EventLog | None = None
+    audit: Audit | None = None
+    feedback: FeedbackDesk | None = None

@@ -13,6 +13,7 @@ class Row(TypedDict, total=False):
 
     key: str
     tone: str  # critical, warning, ended, strong: a class of the row
+    revision: int  # of the alert that the row shows
     cells: list[Cell]
 
 

@@ -25,8 +25,17 @@ class Words(TextElement):
 class LiveTable(ui.element, component="static/live_table.js"):
     """A table that is told differences only. Nothing is sent before the browser shows it."""
 
-    def __init__(self, columns: Sequence[dict[str, str]], caption: str, loading: str) -> None:
+    def __init__(
+        self,
+        columns: Sequence[dict[str, str]],
+        caption: str,
+        loading: str,
+        on_act: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         super().__init__()
+        self._props["acts"] = on_act is not None
+        if on_act is not None:
+            self.on("act", lambda event: on_act(dict(event.args)))
         self._props["columns"] = list(columns)
         self._props["caption"] = caption
         self._props["loading"] = loading
@@ -58,14 +67,33 @@ class LiveTable(ui.element, component="static/live_table.js"):
         self.run_method("patch", patch, empty, told)
 
 
+class ActionDialog(ui.element, component="static/action_dialog.js"):
+    """Asks what is needed for an action on an alert; the choices are pairs of value and text."""
+
+    def __init__(
+        self, on_act: Callable[[dict[str, Any]], None], **choices: Sequence[tuple[str, str]]
+    ) -> None:
+        super().__init__()
+        for name, options in choices.items():
+            self._props[name] = [list(option) for option in options]
+        self.on("act", lambda event: on_act(dict(event.args)))
+
+    def open(self, alert_id: str, revision: int, title: str, action: str) -> None:
+        """Show it for one alert, with an action chosen beforehand."""
+        self.run_method("open", {"id": alert_id, "revision": revision, "title": title}, action)
+
+
 class StatusBar(ui.element, component="static/status_bar.js"):
     """Navigation, hospital time, and the banners."""
 
-    def __init__(self, links: Sequence[tuple[str, str]], here: str, warning: str) -> None:
+    def __init__(
+        self, links: Sequence[tuple[str, str]], here: str, warning: str, person: str = ""
+    ) -> None:
         super().__init__()
         self._props["links"] = [list(link) for link in links]
         self._props["here"] = here
         self._props["warning"] = warning
+        self._props["person"] = person
         self._ready = False
         self._wanted: dict[str, Any] = {}
         self._sent: dict[str, Any] = {}

@@ -11,24 +11,26 @@ from urllib.parse import urlencode
 from nicegui import background_tasks, ui
 from nicegui.client import Client
 
+from connectors.clock import Clock
 from connectors.identity import Identity
 from streams.console.access import LINKS, PAGES
 from streams.console.board import Board, Status
 from streams.console.elements import StatusBar, Words
-from streams.console.people import SEES_NAMES, Person, person_of
+from streams.console.guard import SIGN_IN, SignIn
+from streams.console.people import Person, person_of
 from streams.console.ports import Names, Reader, Unavailable
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
 from streams.console.times import HospitalTime, duration
+from streams.feedback_desk import FeedbackDesk
+from streams.roles import SEES_NAMES
 
 PUSH_S = 0.25  # a page is told at most four times a second
 STATUS_S = 1.0  # the age of the feed moves even when nothing else does
 NAMES_RETRY_S = 10.0
 
-NO_SIGN_IN = "Demonstration without sign-in: this console answers on this machine only."
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Console:
     """What pages need."""
 
@@ -37,6 +39,9 @@ class Console:
     names: Names
     times: HospitalTime
     presence: Presence
+    sign_in: SignIn
+    clock: Clock
+    feedback: FeedbackDesk | None = None
     quarantine: QuarantineRoom | None = None
 
     def links(self, person: Person) -> list[tuple[str, str]]:
@@ -92,7 +97,9 @@ class LivePage:
         self.names = NameBook(console.names, self.person)
         self._wake = asyncio.Event()
         here = self.section or self.path
-        self.bar = StatusBar(console.links(self.person), here, NO_SIGN_IN)
+        self.bar = StatusBar(
+            console.links(self.person), here, console.sign_in.warning, self.person.name
+        )
         console.presence.watch(self.client)
         self.client.on_connect(self.wake)
 
@@ -115,10 +122,18 @@ class LivePage:
             self._wake.clear()
             if self.client.has_socket_connection:  # else a closed tab's messages would pile up
                 with self.client:
+                    if not self.console.sign_in.lives(self.person):
+                        self._sign_in_again()
+                        return
                     await self.refresh()
             await self._pause(PUSH_S)
             if not self._wake.is_set():
                 await self._until(board.changed(version, STATUS_S))
+
+    def _sign_in_again(self) -> None:
+        """The sign-in ended, here or in another tab: nothing more is shown."""
+        here = urlencode({"next": self.path})
+        ui.navigate.to(f"{SIGN_IN}?{here}")
 
     async def _pause(self, seconds: float) -> None:
         await self._until(asyncio.sleep(seconds))

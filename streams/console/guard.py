@@ -10,7 +10,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streams.console.people import Person, Role
+from streams.console.people import Person
+from streams.roles import Role
 
 SIGN_IN: str = "/sign-in"
 # Style, scripts and the way to sign in: nothing of a patient.
@@ -24,14 +25,29 @@ class SignIn(Protocol):
         """Who asks; None when nobody has signed in."""
         ...
 
+    def lives(self, person: Person) -> bool:
+        """Is the person's sign-in still good?"""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """Stands at the top of every page, "" when there is nothing to warn of."""
+        ...
+
 
 class Demonstration:
     """No sign-in: whoever sits at this machine may do everything. Loopback addresses only."""
+
+    warning = "Demonstration without sign-in: this console answers on this machine only."
 
     async def person(self, connection: HTTPConnection) -> Person | None:
         """The machine's own address in place of a name."""
         address = connection.client.host if connection.client else "this machine"
         return Person(f"console without sign-in, from {address}", frozenset({Role.ADMIN}))
+
+    def lives(self, person: Person) -> bool:
+        """As long as the machine."""
+        return True
 
 
 class Guard:

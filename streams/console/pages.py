@@ -15,6 +15,7 @@ from streams.console.patients_page import PatientsPage
 from streams.console.people import person_of
 from streams.console.quarantine_item_page import QuarantineItemPage
 from streams.console.quarantine_page import QuarantinePage
+from streams.console.wall_page import WallPage
 
 _KEPT_S = 60.0  # a page that was cut off catches up where it was, within this time
 
@@ -52,6 +53,10 @@ def add_pages(console: Console) -> None:
     @page("/patient/{pseudonym}")
     def patient(pseudonym: str) -> None:
         PatientPage(console, pseudonym).start()
+
+    @page("/wall")
+    def wall(ward: str = "") -> None:
+        WallPage(console, ward).start()
 
     if console.quarantine is not None:
         _add_quarantine(console, page)

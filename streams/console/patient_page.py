@@ -12,6 +12,7 @@ from connectors.contract import Alert, Threshold
 from connectors.facts import PersonDetail
 from connectors.identity import Identity
 from models.record import EVER, PatientRecord, Presence, Stay
+from streams.console.acts import Acts
 from streams.console.charts import trends
 from streams.console.elements import LiveTable, Words, panel
 from streams.console.frame import Console, LivePage
@@ -26,6 +27,7 @@ from streams.console.words import (
     birth_words,
     full_name,
     place,
+    risk_words,
 )
 
 RELOAD_S = 2.0  # a record is read again at most this often while it changes
@@ -54,6 +56,10 @@ class PatientPage(LivePage):
             self._note = Words("p").classes("state-note").props('role="status"')
             self._note.text = "Loading the patient …"
             self._body = ui.element("div")
+        self._acts = Acts(
+            console.board, console.feedback, self.person, console.clock, self._title_of, self.wake
+        )
+        self._acts.build()
         with self._body:
             self._build_body()
         self._body.set_visibility(False)
@@ -117,8 +123,14 @@ class PatientPage(LivePage):
         if stamp != self._loaded_stamp and now - self._loaded_at >= RELOAD_S:
             self._loaded_at = now
             await self._load(stamp)
+        for risk, section in self._sections.items():
+            mine = [a for a in board.alerts_of(self._pseudonym) if a.risk == risk]
+            section.show_care(newest_alert(mine, risk))
         name = self._name.text or "Patient"
         self.show_status(f"{name} – Tocsin", self._problem)
+
+    def _title_of(self, alert: Alert) -> str:
+        return f"{risk_words(alert.risk).name}: {self._name.text}"
 
     async def _load(self, stamp: int) -> None:
         try:
@@ -142,7 +154,7 @@ class PatientPage(LivePage):
         self._body.set_visibility(True)
         for risk in view.scores.keys() - self._sections.keys():
             with self._scores:
-                self._sections[risk] = ScoreSection(risk, times)
+                self._sections[risk] = ScoreSection(risk, times, self._acts)
         for risk, score in view.scores.items():
             alert = newest_alert(view.alerts, risk)
             self._sections[risk].show(score, alert, threshold_of(view, risk), now)

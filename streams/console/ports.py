@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from connectors.contract import Alert, Score, Threshold
+from connectors.contract import Alert, FeedbackAnswer, Score, Threshold
 from connectors.identity import Identifier, Identity
 from models.record import PatientRecord
 
@@ -52,6 +52,10 @@ class Reader(Protocol):
         """Everybody in the hospital."""
         ...
 
+    async def find_alert(self, alert_id: str) -> Alert | None:
+        """The newest revision of any alert that is kept; None when there is none of that id."""
+        ...
+
     async def patient(self, pseudonym: str) -> PatientView | None:
         """One patient; None when there is none of that pseudonym."""
         ...
@@ -69,10 +73,18 @@ class Names(Protocol):
         ...
 
 
-class Feed(Protocol):
-    """Live records of `tocsin.alerts` and `tocsin.scores`."""
+class Audit(Protocol):
+    """`tocsin.audit`."""
 
-    def subscribe(self) -> AsyncIterator[Alert | Score]:
+    async def note(self, event: str, who: str, more: Mapping[str, Any]) -> None:
+        """Write a record; returns when the broker has it. Raises `Unavailable`."""
+        ...
+
+
+class Feed(Protocol):
+    """Live records of `tocsin.alerts` and `tocsin.scores`, and what became of people's actions."""
+
+    def subscribe(self) -> AsyncIterator[Alert | Score | FeedbackAnswer]:
         """Records from now on; ends, or raises `Unavailable`, when the feed must be reopened."""
         ...
 

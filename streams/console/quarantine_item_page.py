@@ -9,12 +9,12 @@ from nicegui import background_tasks, ui
 from connectors.quarantine_log import Item, State
 from streams.console.elements import Button, Field, Words, panel
 from streams.console.frame import Console, LivePage
-from streams.console.people import SEES_MESSAGES
 from streams.console.quarantine_page import STATES
 from streams.console.quarantine_room import QuarantineRoom
 from streams.console.words import plain
 from streams.errors import UserError
 from streams.quarantine_desk import Look
+from streams.roles import SEES_MESSAGES
 
 _MOST_LINES = 400
 _MASKED = (

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from connectors.clock import from_iso
 from connectors.contract import Alert, AlertState, Score, Severity
 from connectors.identity import Identity
+from streams.console.care import care_words
 from streams.console.diff import Cell, Row
 from streams.console.evidence import reasons
 from streams.console.ports import PatientSummary
@@ -32,6 +33,7 @@ ALERT_COLUMNS = (
     {"id": "why", "label": "Main reasons", "kind": "list"},
     {"id": "missing", "label": "Not known", "kind": "list"},
     {"id": "since", "label": "Since", "kind": "text"},
+    {"id": "care", "label": "Care", "kind": "care"},
 )
 PATIENT_COLUMNS = (
     {"id": "patient", "label": "Patient", "kind": "person"},
@@ -70,8 +72,8 @@ def tone(alert: Alert) -> str:
     return alert.severity.value if is_open(alert) else "ended"
 
 
-def badge(alert: Alert) -> Cell:
-    """Severity and state, by shape, word and colour."""
+def badge(alert: Alert, times: HospitalTime) -> Cell:
+    """Severity, state and who has it, by shape, word and colour."""
     if not is_open(alert):
         return {"icon": _STATE_ICON[alert.state], "tone": "ended", "v": STATES[alert.state]}
     return {
@@ -80,6 +82,7 @@ def badge(alert: Alert) -> Cell:
         "v": SEVERITIES[alert.severity],
         "sub": STATES[alert.state],
         "subicon": _STATE_ICON.get(alert.state, ""),
+        "sub2": care_words(alert, times),
     }
 
 
@@ -109,8 +112,10 @@ def person(pseudonym: str, identity: Identity | None, sub: str) -> Cell:
     }
 
 
-def alert_row(alert: Alert, score: Score, identity: Identity | None, times: HospitalTime) -> Row:
-    """One line of the list of alerts."""
+def alert_row(
+    alert: Alert, score: Score, identity: Identity | None, times: HospitalTime, care: Cell
+) -> Row:
+    """One line of the list of alerts; `care` are the buttons, and what became of them."""
     since, now = from_iso(alert.since), from_iso(score.as_of)
     unknown = [missing_words(score.missing, most=3)]
     if score.missing.next_datum:
@@ -120,8 +125,9 @@ def alert_row(alert: Alert, score: Score, identity: Identity | None, times: Hosp
     return Row(
         key=alert.alert_id,
         tone=tone(alert),
+        revision=alert.revision,
         cells=[
-            badge(alert),
+            badge(alert, times),
             person(alert.patient, identity, place(alert.ward, alert.bed)),
             chance(score, alert.threshold.value),
             {"v": [contribution_words(c) for c in reasons(score)]},
@@ -130,6 +136,7 @@ def alert_row(alert: Alert, score: Score, identity: Identity | None, times: Hosp
                 "v": times.moment(since, now),
                 "sub": end if ended else f"for {duration(now - since)}",
             },
+            care,
         ],
     )
 
@@ -186,7 +193,7 @@ def patient_row(
             {"v": place(summary.ward, summary.bed)},
             {"v": risks or ["No score yet"]},
             {"points": [[round(t), round(p, 3)] for t, p in trend]},
-            badge(worst) if worst else {"v": "None", "tone": "", "icon": ""},
+            badge(worst, times) if worst else {"v": "None", "tone": "", "icon": ""},
             {"v": as_of or "–"},
         ],
     )

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
+from functools import partial
+
 from nicegui import ui
 
 from connectors.clock import from_iso
 from connectors.contract import Alert, Score, Threshold
+from connectors.feedback import Action
+from streams.console.acts import Acts
+from streams.console.care import ACTIONS, care_words
 from streams.console.charts import waterfall
 from streams.console.diff import Cell, Row
-from streams.console.elements import LiveTable, Words
+from streams.console.elements import Button, LiveTable, Words
 from streams.console.evidence import Kind, Line, lines, probability_of
 from streams.console.times import HospitalTime, duration
 from streams.console.units import percent, percent_range, signed
 from streams.console.words import (
+    REASONS,
     SEVERITIES,
     STATES,
     abstention_words,
     is_open,
     missing_words,
+    moved_words,
     risk_words,
 )
 
@@ -31,10 +39,13 @@ _TONES = {Kind.MODALITY: "strong", Kind.SUM: "total"}
 class ScoreSection:
     """Built once for a risk; `show` brings it up to date."""
 
-    def __init__(self, risk: str, times: HospitalTime) -> None:
+    def __init__(self, risk: str, times: HospitalTime, acts: Acts) -> None:
         self._times = times
+        self._acts = acts
+        self._alert_now: Alert | None = None
         words = risk_words(risk)
-        with ui.element("section").classes("panel").props(f'aria-label="{words.name}"'):
+        section = ui.element("section").classes("panel").props(f'id="{risk}"')
+        with section.props(f'aria-label="{words.name}"'):
             Words("h2", f"{words.name}: {words.question}")
             with ui.element("div").classes("score-now"):
                 self._big = Words("p").classes("big")
@@ -44,6 +55,8 @@ class ScoreSection:
                     self._as_of = Words("p").classes("muted")
             with ui.element("div").classes("facts"):
                 self._alert = Words("p")
+                self._build_care()
+                self._why = Words("p")
                 self._next = Words("p")
                 self._missing = Words("p")
             self._sum = ui.element("div")
@@ -55,6 +68,31 @@ class ScoreSection:
                     self._chart = ui.plotly({}).classes("chart")
                 with ui.element("div").classes("sums"):
                     self._table = LiveTable(EVIDENCE_COLUMNS, "The sum, line by line", "")
+
+    def _build_care(self) -> None:
+        self._note = Words("p").classes("care-note").props('role="status"')
+        self._buttons: dict[str, ui.element] = {}
+        self._care = ui.element("div").classes("acts")
+        if not self._acts.allowed:
+            return
+        with self._care:
+            for action in (Action.ACKNOWLEDGE.value, Action.SNOOZE.value, "more"):
+                words = "More …" if action == "more" else ACTIONS[Action(action)]
+                self._buttons[action] = Button(words, partial(self._press, action), "small")
+
+    async def _press(self, action: str) -> None:
+        if self._alert_now is not None:
+            self._acts.press(self._alert_now, action, secrets.token_hex(16))
+
+    def show_care(self, alert: Alert | None) -> None:
+        """The buttons of the risk's newest alert, and what became of the last press."""
+        self._alert_now = alert
+        cell: Cell = self._acts.cell(alert) if alert is not None else {"note": ""}
+        self._note.text = cell["note"]
+        self._note.set_visibility(bool(cell["note"]))
+        offered = {action for action, _ in cell.get("acts", ())}
+        for action, button in self._buttons.items():
+            button.set_visibility(action in offered)
 
     def show(
         self, score: Score, alert: Alert | None, threshold: Threshold | None, now: float
@@ -88,12 +126,13 @@ class ScoreSection:
 
     def _facts(self, score: Score, alert: Alert | None, now: float) -> None:
         self._alert.text = alert_words(alert, self._times, now)
+        self._why.text = why_now_words(alert)
         missing = score.missing
         unknown = missing_words(missing, most=8)
         label = "Also not known" if missing.next_datum else "Not known"
         self._missing.text = f"{label}: {unknown}." if unknown else ""
         self._next.text = next_words(score)
-        for line in (self._next, self._missing):
+        for line in (self._why, self._next, self._missing):
             line.set_visibility(bool(line.text))
 
 
@@ -102,12 +141,21 @@ def alert_words(alert: Alert | None, times: HospitalTime, now: float) -> str:
     if alert is None:
         return "No alert in the last 24 hours."
     since = from_iso(alert.since)
+    care = care_words(alert, times)
     if not is_open(alert):
         return f"Last alert {STATES[alert.state].lower()} {times.moment(from_iso(alert.at), now)}."
     return (
         f"{SEVERITIES[alert.severity]} alert since {times.moment(since, now)} "
-        f"({duration(now - since)}): {STATES[alert.state].lower()}."
+        f"({duration(now - since)}): {STATES[alert.state].lower()}{f' {care}' if care else ''}. "
+        f"{REASONS[alert.reason].capitalize()}."
     )
+
+
+def why_now_words(alert: Alert | None) -> str:
+    """What changed since the score before: `Why now: lactate 4.2 mmol/L (+0.2 → +1.4)`."""
+    if alert is None or not is_open(alert) or not alert.why_now:
+        return ""
+    return f"Why now: {'; '.join(moved_words(m) for m in alert.why_now[:3])}."
 
 
 def next_words(score: Score) -> str:

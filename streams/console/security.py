@@ -22,7 +22,7 @@ _POLICY = (
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # none at all would take the Origin from our own forms
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
@@ -43,15 +43,16 @@ def host_of(header: str) -> str:
     return urlsplit(header if "//" in header else f"//{header}").hostname or ""
 
 
-class LoopbackOnly:
-    """Without sign-in, only pages of this machine may speak to the console.
+class OwnPagesOnly:
+    """Only pages of this console may speak to it: those of this machine, and of its own `names`.
 
     Checks the Host header (a rebound DNS name is refused) and the Origin of whatever has one
     (another site's script is refused, web sockets included).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str] = frozenset()) -> None:
         self._app = app
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -61,7 +62,8 @@ class LoopbackOnly:
         host = headers.get("host", "")
         origin = headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc != host
-        if foreign or not is_loopback(host_of(host)):
+        own = is_loopback(host_of(host)) or host_of(host) in self._names
+        if foreign or not own:
             await self._refuse(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -70,7 +72,7 @@ class LoopbackOnly:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4403})
             return
-        text = "This console has no sign-in, so it answers pages of its own machine only.\n"
+        text = "This console answers its own pages only, at its own address.\n"
         await PlainTextResponse(text, 403)(scope, receive, send)
 
 

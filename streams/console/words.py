@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from connectors.contract import Alert, AlertReason, AlertState, Contribution, Missing, Severity
+from connectors.contract import (
+    Alert,
+    AlertReason,
+    AlertState,
+    Contribution,
+    Missing,
+    Moved,
+    Severity,
+)
 from connectors.identity import Identity
 from streams.console.units import NO_BREAK, display_value, signed
 
@@ -187,6 +195,13 @@ def finding_words(c: Contribution) -> str:
 def contribution_words(c: Contribution) -> str:
     """`Lactate 4.2 mmol/L (+0.8)`."""
     return f"{finding_words(c)} ({signed(c.contribution, 1)})"
+
+
+def moved_words(m: Moved) -> str:
+    """`Lactate 4.2 mmol/L (+0.2 → +1.4)`: what a feature added before, and adds now."""
+    now = Contribution(feature=m.feature, value=m.value, unit=m.unit, contribution=0.0)
+    before, after = (signed(x or 0.0, 1) for x in (m.before, m.after))
+    return f"{finding_words(now)} ({before} → {after})"
 
 
 def missing_words(missing: Missing, most: int) -> str:

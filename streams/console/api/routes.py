@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 
 from streams.console.access import ROUTES
 from streams.console.api.problems import MEDIA_TYPE, NO_STORE, Problem, ProblemError
-from streams.console.people import Person, Role, person_of
+from streams.console.people import Person, person_of
+from streams.roles import Role
 
 REF = "#/components/schemas/{name}"
 _PROBLEMS = {

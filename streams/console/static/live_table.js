@@ -32,6 +32,7 @@ const Cell = {
     <template v-if="kind === 'badge'">
       <span class="badge" :class="cell.tone"><Icon :name="cell.icon" />{{ cell.v }}</span>
       <span v-if="cell.sub" class="sub state"><Icon :name="cell.subicon" />{{ cell.sub }}</span>
+      <span v-if="cell.sub2" class="sub">{{ cell.sub2 }}</span>
     </template>
     <template v-else-if="kind === 'person'">
       <a class="name" :class="{ pseudonym: cell.plain }" :href="cell.href">{{ cell.v }}</a>
@@ -50,6 +51,12 @@ const Cell = {
     <template v-else-if="kind === 'list'">
       <ul v-if="cell.v.length"><li v-for="(item, i) in cell.v" :key="i">{{ item }}</li></ul>
       <span v-else class="sub">–</span>
+    </template>
+    <template v-else-if="kind === 'care'">
+      <span v-if="cell.note" class="care-note" role="status">{{ cell.note }}</span>
+      <span v-if="cell.acts" class="acts">
+        <button v-for="[key, text] in cell.acts" :key="key" type="button" class="button small"
+          :data-act="key">{{ text }}</button></span>
     </template>
     <template v-else-if="kind === 'effect'">
       <span class="effect" :class="cell.dir"><span class="figure">{{ cell.v }}</span>
@@ -83,6 +90,15 @@ const Cell = {
   },
 };
 
+const KEYS = {
+  a: "acknowledge",
+  s: "snooze",
+  d: "dismiss",
+  h: "hand_over",
+  c: "comment",
+  o: "outcome",
+};
+
 const LiveRow = {
   props: ["row", "columns", "fresh"],
   components: { Cell },
@@ -95,8 +111,8 @@ const LiveRow = {
 
 export default {
   components: { LiveRow },
-  emits: ["ready"],
-  props: { columns: Array, caption: String, loading: String },
+  emits: ["ready", "act"],
+  props: { columns: Array, caption: String, loading: String, acts: Boolean },
   template: `
     <div class="live-table">
       <p v-if="!known" class="state-note" role="status">{{ loading }}</p>
@@ -106,7 +122,7 @@ export default {
         <thead role="rowgroup"><tr role="row">
           <th v-for="c in columns" :key="c.id" role="columnheader" scope="col" :class="'c-' + c.id">
             {{ c.label }}</th></tr></thead>
-        <tbody role="rowgroup">
+        <tbody role="rowgroup" @keydown="pressed" @click="clicked">
           <LiveRow v-for="key in order" :key="key" :row="rows.get(key)" :columns="columns"
             :fresh="fresh.has(key)" />
         </tbody>
@@ -136,6 +152,29 @@ export default {
         for (const key of patch.remove) this.rows.delete(key);
       }
       if (news) this.tell(news);
+    },
+    // Keys count while something within a row has the focus (WCAG 2.1.4).
+    pressed(event) {
+      const row = event.target.closest("tr");
+      const typing = event.target.closest("input, select, textarea");
+      if (!row || typing || event.ctrlKey || event.altKey || event.metaKey) return;
+      const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+      if (step) {
+        const other = step > 0 ? row.nextElementSibling : row.previousElementSibling;
+        other?.querySelector("a, button")?.focus();
+        event.preventDefault();
+      } else if (this.acts && KEYS[event.key] && row.querySelector("[data-act]")) {
+        this.act(row.dataset.key, KEYS[event.key]);
+        event.preventDefault();
+      }
+    },
+    clicked(event) {
+      const button = event.target.closest("[data-act]");
+      if (button) this.act(button.closest("tr").dataset.key, button.dataset.act);
+    },
+    act(key, action) {
+      const { revision } = this.rows.get(key);
+      this.$emit("act", { key, action, revision, click: crypto.randomUUID() });
     },
     tell({ keys, text }) {
       this.announced = text;

@@ -2,7 +2,7 @@
 
 export default {
   emits: ["ready"],
-  props: { links: Array, here: String, warning: String },
+  props: { links: Array, here: String, warning: String, person: String },
   template: `
     <div class="status-bar">
       <header class="bar">
@@ -16,6 +16,8 @@ export default {
           <span class="clock-label">Hospital time</span>
           <b>{{ s.clock || "–" }}</b> <span class="day">{{ s.day }}</span>
         </span>
+        <form v-if="person" class="person" method="post" action="/sign-in/out">
+          <span>{{ person }}</span> <button type="submit">Sign out</button></form>
         <span class="pulse" :class="pulse[0]"><i aria-hidden="true"></i>{{ pulse[1] }}</span>
       </header>
       <p v-if="warning" class="notice">{{ warning }}</p>

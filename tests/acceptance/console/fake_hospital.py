@@ -6,16 +6,23 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
-from connectors import contract
+from msgspec.structs import replace
+
+from connectors import contract, feedback, topics
 from connectors.clock import iso
 from connectors.contract import (
+    ENDED,
+    Acted,
     Alert,
     AlertReason,
     AlertState,
+    Answer,
     Contribution,
     Evidence,
+    FeedbackAnswer,
     LogPosition,
     Missing,
     Score,
@@ -23,7 +30,9 @@ from connectors.contract import (
     Threshold,
 )
 from connectors.facts import AnyFact, EncounterEvent, MessageFacts, Observation, PersonDetail
+from connectors.feedback import Action, Feedback
 from connectors.identity import Identifier, Identity
+from connectors.kafka import AppendError
 from models.record import PatientRecord
 from streams.console.evidence import probability_of
 from streams.console.ports import Event, PatientSummary, PatientView, PlaceError, Unavailable
@@ -75,8 +84,12 @@ class FakeHospital:
         self.hung = False  # names are never answered any more
         self.away = ""  # a sentence when the store cannot be read
         self._offset = 0
+        self.acted: list[Feedback] = []
+        self.log_away = False
+        self.slow_s = 0.02  # from the log to what became of an action
+        self.notes: list[dict[str, Any]] = []
         self.published: list[Alert | Score] = []
-        self._queues: list[asyncio.Queue[Alert | Score]] = []
+        self._queues: list[asyncio.Queue[Alert | Score | FeedbackAnswer]] = []
         self._records: dict[str, PatientRecord] = {}
         self._heard = time.monotonic()
         self.silent = False
@@ -88,6 +101,10 @@ class FakeHospital:
     async def alerts(self) -> list[Alert]:
         self._reachable()
         return [revisions[-1] for revisions in self.revisions.values()]
+
+    async def find_alert(self, alert_id: str) -> Alert | None:
+        self._reachable()
+        return self.revisions[alert_id][-1] if alert_id in self.revisions else None
 
     async def patients(self) -> list[PatientSummary]:
         self._reachable()
@@ -118,6 +135,9 @@ class FakeHospital:
             await asyncio.Event().wait()
         return {p: self.known[p] for p in pseudonyms if p in self.known}
 
+    async def note(self, event: str, who: str, more: Mapping[str, Any]) -> None:
+        self.notes.append({"event": event, "who": who, **more})
+
     async def resolve(self, identifier: Identifier, *, who: str) -> str | None:
         found = [p for p, known in self.known.items() if identifier in known.identifiers]
         self.looked_up.append((tuple(found), who))
@@ -137,8 +157,8 @@ class FakeHospital:
                 yield Event(str(place), kind, contract.encode(item))
             await asyncio.sleep(0.02)
 
-    async def subscribe(self) -> AsyncIterator[Alert | Score]:
-        queue: asyncio.Queue[Alert | Score] = asyncio.Queue()
+    async def subscribe(self) -> AsyncIterator[Alert | Score | FeedbackAnswer]:
+        queue: asyncio.Queue[Alert | Score | FeedbackAnswer] = asyncio.Queue()
         self._queues.append(queue)
         while True:
             yield await queue.get()
@@ -147,6 +167,80 @@ class FakeHospital:
     def age(self) -> float:
         return time.monotonic() - self._heard
 
+    # ── the care team's actions: `feedback_desk.KeyedLog`, and a simple lifecycle ───────────
+
+    def append(
+        self, topic: str, value: bytes, headers: object, confirmed: Any, *, key: str | None = None
+    ) -> None:
+        if self.log_away:
+            confirmed(AppendError("the broker is away"))
+            return
+        confirmed(None)
+        action = feedback.decode(value)
+        assert (topic, key) == (topics.FEEDBACK, action.patient)
+        self.acted.append(action)
+        asyncio.get_running_loop().call_later(self.slow_s, self._act, action)
+
+    def _act(self, action: Feedback) -> None:
+        alert = self.revisions[action.alert_id][-1]
+        answer = Answer.DONE
+        if action.id in {a.id for a in alert.actions}:
+            answer = Answer.REPEATED
+        elif alert.state in ENDED:
+            answer = Answer.ENDED
+        else:
+            alert = self._acted(alert, action)
+            self.revisions[action.alert_id].append(alert)
+            self.publish(alert)
+        self.publish(
+            FeedbackAnswer(
+                event="feedback",
+                id=action.id,
+                who=action.who,
+                at=iso(self.now),
+                patient=action.patient,
+                alert_id=action.alert_id,
+                action=action.action,
+                answer=answer,
+                state=alert.state,
+                revision=alert.revision,
+            )
+        )
+
+    def _acted(self, alert: Alert, action: Feedback) -> Alert:
+        states = {
+            Action.ACKNOWLEDGE: (AlertState.ACKNOWLEDGED, AlertReason.ACKNOWLEDGED),
+            Action.SNOOZE: (AlertState.SNOOZED, AlertReason.SNOOZED),
+            Action.DISMISS: (AlertState.RESOLVED, AlertReason.DISMISSED),
+            Action.HAND_OVER: (AlertState.FIRING, AlertReason.HANDED_OVER),
+            Action.COMMENT: (alert.state, AlertReason.COMMENTED),
+            Action.OUTCOME: (AlertState.RESOLVED, AlertReason.OUTCOME),
+        }
+        state, reason = states[action.action]
+        acted = Acted(
+            id=action.id,
+            who=action.who,
+            action=action.action,
+            at=iso(self.now),
+            until=iso(action.until) if action.until else "",
+            reason=action.reason or "",
+            to=action.to,
+            comment=action.comment,
+            outcome=action.outcome or "",
+        )
+        by = action.who if action.action is Action.ACKNOWLEDGE else alert.acknowledged_by
+        return replace(
+            alert,
+            revision=alert.revision + 1,
+            state=state,
+            reason=reason,
+            at=iso(self.now),
+            acknowledged_by=by,
+            snoozed_until=acted.until,
+            handed_to=action.to,
+            actions=[*alert.actions, acted],
+        )
+
     # ── what tests make happen ──────────────────────────────────────────────────────────────
 
     def tick(self) -> None:
@@ -154,9 +248,10 @@ class FakeHospital:
         if not self.silent:
             self._heard = time.monotonic()
 
-    def publish(self, item: Alert | Score) -> None:
+    def publish(self, item: Alert | Score | FeedbackAnswer) -> None:
         self.tick()
-        self.published.append(item)
+        if not isinstance(item, FeedbackAnswer):
+            self.published.append(item)
         for queue in self._queues:
             queue.put_nowait(item)
 

@@ -14,18 +14,24 @@ import asyncio
 import json
 import random
 import sys
+from pathlib import Path
 
 import msgspec
+from pydantic import SecretStr
 
 from connectors import topics
+from connectors.clock import wall_clock
 from connectors.contract import AlertReason, AlertState, Severity
 from connectors.identity import Identity
 from connectors.quarantine import Reason
 from connectors.quarantine_log import QuarantineLog
+from connectors.settings import TlsServer
 from streams.console.app import serve
 from streams.console.desks import Desks
+from streams.console.sign_in import development_issuer
+from streams.feedback_desk import FeedbackDesk
 from streams.quarantine_desk import Desk
-from streams.settings import ConsoleSettings
+from streams.settings import ConsoleSettings, OidcSettings
 from tests.acceptance.console.fake_hospital import FakeHospital
 from tests.unit.quarantine.fakes import NOW, FixedInterpreter, QuarantineJournal
 
@@ -41,6 +47,8 @@ class Stage:
         self.desks = Desks(
             quarantine=Desk(QuarantineLog(self.journal, lambda: NOW), FixedInterpreter()),
             events=self.hospital,
+            audit=self.hospital,
+            feedback=FeedbackDesk(self.hospital, wall_clock),
         )
         self.per_second = 0.0
         self._random = random.Random(11)
@@ -58,7 +66,7 @@ class Stage:
             reason = AlertReason.BELOW_THRESHOLD
             self.hospital.alert(pseudonym, AlertState.RESOLVED, severity, reason)
 
-    def do(self, words: list[str]) -> object:
+    def do(self, words: list[str]) -> object:  # noqa: PLR0912 - one case for each command
         """One command."""
         hospital = self.hospital
         match words:
@@ -84,6 +92,14 @@ class Stage:
             case ["hang", n]:  # the vault never answers again, and somebody new needs a name
                 hospital.hung = True
                 return self.do(["alert", n])
+            case ["log", "away" | "back" as how]:
+                hospital.log_away = how == "away"
+            case ["slow", seconds]:
+                hospital.slow_s = float(seconds)
+            case ["acted"]:
+                return [msgspec.to_builtins(a) for a in hospital.acted]
+            case ["notes"]:
+                return hospital.notes
             case ["audit"]:
                 return [[list(names), who] for names, who in hospital.looked_up]
             case ["score", n]:
@@ -124,6 +140,19 @@ class Stage:
                     hospital.publish(hospital.rescore(pseudonym, moved))
 
 
+def _settings(options: argparse.Namespace) -> ConsoleSettings:
+    file = Path(options.certificate) if options.certificate else None
+    return ConsoleSettings(
+        port=options.port,
+        tls=TlsServer(certificate=file, key=file),
+        oidc=OidcSettings(
+            issuer=options.issuer,
+            client_id=development_issuer.CLIENT,
+            client_secret=SecretStr(development_issuer.SECRET),
+        ),
+    )
+
+
 async def _commands(stage: Stage, stop: asyncio.Event) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -142,6 +171,8 @@ async def main() -> None:
     parser.add_argument("--updates", type=float, default=0)
     parser.add_argument("--feed-down-s", type=float, default=3)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--issuer", default="", help="sign in there; speak TLS with --certificate")
+    parser.add_argument("--certificate", default="")
     options = parser.parse_args()
     stage = Stage(options.patients, options.open)
     stage.per_second = options.updates
@@ -150,7 +181,7 @@ async def main() -> None:
         living = tasks.create_task(stage.live())
         listening = tasks.create_task(_commands(stage, stop))
         await serve(
-            ConsoleSettings(port=options.port),
+            _settings(options),
             stage.hospital,
             stage.hospital,
             stage.hospital,

@@ -171,13 +171,17 @@ def test_a_row_says_what_the_alert_says(hospital: FakeHospital) -> None:
     who = hospital.pseudonyms[0]
     alert = hospital.alert(who, severity=Severity.CRITICAL, minutes=90)
     score = hospital.rescore(who, 0.0)
-    state, person, chance, _, _, since = alert_row(alert, score, None, UTC_TIMES)["cells"]
+    care = {"note": ""}
+    cells = alert_row(alert, score, None, UTC_TIMES, care)["cells"]
+    state, person, chance, _, _, since, cared = cells
+    assert cared is care
     assert (state["v"], state["sub"]) == ("Critical", "Alerting")
     assert (person["v"], person["plain"]) == (who, True)
     assert chance["v"] == "50\u00a0%"
     assert chance["mark"] == alert.threshold.value
     assert since == {"v": "10:30", "sub": "for 1 h 30 min"}
-    silent = alert_row(alert, hospital.abstain(who, "stale_data"), None, UTC_TIMES)["cells"][2]
+    abstained = hospital.abstain(who, "stale_data")
+    silent = alert_row(alert, abstained, None, UTC_TIMES, care)["cells"][2]
     assert (silent["v"], silent["sub"]) == ("No score", "the newest data are too old")
     assert "at" not in silent
 

@@ -1,0 +1,241 @@
+"""Sign-in by OpenID Connect, at an issuer in a process of its own: browsers, programs, roles."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import http.client
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from streams.console.sign_in.development_issuer import CLIENT, SECRET
+from streams.local.process import free_port
+from tests.acceptance.console.conftest import ROOT, FakeServer
+from tests.acceptance.console.test_console_edge import ask
+from tests.acceptance.console.test_console_pages import patient_path, row
+
+Start = Callable[..., FakeServer]
+NewPage = Callable[..., Any]
+
+
+def request(
+    url: str, method: str = "GET", body: str = "", headers: dict[str, str] | None = None
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=10)
+    try:
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, path or "/", body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    """The development issuer's address."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "issuer", "--port", str(port)],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith("TOCSIN_")},
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + 60
+    while True:
+        try:
+            request(f"{url}/keys")
+            break
+        except ConnectionError:
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.1)
+    yield url
+    process.terminate()
+    process.wait(timeout=15)
+
+
+def token(issuer: str, person: str) -> dict[str, str]:
+    """Headers of a program that acts for somebody."""
+    secret = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+    status, _, body = request(
+        f"{issuer}/token",
+        "POST",
+        urlencode({"grant_type": "client_credentials", "person": person}),
+        {
+            "authorization": f"Basic {secret}",
+            "content-type": "application/x-www-form-urlencoded",
+        },
+    )
+    assert status == 200
+    return {"Authorization": f"Bearer {json.loads(body)['access_token']}"}
+
+
+def test_nobody_is_answered_before_the_sign_in(start_console: Start, issuer: str) -> None:
+    """Pages lead to it, data are refused, and a web socket is not opened."""
+    console = start_console("--issuer", issuer)
+    status, headers, body = ask(console, "/patient/p-1?x=1")
+    assert (status, headers["location"]) == (303, "/sign-in?next=/patient/p-1%3Fx%3D1")
+    status, headers, body = ask(console, "/api/v1/alerts")
+    assert (status, headers["content-type"]) == (401, "application/problem+json")
+    assert headers["www-authenticate"] == "Bearer"
+    assert ask(console, "/_nicegui_ws/socket.io/?EIO=4&transport=polling")[0] == 401
+    assert ask(console, "/api/v1/alerts", {"Cookie": "tocsin-session=x"})[0] == 401
+    assert b"Lindqvist" not in body
+
+
+def test_a_token_opens_what_its_role_may(start_console: Start, issuer: str) -> None:
+    """Each route by the table; a role that is not enough is 403, not 401."""
+    console = start_console("--issuer", issuer)
+    lookup = "/api/v1/pseudonym?id=CITY%7CMR%7C100003"
+    for person, alerts, quarantine, number in (
+        ("rea", 200, 403, 403),
+        ("ada", 200, 403, 200),
+        ("olu", 200, 200, 403),
+        ("ira", 200, 200, 403),
+        ("kim", 200, 200, 200),
+    ):
+        bearer = token(issuer, person)
+        assert ask(console, "/api/v1/alerts", bearer)[0] == alerts
+        assert ask(console, "/api/v1/quarantine", bearer)[0] == quarantine
+        assert ask(console, lookup, bearer)[0] == number
+    assert console.tell("audit") == [[[f"p-{3:026d}"], who] for who in ("ada", "kim")]
+
+
+def test_a_token_of_somebody_else_is_none(start_console: Start, issuer: str) -> None:
+    """Another issuer's key, a changed claim, no signature at all; and a page takes no token."""
+    console = start_console("--issuer", issuer)
+    good = token(issuer, "ada")["Authorization"].removeprefix("Bearer ")
+    head, claims, seal = good.split(".")
+    more = json.loads(base64.urlsafe_b64decode(claims + "==")) | {"roles": ["admin"]}
+    other = base64.urlsafe_b64encode(json.dumps(more).encode()).decode().rstrip("=")
+    unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    for bad in (f"{head}.{other}.{seal}", f"{unsigned}.{other}.", "x", "", f"{good}x"):
+        status, _, _ = ask(console, "/api/v1/alerts", {"Authorization": f"Bearer {bad}"})
+        assert status == 401, bad
+    assert ask(console, "/", {"Authorization": f"Bearer {good}"})[0] == 303
+
+
+def test_a_sign_in_that_was_begun_elsewhere_is_refused(start_console: Start, issuer: str) -> None:
+    """Another browser's state, an invented one, and a way back that leads off the console."""
+    console = start_console("--issuer", issuer)
+    _, headers, _ = request(f"{console.url}/sign-in?next=https://evil.example/")
+    _, back, _ = request(f"{headers['location']}&person=ada")
+    assert request(back["location"])[0] == 400  # no cookie: another browser
+    assert request(f"{console.url}/sign-in/back?code=x&state=y")[0] == 400
+
+    _, headers, _ = request(f"{console.url}/sign-in?next=//evil.example/")
+    cookie = headers["set-cookie"].partition(";")[0]
+    _, back, _ = request(f"{headers['location']}&person=ada")
+    status, answer, _ = request(back["location"], headers={"Cookie": cookie})
+    assert (status, answer["location"]) == (303, "/")
+    again = request(back["location"], headers={"Cookie": cookie})
+    assert again[0] == 400  # a code is for once
+
+
+def certificate(folder: Path) -> Path:
+    """Of 127.0.0.1, signed by itself: key and certificate in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "tls.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def test_cookies_of_a_session_stay_with_the_browser(
+    start_console: Start, issuer: str, tmp_path: Path
+) -> None:
+    """Over TLS: Secure, HttpOnly, SameSite, and bound to the host."""
+    console = start_console("--issuer", issuer, "--certificate", str(certificate(tmp_path)))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def get(path: str, cookie: str = "") -> http.client.HTTPMessage:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", console.port, timeout=10, context=context
+        )
+        connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.headers
+
+    begun = get("/sign-in")
+    _, back, _ = request(f"{begun['location']}&person=ada")
+    parts = urlsplit(back["location"])
+    done = get(f"{parts.path}?{parts.query}", begun["set-cookie"].partition(";")[0])
+    session = next(
+        c for c in done.get_all("set-cookie", []) if c.startswith("__Host-tocsin-session=")
+    )
+    assert {"secure", "httponly", "samesite=lax", "path=/"} <= {
+        part.strip().lower() for part in session.split(";")
+    }
+    assert get("/", session.partition(";")[0])["location"] is None
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_people_see_what_their_role_may_and_sign_out(
+    start_console: Start, new_page: NewPage, issuer: str
+) -> None:
+    """A clinician sees names, a reader pseudonyms; who looked is who signed in."""
+    console = start_console("--issuer", issuer)
+    page = new_page()
+    page.goto(console.url + patient_path(1))
+    page.get_by_role("link", name="Dr Ada Lindqvist").click()
+    page.wait_for_selector("h1:has-text('Lindqvist, Ingrid')")
+    assert page.url == console.url + patient_path(1)
+    assert page.get_by_text("Dr Ada Lindqvist").is_visible()
+    assert page.get_by_text("Demonstration without sign-in").count() == 0
+    assert page.get_by_role("link", name="Quarantine").count() == 0
+    assert console.tell("audit") == [[[f"p-{1:026d}"], "ada"]]
+    assert console.tell("notes") == [{"event": "signed_in", "who": "ada", "roles": ["clinician"]}]
+    page.goto(f"{console.url}/quarantine")
+    page.wait_for_selector("text=This page needs the role operator.")
+
+    other = page.context.new_page()
+    other.goto(console.url)
+    other.wait_for_selector(row(1))
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_selector("text=You are signed out of this console.")
+    other.wait_for_url("**/authorize**")  # the other tab shows nothing more either
+
+    reader = new_page()
+    reader.goto(console.url)
+    reader.get_by_role("link", name="Rea Novak").click()
+    reader.wait_for_selector(row(1))
+    assert f"p-{1:026d}" in reader.inner_text(row(1))
+    assert "Lindqvist" not in reader.inner_text("main, .lists")
