@@ -71,6 +71,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     log: LogPosition
     caused_by: list[str]
     trace: str
+    ward: str = ""
 
 
 class AlertState(StrEnum):

@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     times: list[float]  # of observations to score anew
     since: float  # points from here on are void
     rule: Rule
+    ward: str  # where the patient lies
     model_changed: bool
 
 
@@ -59,8 +60,9 @@ def plan(model: RiskModel, touched: Touched, now: float, book: Rulebook) -> Plan
     risk.walked, risk.model = now, model.digest
     trajectory.rewind(risk.steps, since)
     times = record.times(model.codes, max(since, EVER if start is None else start), now)
-    rule = book.rule(model.risk, place.ward if place else "", model.rule)
-    return Plan(points.cut(since), times, since, rule, model_changed)
+    ward = place.ward if place else ""
+    rule = book.rule(model.risk, ward, model.rule)
+    return Plan(points.cut(since), times, since, rule, ward, model_changed)
 
 
 def decide(

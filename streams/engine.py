@@ -205,8 +205,7 @@ def _decide(
     decided = deciding.decide(
         turn.patient, model, touched.state, plan, probabilities, answer, step.book, actions
     )
-    config = plan.rule.version
-    score = _to_score(turn.patient, model, config, answer, touched, step.log, step.silent)
+    score = _to_score(turn.patient, model, plan, answer, touched, step.log, step.silent)
     turn.scores[model.risk] = score
     turn.answers += decided.answers
     _extend_trend(model.risk, touched, answer)
@@ -303,7 +302,7 @@ def _probability(log_odds: float | None) -> float | None:
 def _to_score(
     patient: str,
     model: RiskModel,
-    config: str,
+    plan: deciding.Plan,
     answer: Assessment,
     touched: Touched,
     log: LogPosition,
@@ -327,8 +326,9 @@ def _to_score(
         evidence=list(answer.evidence),
         missing=replace(answer.missing, feeds_down=down) if down else answer.missing,
         model=model.digest,
-        config=config,
+        config=plan.rule.version,
         log=log,
         caused_by=touched.caused_by,
         trace=touched.state.trace,
+        ward=plan.ward,
     )

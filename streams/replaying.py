@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from connectors import contract, facts, topics
+from connectors.configuration import PolicyInForce
 from connectors.contract import Alert, FeedbackAnswer, Score
 from connectors.facts import FactRecord
 from models.risk import RiskModel
@@ -59,11 +60,17 @@ class Replay:
     """One partition. `outputs` grows as the log goes on.
 
     `only` is a patient: what the log says of others is passed over, which changes nothing for this
-    one. `policy` overrides what the log says about policies: another one on trial.
+    one. `policy` is on trial: it counts from the beginning, whatever the log says of policies.
     """
 
-    def __init__(self, partition: int, models: Sequence[RiskModel], only: str = "") -> None:
-        self._partition, self._only = partition, only
+    def __init__(
+        self,
+        partition: int,
+        models: Sequence[RiskModel],
+        only: str = "",
+        trial: PolicyInForce | None = None,
+    ) -> None:
+        self._partition, self._only, self._trial = partition, only, trial
         self._heard = _Heard()
         self._engine = Engine(models)
         self._owner: PartitionOwner | None = None
@@ -114,10 +121,14 @@ class Replay:
         store = _Nowhere()
         lease = await store.acquire(self._partition)
         lease.offset = offset - 1
+        if self._trial is not None:
+            lease.policy = msgspec.json.encode(self._trial)
         self._owner = PartitionOwner(lease, store, self._engine, _NoLog(), self._heard, _EVERYBODY)
         return self._owner
 
     def _mine(self, record: FactRecord) -> FactRecord:
+        if self._trial is not None:
+            record = replace(record, policy=None)
         if not self._only:
             return record
         return replace(

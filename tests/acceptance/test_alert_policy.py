@@ -97,7 +97,7 @@ async def test_from_the_alert_to_its_reproduction(system: System, desk: PolicyDe
     assert (ended.reason, ended.threshold.version) == ("threshold_changed", version)
     worker = system.process("worker")
     worker.kill()
-    worker.wait(10)
+    wait_for(lambda: system.process("worker").pid != worker.pid, "another worker runs")
     await send(system, results("901", now - 30, {"heart rate": 149.0}))
     wait_for(
         lambda: [s for s in system.scores() if s.patient == alert.patient and s.config == version][
