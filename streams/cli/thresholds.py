@@ -18,8 +18,8 @@ from connectors.configuration import Version
 from connectors.contract import AlertState, Severity
 from connectors.journal import KafkaJournal
 from models.risk import AlertRule
-from models.rule import alert_rules
 from streams import settings as settings_module
+from streams.cli.backtesting import rules_of
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.errors import UserError
@@ -27,7 +27,6 @@ from streams.policy import document
 from streams.policy.desk import PolicyDesk, readable
 from streams.policy.rules import Case, Code, Rulebook
 from streams.policy.trying import try_out
-from streams.settings import Settings
 
 app = typer.Typer(help="The alert policy: thresholds, silences, escalation, stages.")
 
@@ -65,7 +64,7 @@ def show(
 @app.command()
 def check(file: FileArgument) -> None:
     """Can this policy be used? Needs no running system. Example: tocsin thresholds check p.yaml"""
-    readable(_text(file), list(_rules(settings_module.load()).items()))
+    readable(_text(file), list(rules_of(settings_module.load()).items()))
     typer.echo(f"{file} can be used.")
 
 
@@ -165,7 +164,7 @@ def test(
         with _desk() as (desk, rules):
             name, text = desk.in_force()
     else:
-        rules = _rules(settings_module.load())
+        rules = rules_of(settings_module.load())
         name, text = str(file), _text(file)
         readable(text, list(rules.items()))
     if risk not in rules:
@@ -181,13 +180,6 @@ def _text(file: Path) -> str:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}).") from None
-
-
-def _rules(settings: Settings) -> dict[str, AlertRule]:
-    try:
-        return alert_rules(settings.worker.bundles, settings.worker.risks)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"The thresholds cannot be read from the bundles: {error}.") from None
 
 
 def _case(risk: str, ward: str, severity: Severity, codes: list[str] | None) -> Case:
@@ -226,7 +218,7 @@ def _to_json(version: Version) -> dict[str, object]:
 @contextmanager
 def _desk() -> Iterator[tuple[PolicyDesk, dict[str, AlertRule]]]:
     settings = settings_of_running()
-    rules = _rules(settings)
+    rules = rules_of(settings)
     journal = KafkaJournal(settings.kafka)
     two = settings.policy.two_person
     try:

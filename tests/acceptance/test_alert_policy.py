@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -19,7 +20,9 @@ from connectors.feedback import Action
 from connectors.journal import KafkaJournal
 from connectors.kafka import KafkaLog
 from connectors.settings import KafkaSettings
+from models.bundle import load_bundle
 from models.rule import alert_rules
+from streams.backtest import recorded
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
 from tests.acceptance.system import DYING, System, admission, results, send, wait_for
@@ -155,3 +158,27 @@ def test_feedback_of_nobody_is_answered(system: System) -> None:
     producer.flush(10)
     wait_for(lambda: _answers(system, "click-x") == ["unknown"], "it is answered")
     assert not [k for k in system.patient_keys() if b"nobody" in k]
+
+
+async def test_a_back_test_of_what_was_in_force_gives_the_alerts_that_were_told(
+    system: System, desk: PolicyDesk, tmp_path: Path
+) -> None:
+    """Byte for byte, over everything that the tests above have done to the system."""
+    system.settle()
+    journal = KafkaJournal(kafka(system))
+    log = recorded.read_log(journal, system.settings.kafka.partitions)
+    live = recorded.told_live(journal)
+    journal.close()
+    models = [load_bundle(None, risk) for risk in system.settings.worker.risks]
+    again = await recorded.replayed(log, models)
+    assert len(live) >= 6
+    assert again.alerts == live
+    policy = tmp_path / "trial.yaml"
+    policy.write_text("risks: {deterioration: {fire: 0.999, critical: 0.9991}}")
+    done = command(system, "backtest", str(policy), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert f"{len(live)} of the {len(live)}" in found["notes"][1]
+    assert found["after"]["all"]["alerts"] == 0
+    assert len(found["differences"]["no_longer"]) >= 1
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
