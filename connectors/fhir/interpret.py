@@ -7,7 +7,7 @@ from typing import Final
 
 from connectors.fhir.document import Document, Resource, read
 from connectors.fhir.reading import Reading
-from connectors.genomics.fhir_report import read_report
+from connectors.genomics.fhir_report import read_findings, read_report
 from connectors.identity import IdentityKey
 from connectors.imaging.fhir_study import read_study
 from connectors.interpretation import Interpretation, NoFacts, RefusedError, Site
@@ -35,8 +35,13 @@ def interpret_fhir(message: WireMessage, key: IdentityKey, site: Site) -> list[I
 def _read_all(document: Document, reading: Reading) -> None:
     out = reading.out
     wanted = [r for r in document.resources if r.kind in READERS and not r.holder]
-    if not wanted:
-        detail = f"none of its resources is one of {', '.join(READERS)}"
+    if not any(r.kind == "DiagnosticReport" for r in wanted) and document.of_kind("Observation"):
+        try:
+            read_findings(document, reading)
+        except RefusedError as refused:
+            reading.note(refused, refused.issue.location)
+    elif not wanted:
+        detail = f"none of its resources is one of {', '.join((*READERS, 'Observation'))}"
         raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, "resourceType")
     for resource in wanted:
         try:

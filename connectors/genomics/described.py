@@ -46,6 +46,7 @@ CODES: Final = frozenset(
 )
 # SPDI (sequence:position:deleted:inserted) counts from 0; some send it in place of c.HGVS.
 _SPDI = re.compile(r"(?P<sequence>[A-Z]{2}_\d+\.\d+):(?P<at>\d{1,11}):(?P<ref>[^:]*):(?P<alt>.*)")
+_SUBSTITUTION = re.compile(r"[^:]+:[gm]\.(\d{1,11})[ACGT]>[ACGT]")
 _NAMED_CHROMOSOME = re.compile(r"(?:chr(?:omosome)?)?\s*(\d{1,2}|[XYM]|MT)", re.IGNORECASE)
 
 
@@ -86,7 +87,7 @@ def described(
         "gene": said.get(GENE, ""),
         "zygosity": said.get(ZYGOSITY, "").lower(),
         "significance": "" if significance == "not specified" else significance,
-        "allele_fraction": numbers.get(_FREQUENCY),
+        "allele_fraction": _fraction(numbers.get(_FREQUENCY)),
         "depth": _whole(numbers.get(_DEPTH)),
         "copy_number": numbers.get(_COPIES),
     }
@@ -98,18 +99,31 @@ def _place(
     hgvs_g: str,
     spdi: re.Match[str] | None,
 ) -> _Place:
-    """1-based, both ends included. An assembly that is stated counts before a sequence's own."""
+    """1-based, both ends included. An assembly that is stated counts before a sequence's own.
+
+    A position on anything but a chromosome of a known assembly is none.
+    """
     start, end = next((ranges[code] for code in RANGES if code in ranges), (None, None))
     start, end = one_based(start, end, said.get(COUNTING, ""))
-    sequence = said.get(SEQUENCE, "") or hgvs_g.partition(":")[0]
+    sequence = said.get(SEQUENCE, "")
     if spdi is not None:
         sequence = sequence or spdi["sequence"]
         start = int(spdi["at"]) + 1 if start is None else start
     chromosome, assembly = placed(sequence)
+    if sequence and not chromosome:
+        start = end = None  # a place on a gene's or a transcript's sequence
+    if not chromosome:
+        chromosome, assembly = placed(hgvs_g.partition(":")[0])
+        substituted = _SUBSTITUTION.fullmatch(hgvs_g)
+        if substituted is not None and chromosome:
+            start, end = int(substituted[1]), int(substituted[1])
     named = _NAMED_CHROMOSOME.fullmatch(said.get(CHROMOSOME, "").strip())
     if named is not None and not chromosome:
         chromosome = "M" if named[1].upper() == "MT" else named[1].upper()
-    return _Place(said.get(ASSEMBLY, "") or assembly, chromosome, start, end)
+    assembly = said.get(ASSEMBLY, "") or assembly
+    if not assembly and chromosome != "M":
+        start = end = None  # on a genome that nobody names
+    return _Place(assembly, chromosome, start, end)
 
 
 def one_based(start: int | None, end: int | None, counting: str) -> tuple[int | None, int | None]:
@@ -119,6 +133,13 @@ def one_based(start: int | None, end: int | None, counting: str) -> tuple[int | 
     if counting == CHARACTER_0 and end is not None:
         end += 1
     return start, end
+
+
+def _fraction(number: float | None) -> float | None:
+    """0 to 1: what is more than that was meant as a percentage."""
+    if number is None or not 0 <= number <= 100:
+        return None
+    return number / 100 if number > 1 else number
 
 
 def _whole(number: float | None) -> int | None:

@@ -43,6 +43,7 @@ _NOT_EXAMINED: Final = frozenset(
 _BY_CODE: Final = frozenset(
     ("48004-6", "48005-3", "81290-9", "51958-7", "48013-7", "81291-7", "81252-9")
 )
+_PERCENT: Final = "%"
 _LARGEST_POSITION: Final = 1e11
 
 
@@ -110,7 +111,10 @@ def parts_of(o: Resource) -> Parts:
             genes.append(word)
         if word:
             said.setdefault(name, word)
-        value = number(child(one, "valueQuantity"), "value")
+        quantity = child(one, "valueQuantity")
+        value = number(quantity, "value")
+        if value is not None and _PERCENT in (text(quantity, "code"), text(quantity, "unit")):
+            value /= 100
         if value is None:
             value = number(one, "valueInteger")
         if value is not None:

@@ -40,6 +40,8 @@ _REPORTS: Final = frozenset((_REPORT, "81247-9"))  # … and the variant reporti
 # Observations whose value says something of other ones.
 _NO_VALUES: Final = frozenset(("82120-7", OVERALL))  # phase of two variants; the whole report
 _WITHOUT_VALUE: Final = ("X", "O")  # table 0085: cannot be obtained, nothing yet
+# One of these has to say which variant it is, where a position does not.
+_DESCRIBES: Final = ("position", "hgvs_c", "hgvs_p", "hgvs_g", "iscn", "gene")
 _VOID: Final = ("entered-in-error", "cancelled")
 
 
@@ -52,6 +54,25 @@ def read_report(report: Resource, reading: Reading) -> None:
     person = reading.person(report)
     number = report_number(report, person.pseudonym, reading)
     reading.add(person, list(_Report(report, held, number, reading).facts()))
+
+
+def read_findings(document: Document, reading: Reading) -> None:
+    """Findings that come without a report: each patient's are as one. Raises `RefusedError`."""
+    by_subject: dict[str, list[Resource]] = {}
+    for o in document.of_kind("Observation"):
+        subject = child(o.content, "subject")
+        name = text(subject, "reference") or text(child(subject, "identifier"), "value")
+        by_subject.setdefault(name, []).append(o)
+    for held in by_subject.values():
+        if not _is_genomic({}, held):
+            detail = "findings of another department: as FHIR, only genomics is read"
+            raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, held[0].place)
+        first = held[0].content
+        said = {name: first[name] for name in ("subject", "effectiveDateTime") if name in first}
+        report = Resource("DiagnosticReport", {"status": "final", **said}, held[0].place)
+        person = reading.person(held[0])
+        number = report_number(report, person.pseudonym, reading)
+        reading.add(person, list(_Report(report, held, number, reading).facts()))
 
 
 def _held(report: Resource, document: Document) -> list[Resource]:
@@ -80,7 +101,8 @@ def _derived_from(o: Resource, document: Document) -> list[Resource | None]:
 
 
 def _is_genomic(report: Element, held: list[Resource]) -> bool:
-    concepts = (*children(report, "category"), child(report, "code"))
+    concepts = [*children(report, "category"), child(report, "code")]
+    concepts += [category for o in held for category in children(o.content, "category")]
     said = {c.code for concept in concepts for c in codings(concept)}
     if _GENETICS in said or not said.isdisjoint(_REPORTS):
         return True
@@ -148,8 +170,8 @@ class _Report:
         if version.status in _WITHOUT_VALUE:
             said[ASSESSMENT] = Presence.NO_CALL
         fields = described(said, parts.numbers, parts.ranges)
-        if fields["position"] is not None and not (fields["assembly"] or fields["chromosome"]):
-            detail = "a position, and neither an assembly (62374-4) nor a sequence (48013-7)"
+        if parts.ranges and not any(fields[name] for name in _DESCRIBES):
+            detail = "a position, and neither an assembly (62374-4) nor a chromosome (48013-7)"
             raise RefusedError(Reason.NO_ASSEMBLY, detail)
         self._genes.add(fields["gene"])
         name = description(o.content, fields, said)

@@ -58,7 +58,7 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
     numbers: dict[str, float] = {}
     for o in observations:
         if isinstance(o.value, float):
-            numbers[o.code] = o.value
+            numbers[o.code] = o.value / 100 if o.unit == "%" else o.value
         elif isinstance(o.value, str):
             said[o.code] = _symbol(o.value) if o.code == GENE else _answer(o.value)
     ranges = {code: _range(text) for code, text in said.items() if code in RANGES}

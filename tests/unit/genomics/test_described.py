@@ -60,3 +60,32 @@ def test_a_reference_sequence_names_chromosome_and_assembly(
     sequence: str, place: tuple[str, str]
 ) -> None:
     assert sequences.placed(sequence) == place
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        # The guide's example: a position on the gene's own sequence, and the genomic change.
+        (
+            {"48013-7": "NG_017064.1", "81290-9": "NC_000003.11:g.128625063C>T"},
+            ("GRCh37", "3", 128_625_063),
+        ),
+        ({"48013-7": "NG_017064.1"}, ("", "", None)),
+        ({"81290-9": "NC_000002.12:g.211713666_211713668del"}, ("GRCh38", "2", 7)),
+        ({"62374-4": "GRCh37"}, ("GRCh37", "", 7)),
+        ({}, ("", "", None)),
+        ({"48000-4": "chrMT"}, ("", "M", 7)),
+    ],
+)
+def test_a_place_on_anything_but_a_known_genome_is_none(
+    said: dict[str, str], place: tuple[str, str, int | None]
+) -> None:
+    found = described(said, {}, {"81254-5": (7, 9)})
+    assert (found["assembly"], found["chromosome"], found["position"]) == place
+
+
+@pytest.mark.parametrize(
+    ("sent", "fraction"), [(0.31, 0.31), (1.0, 1.0), (47.0, 0.47), (0.0, 0.0), (-1.0, None)]
+)
+def test_an_allele_fraction_is_between_0_and_1(sent: float, fraction: float | None) -> None:
+    assert described({}, {"81258-6": sent}, {})["allele_fraction"] == fraction
