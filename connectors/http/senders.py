@@ -46,6 +46,14 @@ class Senders:
             self._stamp = _stamp(self._file)
             self._tokens = read_tokens(self._file)
 
+    @property
+    def who(self) -> str:
+        """Who may send, in words."""
+        if self._only_here:
+            return "this machine alone"
+        names = len(set(self._tokens.values()))
+        return f"{names} senders with tokens" if self._file else "holders of client certificates"
+
     def look(self) -> None:
         """Take over a list that has changed; of one that is wrong, nothing."""
         if self._file is None or (stamp := _stamp(self._file)) == self._stamp:

@@ -45,7 +45,7 @@ class DicomWeb:
     """`Archive` over HTTP."""
 
     def __init__(self, settings: ArchiveSettings) -> None:
-        session = create_session()
+        session = self._session = create_session()
         if settings.user:
             session.auth = (settings.user, settings.password.get_secret_value())
         token = settings.token.get_secret_value()
@@ -57,6 +57,10 @@ class DicomWeb:
             settings.url, session=session, permissive_uid=True, timeout=settings.timeout_s
         )
         self._client.set_http_retry_params(retry=False)  # the fetcher waits, in its own way
+
+    def close(self) -> None:
+        """Nothing is kept open between requests but connections."""
+        self._session.close()
 
     def study(self, uid: str) -> bytes | None:
         """What is known of a study."""

@@ -42,10 +42,8 @@ def run(
         if port is None:
             return
         log.info("DICOM on %s:%d as %s", imaging.host, port, imaging.ae_title)
-        if archive.url:
-            Fetcher(archive, DicomWeb(archive), fetched, clock).run(kafka, stop, on_ready)
-        elif archive.address:
-            with closing(Dimse(archive, imaging.ae_title, imaging.host)) as peer:
+        if archive.url or archive.address:
+            with closing(peer_of(archive, imaging)) as peer:
                 Fetcher(archive, peer, fetched, clock).run(kafka, stop, on_ready)
         else:
             on_ready()
@@ -54,6 +52,13 @@ def run(
         receiver.stop()
         received.close()
         fetched.close()
+
+
+def peer_of(archive: ArchiveSettings, imaging: ImagingSettings) -> DicomWeb | Dimse:
+    """The archive that the settings name. Raises `OSError` where its port cannot be used."""
+    if archive.url:
+        return DicomWeb(archive)
+    return Dimse(archive, imaging.ae_title, imaging.host)
 
 
 def _started(receiver: Receiver, stop: threading.Event) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streams.doctor import machine, running, servers, sources
+from streams.doctor import intake, machine, running, servers, sources
 from streams.doctor.finding import Finding, Findings, Level
 from streams.settings import Settings
 
@@ -20,6 +20,8 @@ CHECKS: tuple[Callable[[Settings], Findings], ...] = (
     machine.bundles,
     servers.kafka,
     servers.redis,
+    intake.http,
+    intake.archive,
     sources.site_file,
     sources.alarms,
     sources.unmapped_codes,
