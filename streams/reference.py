@@ -21,9 +21,11 @@ from connectors.feedback import Action, DismissReason, Outcome
 from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
+from connectors.sinks import deliveries
 from models import deterioration, multimodal, news2, news2_model
 from models.questions import QUESTIONS
 from models.variables import CATALOGUE, Variable
+from streams.delivery import reference as receivers
 from streams.doctor.listing import listing
 from streams.settings import Settings
 from streams.transitions import TRANSITIONS
@@ -33,13 +35,23 @@ _MEMBER = re.compile(r'^\s+[A-Z0-9_]+ = "(?P<value>[^"]+)"\s*# (?P<text>.+)$')
 
 def pages() -> dict[str, str]:
     """Every generated page by its path below `docs/`."""
-    schemas = {"facts": facts.json_schema(), **contract.json_schemas()}
+    schemas = {
+        "facts": facts.json_schema(),
+        "deliveries": deliveries.json_schema(),
+        **contract.json_schemas(),
+    }
     return {
         "reference/alerts.md": _alerts(),
         "reference/inputs.md": _inputs(),
         "reference/messages.md": _messages(),
         "reference/metrics.md": _metrics(),
         "reference/reasons.md": _reasons(),
+        "reference/receivers.md": receivers.page(
+            [
+                ("What became of telling somebody", described(deliveries.Outcome)),
+                ("Why a letter is dead", described(deliveries.DeadReason)),
+            ]
+        ),
         "reference/settings.md": _settings(),
         **{
             f"reference/schemas/{name}.json": json.dumps(schema, indent=2, sort_keys=True) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -53,3 +54,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Delivery).decode
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a record of `tocsin.deliveries`."""
+    return msgspec.json.schema(Delivery)

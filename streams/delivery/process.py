@@ -84,6 +84,8 @@ async def run(
 
     Raises `RoutingError`, `CannotOpenError`, `MllpError`.
     """
+    for library in ("httpx", "httpcore"):  # they would log each address, which may be a secret
+        logging.getLogger(library).setLevel(logging.WARNING)
     routing = await asyncio.to_thread(
         open_source,
         settings.sinks,

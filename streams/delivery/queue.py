@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -32,6 +32,7 @@ log = logging.getLogger("tocsin.sinks")
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+_REMEMBERED: Final = 10_000
 # Of these somebody may be reminded: nobody has taken them.
 UNTAKEN: Final = frozenset({AlertState.FIRING, AlertState.ESCALATED})
 
@@ -48,6 +49,11 @@ class Item:
     retry: bool = False  # somebody asked for another try of a dead letter
     attempts: int = 0
     under_way: bool = False  # an attempt is being made, or what followed is being written down
+
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """What is told, apart from where the wish to tell it came from."""
+        return self.alert.alert_id, self.alert.revision, self.repeat
 
 
 class Ending(NamedTuple):
@@ -92,6 +98,7 @@ class ReceiverQueue:
         self._lanes: dict[str, _Lane] = {}
         self._lane_of: dict[str, str] = {}  # of alerts that wait
         self._waiting: dict[Item, None] = {}  # oldest first
+        self._told_here: OrderedDict[tuple[str, int, int], None] = OrderedDict()
         self._room = asyncio.Semaphore(settings.parallel)
         labels = {"receiver": name}
         self._level = metrics.Level("tocsin_sinks_waiting", labels)
@@ -112,6 +119,10 @@ class ReceiverQueue:
 
     async def put(self, item: Item) -> None:
         """Take an item; returns at once, whatever the receiver does."""
+        twin = self._same(item)
+        if twin is not None:  # the log holds it twice: told once, dealt with together
+            twin.done = _both(twin.done, item.done)
+            return
         if len(self._waiting) >= self._settings.queue:
             await self._drop_oldest()
         key = self._lane_of.get(item.alert.alert_id) or _lane_key(item)
@@ -122,6 +133,11 @@ class ReceiverQueue:
         self.observe()
         if lane.task is None:
             lane.task = asyncio.create_task(self._run(key, lane))
+
+    def _same(self, item: Item) -> Item | None:
+        if item.alert.alert_id not in self._lane_of:
+            return None
+        return next((i for i in self._waiting if i.identity == item.identity), None)
 
     async def _drop_oldest(self) -> None:
         """The oldest that no attempt is being made for."""
@@ -214,7 +230,10 @@ class ReceiverQueue:
             return True
         if item.retry:
             await self._end(item, Outcome.SUPERSEDED, detail=f"revision {told} has been told")
-        self._forget(item)  # told before a restart
+        elif told == item.alert.revision and item.identity not in self._told_here:
+            # Told before a restart, which may have come before it was written down.
+            await self._outside.record(Ending(item, Outcome.DELIVERED, detail="before a restart"))
+        self._forget(item)
         return False
 
     async def _tell(self, batch: list[Item]) -> None:
@@ -303,6 +322,9 @@ class ReceiverQueue:
         await self._outside.ledger.told(
             item.alert, self.name, now, repeat_s=repeat_s, repeat=item.repeat
         )
+        self._told_here[item.identity] = None
+        while len(self._told_here) > _REMEMBERED:
+            self._told_here.popitem(last=False)
         metrics.histogram("tocsin_sinks_delivery_seconds").record(
             max(0.0, now - item.at), {"receiver": self.name}
         )
@@ -343,6 +365,14 @@ class ReceiverQueue:
             log.warning("%s fails: left alone for %g s", self.name, self._settings.breaker_pause_s)
         elif to is Position.CLOSED:
             log.info("%s answers again", self.name)
+
+
+def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
+    def done() -> None:
+        one()
+        other()
+
+    return done
 
 
 def _lane_key(item: Item) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import stamina
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
 from connectors import contract, topics
 from connectors.contract import Alert
@@ -75,6 +76,13 @@ class SinksProcess:
         except OSError:
             time.sleep(0.05)
             return False
+
+    def value(self, name: str, **labels: str) -> float:
+        """A sample of its metrics; 0 for one that is not there yet."""
+        samples = (s for f in text_string_to_metric_families(self.metrics()) for s in f.samples)
+        return sum(
+            s.value for s in samples if s.name == name and labels.items() <= s.labels.items()
+        )
 
     def metrics(self) -> str:
         """Its page for Prometheus."""
