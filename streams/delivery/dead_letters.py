@@ -94,6 +94,6 @@ class DeadLetters:
                 why=why,
             )
             self._journal.append(topics.AUDIT, msgspec.json.encode(decided), [])
-            self._journal.append(topics.DELIVERIES, deliveries.encode(step), [])
+            self._journal.append(topics.DELIVERIES, deliveries.encode(step), [], key=item.alert_id)
             count += 1
         return count

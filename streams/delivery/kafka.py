@@ -70,7 +70,10 @@ class LogReader:
         await asyncio.to_thread(self._consumer.close)
 
     def _consume(self) -> list[Message]:
-        batch = self._consumer.consume(_AT_ONCE, _IDLE_S)
+        first = self._consumer.poll(_IDLE_S)  # the first as soon as it is there
+        if first is None:
+            return []
+        batch = [first, *self._consumer.consume(_AT_ONCE, 0)]
         for message in batch:
             error = message.error()
             if error is None or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:

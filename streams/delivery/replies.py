@@ -37,7 +37,7 @@ from streams.feedback_desk import FeedbackDesk, KeyedLog
 
 log = logging.getLogger("tocsin.sinks")
 
-_RETRY_S: Final = 1.0
+RETRY_S: Final = 1.0  # between attempts to reach the log
 _LONGEST_WHO: Final = 200
 _DISMISS: Final = {"not_relevant": DismissReason.NOT_RELEVANT}
 
@@ -116,7 +116,7 @@ class Replies:
             except UserError as error:
                 # The broker is slow or away: its sender waits, and the same click counts once.
                 log.warning("a report waits for the log: %s", error)
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
             else:
                 return
 
