@@ -97,7 +97,7 @@ def decide(
         at=state.logged,
         presence=_presence_of(model, state, answer.as_of),
         abstained=answer.abstained,
-        case=case_of(patient, model.risk, state),
+        case=case_of(patient, model.risk, state, todo.ward),
         book=book,
         rule_changed=rule_changed,
         model_changed=todo.model_changed,
@@ -127,7 +127,11 @@ def due(
         if risk.live:
             newest = record.newest(model.codes, math.nextafter(now, math.inf))
             patients_time.append(newest + model.expires_s + 1.0)
-        timer = lifecycle.due(risk, case_of(patient, model.risk, state), book, state.logged)
+        if lifecycle.open_alert(risk) is None:
+            continue
+        stay = record.stay(now)
+        case = case_of(patient, model.risk, state, stay.ward if stay else "")
+        timer = lifecycle.due(risk, case, book, state.logged)
         if timer is not None:
             clock.append(timer)
     coming = record.next_event(now)
@@ -137,11 +141,9 @@ def due(
     return min(clock, default=None)
 
 
-def case_of(patient: str, risk: str, state: PatientState) -> Callable[[Severity], Case]:
+def case_of(patient: str, risk: str, state: PatientState, ward: str) -> Callable[[Severity], Case]:
     """The alert's circumstances, as a policy asks for them."""
     record, now = state.record, state.now()
-    stay = record.stay(now)
-    ward = stay.ward if stay else ""
     return lambda severity: Case(patient, risk, ward, severity, lambda: codes_in_force(record, now))
 
 
@@ -168,13 +170,15 @@ def _name(stay: Stay | None) -> str:
 
 
 def _presence_of(model: RiskModel, state: PatientState, now: float) -> Presence:
-    """What became of the stay, or of the patient, that an alert belongs to."""
+    """What became of the stay, or of the patient, that an open alert belongs to."""
     record, risk = state.record, state.risks[model.risk]
+    if lifecycle.open_alert(risk) is None:
+        return Presence.PRESENT  # nobody asks
     if not model.of_stay:
         presence = record.presence(now)
         ends = presence in (Presence.DIED, Presence.MERGED)
         return presence if ends else Presence.PRESENT
-    return _presence(record, risk.published[-1].stay if risk.published else risk.stay, now)
+    return _presence(record, risk.published[-1].stay, now)
 
 
 def _presence(record: PatientRecord, stay: str, now: float) -> Presence:

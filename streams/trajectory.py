@@ -6,8 +6,7 @@ sees exactly what it saw live. A changed threshold needs no model: the points ar
 
 from __future__ import annotations
 
-import math
-import struct
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -96,7 +95,10 @@ class Trajectory:
                 continue
             start = chunk * CHUNK - self.dropped
             times, micros = self.times[start : start + CHUNK], self.micros[start : start + CHUNK]
-            yield chunk, struct.pack(f"<{len(times)}d{len(times)}i", *times, *micros)
+            if sys.byteorder != "little":
+                times.byteswap()
+                micros.byteswap()
+            yield chunk, times.tobytes() + micros.tobytes()
 
     @classmethod
     def restored(cls, count: int, dropped: int, chunks: Mapping[int, bytes]) -> Trajectory:
@@ -106,16 +108,13 @@ class Trajectory:
         for chunk in range(dropped // CHUNK, -(-(dropped + count) // CHUNK)):
             raw = chunks[chunk]
             size = len(raw) // 12
-            values = struct.unpack(f"<{size}d{size}i", raw)
-            found.times.extend(values[:size])
-            found.micros.extend(values[size:])
+            found.times.frombytes(raw[: 8 * size])
+            found.micros.frombytes(raw[8 * size :])
+        if sys.byteorder != "little":
+            found.times.byteswap()
+            found.micros.byteswap()
         found.stored()
         return found
-
-
-def micro(probability: float) -> int:
-    """A threshold in millionths: what is printed equal is equal."""
-    return math.ceil(round(probability * MICRO, 3))
 
 
 class _Context(NamedTuple):
@@ -149,7 +148,7 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
     gap longer than `expires_s` ends an episode: nothing can burn on evidence that nobody would
     still believe. In the refractory time after an episode no warning begins.
     """
-    fire, clear, critical = micro(rule.fire), micro(rule.clear), micro(rule.critical)
+    fire, clear, critical = rule.micros
     code, onset, ended = _context(steps)
     times, micros = points.times, points.micros
     newest = times[start - 1] if start else EVER

@@ -21,7 +21,7 @@ from streams.alerting import RiskState
 from streams.backtest.stays import Stays
 from streams.lifecycle import Announcement, Situation
 from streams.policy.rules import Case, Rule, Rulebook
-from streams.trajectory import Trajectory, micro
+from streams.trajectory import Trajectory
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ def simulate(stays: Stays, question: Question, book: Rulebook) -> list[Raised]:
     if not stays.absolute:
         book = _timeless(book)
     rules = {w: book.rule(question.risk, w, question.shipped) for w in set(stays.wards)}
-    fires = np.array([micro(rules[ward].fire) for ward in stays.wards])
+    fires = np.array([rules[ward].micros[0] for ward in stays.wards])
     highest = np.maximum.reduceat(stays.micros, stays.bounds[:-1])
     raised: list[Raised] = []
     for stay in np.flatnonzero(highest >= fires).tolist():  # in the others, no step is ever taken

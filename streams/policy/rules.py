@@ -7,6 +7,7 @@ it, UTC epoch seconds.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,11 +46,21 @@ class Rule:
     refractory_s: float = 0.0
 
     @cached_property
+    def micros(self) -> tuple[int, int, int]:
+        """Fire, clear, critical in millionths."""
+        return micro(self.fire), micro(self.clear), micro(self.critical)
+
+    @cached_property
     def digest(self) -> str:
         """Of all that decides, not of the version: the same rule is the same in any version."""
         levels = (self.fire, self.clear, self.critical)
         text = repr((*levels, self.scores, self.of, self.lasting_s, self.refractory_s))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def micro(probability: float) -> int:
+    """A threshold in millionths: what is printed equal is equal."""
+    return math.ceil(round(probability * MICRO, 3))
 
 
 class Code(NamedTuple):

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.contract import Severity
+from models.rule import alert_rules
+from streams.policy.desk import readable
 from streams.policy.document import Policy, PolicyError, read
+from streams.settings import Settings
 
 HERE = Path(__file__).parent
 GOOD = sorted((HERE / "good").glob("*.yaml"))
@@ -38,6 +41,12 @@ def test_what_the_whole_file_says() -> None:
     assert policy.escalation[0].severities == (Severity.CRITICAL,)
     assert policy.quiet_hours[0].start == 22 * 60
     assert policy.silences[0].until - policy.silences[0].start == 12 * 3_600.0
+
+
+def test_the_example_in_the_documentation_can_be_used_with_the_shipped_bundles() -> None:
+    text = (HERE.parents[2] / "docs" / "alerts.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    assert readable(example, list(alert_rules(None, Settings().worker.risks).items()))
 
 
 @given(st.text(max_size=200))
