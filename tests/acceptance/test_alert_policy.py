@@ -39,10 +39,11 @@ def newest(system: System, bed: str) -> Alert:
 
 
 def until(system: System, bed: str, *state: AlertState) -> Alert:
-    return wait_for(
-        lambda: found if (found := newest(system, bed)).state in state else None,
-        f"the alert is {' or '.join(state)}",
-    )
+    def there() -> Alert | None:
+        found = [a for a in system.alerts() if a.bed == bed][-1:]
+        return found[0] if found and found[0].state in state else None
+
+    return wait_for(there, f"the alert is {' or '.join(state)}")
 
 
 @pytest.fixture(scope="module")
