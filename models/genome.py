@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from connectors.facts import AnyFact, Examined, Observation, Presence, Rank, Statement, Variant
+from connectors.facts import AnyFact, Examined, Observation, Presence, Statement, Variant
+from models.reported import examined, standing
 
 IDH, CODELETION = "idh-status", "1p19q-status"
 CODES: Final = (IDH, CODELETION)
@@ -63,19 +64,9 @@ _Sources = Sequence[Sequence[Variant | Examined]]  # groups, each of which has t
 
 
 def variants(facts: Iterable[AnyFact]) -> list[Variant]:
-    """The variants that stand, by chromosome and position; every presence.
-
-    A file is a report and a document at once (`connectors.genomics.vcf`): variants of an older file
-    of the same sample do not count. Reports in messages replace each other variant by variant.
-    """
-    known = [fact for fact in facts if not fact.removed]
-    files: dict[str, Rank] = {fact.id: fact.rank for fact in known if isinstance(fact, Statement)}
-    standing = [
-        fact
-        for fact in known
-        if isinstance(fact, Variant) and fact.rank >= files.get(fact.report, fact.rank)
-    ]
-    return sorted(standing, key=lambda v: (v.gene, v.chromosome, v.position or 0, v.id))
+    """The variants that stand (`models.reported`), by chromosome and position; every presence."""
+    found = standing(Variant, facts)
+    return sorted(found, key=lambda v: (v.gene, v.chromosome, v.position or 0, v.id))
 
 
 def concerns(fact: AnyFact) -> bool:
@@ -83,7 +74,7 @@ def concerns(fact: AnyFact) -> bool:
     if isinstance(fact, Variant):
         return _gene(fact) != "" or _arm(fact) != ""
     if isinstance(fact, Examined):
-        return any(_covers(fact, codon) for codon in _CODONS.values())
+        return any(_touches(fact, codon) for codon in _CODONS.values())
     return isinstance(fact, Statement) and fact.kind == Statement.DOCUMENT
 
 
@@ -91,13 +82,12 @@ def markers(facts: Iterable[AnyFact]) -> list[Observation]:
     """Markers as coded results, from the facts that `concerns` picks; at most one of each value."""
     known = list(facts)
     tumour = [v for v in variants(known) if v.source_class != "germline"]
-    examined = [f for f in known if isinstance(f, Examined) and not f.removed]
-    return [*_idh(tumour, examined), *_codeletion(tumour)]
+    return [*_idh(tumour, examined(known)), *_codeletion(tumour)]
 
 
-def _idh(tumour: list[Variant], examined: list[Examined]) -> list[Observation]:
+def _idh(tumour: list[Variant], looked: list[Examined]) -> list[Observation]:
     mutated = [v for v in tumour if _is_mutation(v)]
-    absent = [_looked_at(gene, tumour, examined) for gene in _CODONS]
+    absent = [_looked_at(gene, tumour, looked) for gene in _CODONS]
     return _first_of(IDH, "mutated", [mutated], "wildtype", absent)
 
 
@@ -156,7 +146,7 @@ def _gene(v: Variant) -> str:
 
 
 def _looked_at(
-    gene: str, tumour: list[Variant], examined: list[Examined]
+    gene: str, tumour: list[Variant], looked: list[Examined]
 ) -> list[Variant | Examined]:
     """What says that the gene, or its codon, was looked at and is as it should be."""
     of_gene = [v for v in tumour if _gene(v) == gene]
@@ -165,18 +155,26 @@ def _looked_at(
     unread = {v.report for v in of_gene if v.presence is Presence.NO_CALL}
     found += [
         e
-        for e in examined
+        for e in looked
         if e.source_class != "germline" and e.report not in unread and _covers(e, _CODONS[gene])
     ]
     return found
 
 
-def _covers(examined: Examined, codon: _Codon) -> bool:
-    first = codon.first.get(examined.assembly.partition(".")[0])
+def _touches(looked: Examined, codon: _Codon) -> bool:
+    first = codon.first.get(looked.assembly.partition(".")[0])
+    return first is not None and any(
+        c == codon.chromosome and a <= first + 2 and first <= b
+        for c, a, b in (*looked.ranges, *looked.uncallable)
+    )
+
+
+def _covers(looked: Examined, codon: _Codon) -> bool:
+    first = codon.first.get(looked.assembly.partition(".")[0])
     if first is None:
         return False
-    here = [(a, b) for c, a, b in examined.ranges if c == codon.chromosome]
-    unread = [(a, b) for c, a, b in examined.uncallable if c == codon.chromosome]
+    here = [(a, b) for c, a, b in looked.ranges if c == codon.chromosome]
+    unread = [(a, b) for c, a, b in looked.uncallable if c == codon.chromosome]
     seen = any(a <= first and first + 2 <= b for a, b in here)
     return seen and not any(a <= first + 2 and first <= b for a, b in unread)
 

@@ -18,7 +18,7 @@ import requests
 from connectors import topics
 from connectors.facts import Examined, Presence, Stage, StudyEvent
 from connectors.identity import Identifier, load_key
-from models import genome
+from models import genome, reported
 from models.record import PatientRecord
 from models.studies import studies
 from streams.local.up import PROCESSES, down, up
@@ -95,7 +95,7 @@ def test_from_the_request_to_the_facts(sender: Sender) -> None:
     wait_for(lambda: len(genome.variants(sender.record().facts.values())) == 3, "the variants")
     assert sender.stages() == [Stage.AVAILABLE]
     known = sender.record().facts.values()
-    at = [genome.presence_at(known, "GRCh38", "1", n) for n in (100, 200, 250, 400)]
+    at = [reported.presence_at(known, "GRCh38", "1", n) for n in (100, 200, 250, 400)]
     assert at == [
         Presence.PRESENT, Presence.ABSENT, Presence.ABSENT, Presence.NOT_EXAMINED,
     ]  # fmt: skip

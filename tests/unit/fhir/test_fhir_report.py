@@ -16,7 +16,7 @@ from connectors import wire
 from connectors.facts import Examined, Observation, Presence, Variant
 from connectors.interpret import interpret
 from connectors.interpretation import Interpretation, Profile
-from models import genome
+from models import genome, reported
 from models.record import PatientRecord
 from tests.unit.fhir.resources import (
     HEARD,
@@ -165,10 +165,12 @@ def test_regions_that_were_studied() -> None:
     assert (looked.assembly, looked.ranges, looked.uncallable) == (
         "GRCh37", [("7", 100, 400)], [("7", 300, 310)],
     )  # fmt: skip
-    at = {place: genome.presence_at(found.facts, "GRCh37", "7", place) for place in (150, 151, 305)}
+    at = {
+        place: reported.presence_at(found.facts, "GRCh37", "7", place) for place in (150, 151, 305)
+    }
     assert at == {150: Presence.PRESENT, 151: Presence.ABSENT, 305: Presence.NO_CALL}
-    assert genome.presence_at(found.facts, "GRCh37", "7", 99) is Presence.NOT_EXAMINED
-    assert genome.presence_at(found.facts, "GRCh38", "7", 151) is Presence.NOT_EXAMINED
+    assert reported.presence_at(found.facts, "GRCh37", "7", 99) is Presence.NOT_EXAMINED
+    assert reported.presence_at(found.facts, "GRCh38", "7", 151) is Presence.NOT_EXAMINED
     assert {v.gene: v.presence for v in variants(found) if v.gene} == {"BRAF": Presence.NO_CALL}
 
 

@@ -15,7 +15,7 @@ from connectors.facts import Examined, Presence
 from connectors.genomics.regions import joined
 from connectors.interpret import interpret
 from connectors.interpretation import Interpretation, Profile
-from models import genome
+from models import reported
 from models.record import PatientRecord
 from tests.unit.genomics.test_vcf import HEARD, KEY, SUBJECT, file
 from tests.unit.genomics.test_vcf import read as read_vcf
@@ -56,12 +56,29 @@ def test_wild_type_not_called_and_not_examined_in_any_order() -> None:
             record.fold_facts(one.facts)
         digests.add(record.digest())
         facts = list(record.facts.values())
-        at = [genome.presence_at(facts, "GRCh38", "1", n) for n in (100, 101, 155, 201, 50)]
+        at = [reported.presence_at(facts, "GRCh38", "1", n) for n in (100, 101, 155, 201, 50)]
         assert at == [
             Presence.PRESENT, Presence.ABSENT, Presence.NO_CALL, Presence.NOT_EXAMINED,
             Presence.NOT_EXAMINED,
         ]  # fmt: skip
     assert len(digests) == 1
+
+
+def test_a_codon_that_gave_no_answer_is_no_wild_type_in_any_order() -> None:
+    """IDH1 and IDH2 are looked at; a BED of its own says that one of them could not be called."""
+    tumour = f"{SAMPLE}; source-class=somatic"
+    looked = read(b"2\t208248000\t208249000\n15\t90088000\t90089000\n", tumour)
+    unread = read(b"2\t208248300\t208248400\n", f"{tumour}; of=uncallable")
+    assert [o.value for o in folded(looked).series("idh-status")] == ["wildtype"]
+    for order in permutations([looked, unread]):
+        assert folded(*order).series("idh-status") == []
+
+
+def folded(*found: Interpretation) -> PatientRecord:
+    record = PatientRecord()
+    for one in found:
+        record.fold_facts(one.facts)
+    return record
 
 
 def test_a_newer_bed_replaces_the_older_one_and_samples_stand_apart() -> None:
@@ -72,7 +89,7 @@ def test_a_newer_bed_replaces_the_older_one_and_samples_stand_apart() -> None:
         for one in order:
             record.fold_facts(one.facts)
         facts = list(record.facts.values())
-        at = [genome.presence_at(facts, "GRCh38", "1", n) for n in (100, 350, 550)]
+        at = [reported.presence_at(facts, "GRCh38", "1", n) for n in (100, 350, 550)]
         assert at == [Presence.NOT_EXAMINED, Presence.ABSENT, Presence.ABSENT]
 
 
