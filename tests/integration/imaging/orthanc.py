@@ -46,7 +46,9 @@ class Orthanc:
                     "DicomAet": "ARCHIVE",
                     "DicomCheckCalledAet": False,
                     "DicomAlwaysAllowGet": True,
-                    "DicomModalities": {"tocsin": ["TOCSIN", "127.0.0.1", move_port]},
+                    "DicomModalities": (
+                        {"tocsin": ["TOCSIN", "127.0.0.1", move_port]} if move_port else {}
+                    ),
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": True,
                     "RegisteredUsers": {"tocsin": "secret"},
