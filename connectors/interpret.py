@@ -65,6 +65,21 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
 }
 
 
+# What is read of each content type, for people (docs/reference/messages.md).
+READS: Final[dict[str, str]] = {
+    wire.HL7: "one message, or a batch: see above",
+    wire.FETCH: "nothing: the sequencer asks the archive about a study",
+    wire.VCF: "variants of one sample; header `subject`; parameters `sample`, `source-class`, "
+    "`assembly`",
+    wire.BED: "regions that were examined; header `subject`; parameters `sample`, `assembly`, "
+    "`source-class`, `of` (examined, uncallable)",
+    wire.FHIR: "ImagingStudy, genomics DiagnosticReport and Observations, alone or in a Bundle",
+    wire.DICOM_JSON: "a dataset; parameter `event`: mpps, ian, study (what the archive says), stow "
+    "(what it has stored)",
+    wire.DICOM: "measurements of a structured report, segments, rejection notes",
+}
+
+
 def interpret(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
     """What a record says. Never raises, whatever the bytes."""
     chosen = INTERPRETERS.get(message.content_type.partition(";")[0].strip())

@@ -13,12 +13,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from connectors import contract, facts, metrics
+from connectors import contract, facts, metrics, wire
 from connectors.configuration import TRANSITIONS as POLICY_TRANSITIONS
 from connectors.configuration import Step, VersionState
 from connectors.contract import AlertReason, AlertState, Answer
 from connectors.feedback import Action, DismissReason, Outcome
 from connectors.hl7.routing import NO_FACTS, NO_FACTS_EVENTS, ROUTES
+from connectors.interpret import INTERPRETERS, READS
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
 from connectors.sinks import deliveries
@@ -80,6 +81,19 @@ def _messages() -> str:
     meanings = dict(described(NoFacts))
     for kind, why in sorted({**NO_FACTS, **NO_FACTS_EVENTS}.items()):
         lines.append(f"| {kind} | {meanings[why]} |")
+    lines += [
+        "",
+        "# Content types",
+        "",
+        "Of records of `tocsin.wire.*` (header `content-type`); any other goes to quarantine as "
+        "`unsupported_content`. Without the header, the topic decides.",
+        "",
+        "| content type | topic's own | what is read |",
+        "|---|---|---|",
+    ]
+    own = {content: topic for topic, content in wire.OF_TOPIC.items()}
+    for content in INTERPRETERS:
+        lines.append(f"| `{content}` | {own.get(content, '–')} | {READS[content]} |")
     return "\n".join(lines) + "\n"
 
 
