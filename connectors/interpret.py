@@ -14,6 +14,7 @@ from connectors.hl7.batch import is_batch, split
 from connectors.identity import IdentityKey
 from connectors.imaging.announcements import interpret_announcement
 from connectors.imaging.reports import interpret_object
+from connectors.imaging.stow import interpret_stow
 from connectors.interpretation import Interpretation, Issue, Site
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
@@ -49,6 +50,10 @@ def _hl7(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretat
     return found
 
 
+def _stow(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
+    return interpret_stow(message, key, site, interpret_object)
+
+
 def _nothing(message: WireMessage, key: IdentityKey, site: Site) -> list[Interpretation]:
     """A request that the sequencer itself wrote: there is nothing to interpret."""
     return []
@@ -62,6 +67,7 @@ INTERPRETERS: Final[dict[str, Interpreter]] = {
     wire.FHIR: interpret_fhir,
     wire.DICOM_JSON: interpret_announcement,
     wire.DICOM: interpret_object,
+    wire.STOW: _stow,
 }
 
 
@@ -76,6 +82,7 @@ READS: Final[dict[str, str]] = {
     wire.FHIR: "ImagingStudy, genomics DiagnosticReport and Observations, alone or in a Bundle",
     wire.DICOM_JSON: "a dataset; parameter `event`: mpps, ian, study (what the archive says), stow "
     "(what it has stored)",
+    wire.STOW: "DICOM objects that an archive pushes, each like one that was fetched",
     wire.DICOM: "measurements of a structured report, segments, rejection notes",
 }
 

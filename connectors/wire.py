@@ -11,6 +11,7 @@ from connectors import topics
 HL7 = "application/hl7-v2+er7"
 DICOM = "application/dicom"  # a DICOM object as an archive gave it (PS3.10 bytes)
 DICOM_JSON = "application/dicom+json"  # a dataset: parameter `event` says what it came as
+STOW = "multipart/related"  # DICOM objects as an archive pushes them (PS3.18), boundary and all
 FETCH = "application/vnd.tocsin.fetch+json"  # the sequencer asks the archive about a study
 VCF = "text/x-vcf"
 BED = "text/x-bed"  # regions that were examined for a VCF (parameter `of`: or were uncallable)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 REASONS: Final = "urn:tocsin:reason"  # code system of `reason`: docs/reference/reasons.md
 FHIR_JSON: Final = "application/fhir+json"
+_DICOM_JSON: Final = "application/dicom+json"
 _PROBLEM: Final = "application/problem+json"
 # FHIR R4 issue-type of an HTTP status.
 _ISSUES: Final = {
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
     detail: str
     reason: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    dataset: dict[str, Any] | None = None  # DICOM JSON, in place of the words
 
 
 ACCEPTED: Final = Answer(202, TAKEN)
@@ -54,8 +56,9 @@ def later(seconds: int, detail: str, reason: str) -> Answer:
 
 def response(answer: Answer, *, as_fhir: bool) -> Response:
     """As it goes out."""
-    content = _outcome(answer) if as_fhir else _problem(answer)
+    content = answer.dataset or (_outcome(answer) if as_fhir else _problem(answer))
     media = FHIR_JSON if as_fhir else (_PROBLEM if answer.status >= 400 else "application/json")
+    media = _DICOM_JSON if answer.dataset else media
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     headers |= dict(answer.headers)
     return Response(msgspec.json.encode(content), answer.status, headers, media)

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from connectors import topics
 from connectors.clock import Clock
 from connectors.contract import encode
-from connectors.http.answers import ACCEPTED, Answer, Refused, later
-from connectors.http.kinds import Kind
+from connectors.http.answers import Answer, Refused, later
+from connectors.http.kinds import Kind, media_of
 from connectors.interpretation import RefusedError
 from connectors.kafka import Headers
 from connectors.mllp.sources import Alike, Sources
@@ -60,13 +60,14 @@ class Intake:
         self._ratio = trace_ratio
         self._sources = sources or Alike()
 
-    def admit(self, kind: Kind, content_type: str, source: str) -> None:
+    def admit(self, kinds: tuple[Kind, ...], content_type: str, source: str) -> None:
         """Before the body is read. Raises `Refused`."""
         if self._sources.is_paused(source):
             detail = "this source is paused: too much of what it sent could not be understood"
             raise Refused(later(PAUSED_S, detail, "paused"))
-        if content_type.partition(";")[0].strip().lower() not in kind.media:
-            detail = f"the content type is one of {', '.join(kind.media)}"
+        known = [media for kind in kinds for media in kind.media]
+        if media_of(content_type) not in known:
+            detail = f"the content type is one of {', '.join(known)}"
             raise Refused(Answer(415, detail, Reason.UNSUPPORTED_CONTENT))
 
     def take(self, request: Request) -> Entry:
@@ -79,7 +80,7 @@ class Intake:
                 raise RefusedError(Reason.NO_PATIENT, detail, "subject")
             if len(request.subject) > _LONGEST_SUBJECT or not request.subject.isprintable():
                 raise RefusedError(Reason.NO_PATIENT, "the header `subject` is none", "subject")
-            topic, content_type = kind.look(body, said, request.named)
+            topic, content_type, answer = kind.look(body, said, request.named)
         except RefusedError as refused:
             return self._refuse(request, *refused.issue)
         headers = [
@@ -91,7 +92,7 @@ class Intake:
         ]
         if request.subject:
             headers.append((topics.HEADER_SUBJECT, request.subject.encode()))
-        return Entry(topic, body, headers, ACCEPTED)
+        return Entry(topic, body, headers, answer)
 
     def too_large(self, request: Request, size: int, limit: str) -> Entry:
         """Longer than is taken, here or by the broker: its beginning is kept."""

@@ -14,6 +14,8 @@ import msgspec
 from connectors import topics, wire
 from connectors.fhir.document import BUNDLES, decoded
 from connectors.fhir.elements import Element, child, children, text
+from connectors.http.answers import ACCEPTED, Answer
+from connectors.imaging.stow import objects_of
 from connectors.interpretation import RefusedError
 from connectors.quarantine import Reason
 
@@ -26,10 +28,11 @@ IMAGING_KINDS: Final = ("ImagingStudy",)
 
 
 class Place(NamedTuple):
-    """Where a body goes."""
+    """Where a body goes, and what its sender is told."""
 
     topic: str
     content_type: str
+    answer: Answer = ACCEPTED
 
 
 # (body, parameters of the content type and the address, what the path names) → its place.
@@ -44,6 +47,17 @@ class Kind(NamedTuple):
     look: Look  # raises `RefusedError` for what is not what it should be
     needs_subject: bool = False  # the bytes name no patient
     is_fhir: bool = False
+
+
+def media_of(content_type: str) -> str:
+    """The media type without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def kind_of(kinds: tuple[Kind, ...], content_type: str) -> Kind:
+    """Which of the kinds of one path it is; the first where it is none of them."""
+    media = media_of(content_type)
+    return next((kind for kind in kinds if media in kind.media), kinds[0])
 
 
 def _fhir(body: bytes, _: Mapping[str, str], named: str) -> Place:
@@ -81,6 +95,20 @@ def _notice(body: bytes, _: Mapping[str, str], named: str) -> Place:
     return Place(topics.WIRE_IMAGING, f"{wire.DICOM_JSON}; event=stow{study}")
 
 
+def _stow(body: bytes, said: Mapping[str, str], _: str) -> Place:
+    """DICOM objects; the answer names each, as a STOW client expects (PS3.18 10.5.3)."""
+    from connectors.http.stored import stored  # noqa: PLC0415 - pydicom, only where it is used
+
+    boundary = said.get("boundary", "")
+    content_type = f'{wire.STOW}; type="{wire.DICOM}"; boundary="{boundary}"'
+    if not boundary.isprintable() or set(boundary) & set('"\\'):
+        raise RefusedError(Reason.BAD_DICOM, "a boundary that is none", "content-type")
+    dataset, failed = stored(objects_of(content_type, body))
+    status = 202 if failed else 200
+    answer = Answer(status, "stored", dataset=dataset)
+    return Place(topics.WIRE_IMAGING, content_type, answer)
+
+
 def _vcf(body: bytes, said: Mapping[str, str], _: str) -> Place:
     if not body.startswith(_GZIP) and not body.removeprefix(_BOM).startswith(b"##fileformat=VCFv4"):
         raise RefusedError(Reason.BAD_VCF, "does not begin with ##fileformat=VCFv4")
@@ -106,6 +134,7 @@ def _stated(said: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 FHIR: Final = Kind("fhir", (wire.FHIR, *_JSON), _fhir, is_fhir=True)
 NOTICE: Final = Kind("dicom", (wire.DICOM_JSON, *_JSON), _notice)
+STOW: Final = Kind("stow", (wire.STOW,), _stow)
 VCF: Final = Kind(
     "vcf",
     (wire.VCF, "text/vcf", "application/gzip", "application/x-gzip"),

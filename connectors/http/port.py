@@ -23,7 +23,7 @@ from connectors import metrics
 from connectors.http import body as bodies
 from connectors.http.answers import Answer, Refused, later, response
 from connectors.http.intake import HEAD_BYTES, Entry, Intake, Request
-from connectors.http.kinds import BED, FHIR, NOTICE, VCF, Kind
+from connectors.http.kinds import BED, FHIR, NOTICE, STOW, VCF, Kind, kind_of
 from connectors.http.senders import Senders
 from connectors.kafka import AppendError, Log
 from connectors.settings import HttpSettings
@@ -37,21 +37,21 @@ def application(log: Log, settings: HttpSettings, intake: Intake, senders: Sende
     """What is taken in where."""
     port = _Port(log, settings, intake, senders)
 
-    def post(path: str, kind: Kind, name: str = "") -> Route:
-        methods = ["POST"] if "{" not in path or kind is not FHIR else ["PUT"]
-        return Route(path, partial(port.receive, kind, name), methods=methods, name=path)
+    def post(path: str, *kinds: Kind, name: str = "") -> Route:
+        methods = ["PUT"] if path.endswith("/{id}") else ["POST"]
+        return Route(path, partial(port.receive, kinds, name), methods=methods, name=path)
 
     routes = [
         post("/fhir", FHIR),
         post("/fhir/", FHIR),
-        post("/fhir/$process-message", FHIR, "Bundle"),
-        post("/fhir/Bundle", FHIR, "Bundle"),
-        post("/fhir/ImagingStudy", FHIR, "ImagingStudy"),
-        post("/fhir/DiagnosticReport", FHIR, "DiagnosticReport"),
-        post("/fhir/ImagingStudy/{id}", FHIR, "ImagingStudy"),
-        post("/fhir/DiagnosticReport/{id}", FHIR, "DiagnosticReport"),
-        post("/dicom-web/studies", NOTICE),
-        post("/dicom-web/studies/{study}", NOTICE),
+        post("/fhir/$process-message", FHIR, name="Bundle"),
+        post("/fhir/Bundle", FHIR, name="Bundle"),
+        post("/fhir/ImagingStudy", FHIR, name="ImagingStudy"),
+        post("/fhir/DiagnosticReport", FHIR, name="DiagnosticReport"),
+        post("/fhir/ImagingStudy/{id}", FHIR, name="ImagingStudy"),
+        post("/fhir/DiagnosticReport/{id}", FHIR, name="DiagnosticReport"),
+        post("/dicom-web/studies", NOTICE, STOW),
+        post("/dicom-web/studies/{study}", NOTICE, STOW),
         post("/vcf", VCF),
         post("/bed", BED),
     ]
@@ -75,11 +75,12 @@ class _Port:
         self._intake, self._senders = intake, senders
         self._slots = asyncio.Semaphore(settings.max_requests)
 
-    async def receive(self, kind: Kind, name: str, request: HttpRequest) -> Response:
+    async def receive(self, kinds: tuple[Kind, ...], name: str, request: HttpRequest) -> Response:
         """One request, from its headers to its answer."""
         begun = time.perf_counter()
+        kind = kind_of(kinds, request.headers.get("content-type", ""))
         try:
-            answer = await self._answer(kind, name, request)
+            answer = await self._answer(kinds, kind, name, request)
         except Refused as refused:
             answer = refused.answer
         except bodies.CutOffError:
@@ -89,10 +90,12 @@ class _Port:
         metrics.histogram("tocsin_http_answer_seconds").record(time.perf_counter() - begun)
         return response(answer, as_fhir=kind.is_fhir)
 
-    async def _answer(self, kind: Kind, name: str, request: HttpRequest) -> Answer:
+    async def _answer(
+        self, kinds: tuple[Kind, ...], kind: Kind, name: str, request: HttpRequest
+    ) -> Answer:
         source = self._senders.source_of(request)
         content_type = request.headers.get("content-type", "")
-        self._intake.admit(kind, content_type, source)
+        self._intake.admit(kinds, content_type, source)
         slot = await self._slot()
         try:
             settings = self._settings

@@ -63,7 +63,15 @@ class Segmentation(NamedTuple):
     segments: list[SegmentRead]
 
 
-def read(raw: bytes) -> Report | Selection | Segmentation:
+class Picture(NamedTuple):
+    """Any other object: that there is one."""
+
+    header: Header
+    accession: str
+    modality: str
+
+
+def read(raw: bytes) -> Report | Selection | Segmentation | Picture:
     """An object (PS3.10 bytes). Raises `ObjectError`."""
     import pydicom  # noqa: PLC0415 - loaded where it runs, not in the sequencer
 
@@ -77,7 +85,11 @@ def read(raw: bytes) -> Report | Selection | Segmentation:
             return _selection(dataset)
         if sop_class.startswith(REPORTS):
             return report_of(dataset)
-        raise ObjectError("neither a structured report nor a selection nor a segmentation")
+        if sop_class and text_of(dataset, "SOPInstanceUID"):
+            return Picture(
+                _header(dataset), text_of(dataset, "AccessionNumber"), text_of(dataset, "Modality")
+            )
+        raise ObjectError("neither SOPClassUID nor SOPInstanceUID: no object")
     except ObjectError:
         raise
     except Exception as error:  # noqa: BLE001 - what pydicom raises for damaged bytes is anything

@@ -1,4 +1,4 @@
-"""Rejection notes and segmentations as facts of their studies.
+"""Rejection notes, segmentations and pushed pictures as facts of their studies.
 
 A rejection note is a key object selection whose title says why (IHE Radiology, Imaging Object
 Change Management; PS3.16 CID 7011). What it names does not count any more, whether it came before
@@ -10,13 +10,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.facts import ImagingObject, Rank, Segment
+from connectors.facts import ImagingObject, Rank, Segment, Stage, StudyEvent
 from connectors.identity import IdentityKey
 from connectors.imaging.codes import coded, laterality_of
 from connectors.imaging.elements import is_read
-from connectors.imaging.objects import Header, Segmentation, SegmentRead, Selection
+from connectors.imaging.objects import Header, Picture, Segmentation, SegmentRead, Selection
 from connectors.imaging.patient import identified, moment
-from connectors.interpretation import About, Interpretation, NoFacts, Profile, RefusedError
+from connectors.interpretation import (
+    About,
+    Interpretation,
+    NoFacts,
+    Profile,
+    RefusedError,
+    StudyToFetch,
+)
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
 
@@ -94,6 +101,29 @@ def map_segmentation(
         )
     )
     _tell(about, written, out)
+
+
+def map_picture(
+    found: Picture, message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation
+) -> None:
+    """A picture that was pushed: its study is available. Raises `RefusedError`."""
+    header = found.header
+    identifier, identity = identified(header.patient, profile)
+    if not header.study:
+        raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0020,000D)")
+    study = key.study(header.study)
+    rank: Rank = (1, message.heard, 0, key.short("pushed", header.study))
+    event = StudyEvent(
+        id=key.short("study-event", study, Stage.AVAILABLE, "pushed", message.source),
+        rank=rank,
+        stage=Stage.AVAILABLE,
+        time=message.heard,
+        study=study,
+        accession=key.accession(found.accession) if found.accession else "",
+        modality=found.modality,
+    )
+    out.fetch = [StudyToFetch(header.study)]
+    _tell(About(key.pseudonym(identifier), identity, [event]), message.heard, out)
 
 
 def _segment(read: SegmentRead, key: IdentityKey) -> Segment:

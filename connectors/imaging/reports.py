@@ -16,8 +16,8 @@ from connectors.facts import Observation, Rank
 from connectors.identity import IdentityKey
 from connectors.imaging.codes import coded, laterality_of, system_of
 from connectors.imaging.elements import ObjectError
-from connectors.imaging.objects import Segmentation, Selection, read
-from connectors.imaging.other_objects import map_segmentation, map_selection
+from connectors.imaging.objects import Picture, Segmentation, Selection, read
+from connectors.imaging.other_objects import map_picture, map_segmentation, map_selection
 from connectors.imaging.patient import identified, moment
 from connectors.imaging.report_contents import Measurement, Report
 from connectors.interpretation import (
@@ -49,6 +49,9 @@ def interpret_object(message: WireMessage, key: IdentityKey, site: Site) -> list
         elif isinstance(found, Segmentation):
             out.message_type = "DICOM SEG"
             map_segmentation(found, message, key, profile, out)
+        elif isinstance(found, Picture):
+            out.message_type = "DICOM"
+            map_picture(found, message, key, profile, out)
         else:
             _map(found, message, key, profile, out)
     except RefusedError as refused:
@@ -56,7 +59,7 @@ def interpret_object(message: WireMessage, key: IdentityKey, site: Site) -> list
     return [out]
 
 
-def _read(raw: bytes) -> Report | Selection | Segmentation:
+def _read(raw: bytes) -> Report | Selection | Segmentation | Picture:
     try:
         return _process.run(read, raw)
     except ObjectError as error:

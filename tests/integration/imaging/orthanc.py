@@ -9,11 +9,13 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 import requests
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+AUTH = ("tocsin", "secret")
 INSTALL = "apt-get install orthanc orthanc-dicomweb dcmtk"
 
 
@@ -75,7 +77,7 @@ class Orthanc:
         end = time.monotonic() + 30
         while True:
             try:
-                answer = requests.get(f"{self.url}/studies", auth=("tocsin", "secret"), timeout=5)
+                answer = requests.get(f"{self.url}/studies", auth=AUTH, timeout=5)
                 if answer.status_code == 200:
                     return
             except requests.ConnectionError:
@@ -89,6 +91,25 @@ class Orthanc:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def push(self, url: str, *files: Path) -> None:
+        """Store files, and let Orthanc push them to a STOW-RS server, as its scripts would."""
+        root = f"http://127.0.0.1:{self.http}"
+        names = []
+        for file in files:
+            stored = self._post(f"{root}/instances", data=file.read_bytes())
+            names.append(stored.json()["ID"])
+        requests.put(
+            f"{root}/dicom-web/servers/tocsin", json={"Url": url}, auth=AUTH, timeout=30
+        ).raise_for_status()
+        self._post(
+            f"{root}/dicom-web/servers/tocsin/stow", json={"Resources": names, "Synchronous": True}
+        )
+
+    def _post(self, url: str, **how: Any) -> requests.Response:
+        answer = requests.post(url, auth=AUTH, timeout=60, **how)
+        answer.raise_for_status()
+        return answer
 
     def store(self, *files: Path) -> None:
         """C-STORE by dcmtk."""

@@ -149,6 +149,37 @@ def test_values_segments_and_rejections(radiology: Radiology, tmp_path: Path) ->
         assert STUDY.encode() not in value and b"DOE" not in value
 
 
+@pytest.fixture
+def pushing(tmp_path: Path) -> Iterator[Radiology]:
+    """Tocsin knows no archive; the archive pushes to it."""
+    with (
+        Orthanc(tmp_path) as archive,
+        tempfile.TemporaryDirectory(prefix="tocsin-radiology-") as folder,
+    ):
+        settings = Settings(
+            home=Path(folder), sequencer={"tick_s": 1.0}, telemetry={"trace_ratio": 0.0}
+        )
+        wanted = [c for c in PROCESSES if c.name in ("http", "sequencer")]
+        try:
+            yield Radiology(archive, System(up(settings, processes=wanted), settings))
+        finally:
+            down(settings.home)
+
+
+def test_an_archive_pushes_what_it_stores(pushing: Radiology, tmp_path: Path) -> None:
+    url = f"{pushing.system.endpoints.http}/dicom-web/"
+    first = measured(tmp_path, report(lesion("12.5", "1.2.3", measured_in(2, SEG))), "first.dcm")
+    pictures = images(tmp_path, STUDY)
+    pushing.archive.push(url, first, *pictures)
+    wait_for(lambda: pushing.values() == [12.5], "the value", 60.0)
+    note = rejection("113001", (ComprehensiveSRStorage, "1.2.826.0.1.99.3"))
+    pushing.archive.push(url, measured(tmp_path, note, "note.dcm"), first)
+    wait_for(lambda: pushing.values() == [], "the rejection", 60.0)
+    events = [f for f in pushing.record().facts.values() if isinstance(f, StudyEvent)]
+    assert [s.stage for s in studies(events)] == [Stage.AVAILABLE]
+    assert pushing.system.quarantine() == []
+
+
 def _put(archive: Orthanc, raw: bytes) -> None:
     """Over Orthanc's own interface, which takes what dcmtk will not send."""
     url = f"http://127.0.0.1:{archive.http}/instances"

@@ -23,6 +23,8 @@ from connectors.mllp.acknowledge import Mode
 from connectors.settings import HttpSettings
 from tests.unit.fhir.resources import bundle, patient, report, study
 from tests.unit.http.running import NOW, Running, running
+from tests.unit.imaging.objects import lesion
+from tests.unit.imaging.objects import report as structured
 from tests.unit.mllp.certificates import Authority
 
 VCF = b"##fileformat=VCFv4.2\n#CHROM\tPOS\n"
@@ -427,3 +429,54 @@ async def test_a_port_that_is_in_use_is_one_sentence(server: Running) -> None:
             on_ready=lambda _: None,
             stop=asyncio.Event(),
         )
+
+
+# ── objects that an archive pushes ──────────────────────────────────────────────────────────
+
+PUSHED = {"content-type": 'multipart/related; type="application/dicom"; boundary=xyz'}
+
+
+def measured() -> bytes:
+    return structured(lesion("12.5"))
+
+
+def multipart(*parts: bytes, kind: str = "application/dicom", boundary: str = "xyz") -> bytes:
+    head = f"Content-Type: {kind}\r\n\r\n".encode()
+    body = b"".join(f"--{boundary}\r\n".encode() + head + part + b"\r\n" for part in parts)
+    return body + f"--{boundary}--\r\n".encode()
+
+
+async def test_pushed_objects_are_logged_as_they_came_and_named_in_the_answer(
+    server: Running,
+) -> None:
+    body = multipart(measured(), b"no object at all")
+    answer = await post(server, "/dicom-web/studies", body, PUSHED)
+    assert (answer.status_code, answer.headers["content-type"]) == (202, "application/dicom+json")
+    told = answer.json()
+    assert [one["00081155"]["Value"] for one in told["00081199"]["Value"]] == [["1.2.826.0.1.99.3"]]
+    assert len(told["00081198"]["Value"]) == 1
+    (record,) = server.log.records
+    assert (record.topic, record.value) == (topics.WIRE_IMAGING, body)
+    assert wire.parameters(record.headers["content-type"])["boundary"] == "xyz"
+    whole = await post(server, "/dicom-web/studies", multipart(measured()), PUSHED)
+    assert whole.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (multipart(b"no object"), PUSHED),
+        (multipart(), PUSHED),
+        (multipart(measured())[:-10], PUSHED),
+        (multipart(measured(), kind="image/jpeg"), PUSHED),
+        (multipart(measured(), boundary="other"), PUSHED),
+        (multipart(measured()), {"content-type": "multipart/related"}),
+        (b"", PUSHED),
+    ],
+)
+async def test_a_push_that_cannot_be_read_is_refused(
+    server: Running, body: bytes, headers: dict[str, str]
+) -> None:
+    answer = await post(server, "/dicom-web/studies", body, headers)
+    assert (answer.status_code, said(answer)[0]) == (400, "bad_dicom")
+    assert [r.topic for r in server.log.records] == [topics.QUARANTINE]

@@ -123,7 +123,7 @@ def _nested(levels: int) -> Dataset:
         (b"", "bad_dicom"),
         (b"\0" * 128 + b"DICM", "bad_dicom"),
         (b"hello" * 99, "bad_dicom"),
-        (_image(), "bad_dicom"),
+        (_image(), "no_patient"),  # a picture, and nobody's
         (report(_nested(80)), "bad_dicom"),
         (report(lesion("1"), patient=""), "no_patient"),
         (report(lesion("1"), StudyInstanceUID=""), "no_study"),
