@@ -15,6 +15,7 @@ from connectors import topics, wire
 from connectors.fhir.document import BUNDLES, decoded
 from connectors.fhir.elements import Element, child, children, text
 from connectors.http.answers import ACCEPTED, Answer
+from connectors.http.stored import stored
 from connectors.imaging.stow import objects_of
 from connectors.interpretation import RefusedError
 from connectors.quarantine import Reason
@@ -97,8 +98,6 @@ def _notice(body: bytes, _: Mapping[str, str], named: str) -> Place:
 
 def _stow(body: bytes, said: Mapping[str, str], _: str) -> Place:
     """DICOM objects; the answer names each, as a STOW client expects (PS3.18 10.5.3)."""
-    from connectors.http.stored import stored  # noqa: PLC0415 - pydicom, only where it is used
-
     boundary = said.get("boundary", "")
     content_type = f'{wire.STOW}; type="{wire.DICOM}"; boundary="{boundary}"'
     if not boundary.isprintable() or set(boundary) & set('"\\'):
