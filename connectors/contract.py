@@ -53,7 +53,7 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
+class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rescoring of one patient for one risk."""
 
     patient: str
@@ -72,6 +72,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     caused_by: list[str]
     trace: str
     ward: str = ""
+    shadow: bool = False  # of a bundle on trial: it is recorded, and nobody is told of it
 
 
 class AlertState(StrEnum):
@@ -258,6 +259,11 @@ encode = msgspec.json.Encoder().encode
 decode_score = msgspec.json.Decoder(Score).decode
 decode_alert = msgspec.json.Decoder(Alert).decode
 decode_quarantined = msgspec.json.Decoder(Quarantined).decode
+
+
+def is_shadow(raw: bytes) -> bool:
+    """Is this record of `tocsin.scores` of a bundle on trial? Without decoding it."""
+    return raw.endswith(b'"shadow":true}')
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

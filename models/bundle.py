@@ -184,6 +184,19 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
 
     Raises `BundleError` for a bundle that cannot be used.
     """
+    return _load((path or SHIPPED) / risk, risk)
+
+
+def load_folder(folder: Path) -> RiskModel:
+    """The model of one bundle, whatever its risk. Raises `BundleError`."""
+    try:
+        risk = json.loads((folder / DESCRIPTION).read_text())["risk"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder} is no bundle: name a folder with a {DESCRIPTION}.") from None
+    return _load(folder, str(risk))
+
+
+def _load(folder: Path, risk: str) -> RiskModel:
     from models.deterioration import DeteriorationModel  # noqa: PLC0415 - it imports this module
     from models.multimodal import MultimodalModel  # noqa: PLC0415 - likewise
     from models.news2_model import News2Model  # noqa: PLC0415 - likewise
@@ -195,7 +208,7 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     makers |= {risk: partial(MultimodalModel, q) for risk, q in QUESTIONS.items()}
     if risk not in makers:
         raise BundleError(f"There is no risk {risk}; there are: {', '.join(sorted(makers))}.")
-    model = makers[risk](read((path or SHIPPED) / risk, risk))
+    model = makers[risk](read(folder, risk))
     # Batches are small: handing them to several threads costs more than it brings, and one thread
     # adds in one order.
     torch.set_num_threads(1)

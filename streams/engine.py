@@ -41,6 +41,7 @@ class Effects:
 
     touched: dict[str, Touched] = field(default_factory=dict)
     scores: list[Score] = field(default_factory=list)
+    shadows: list[Score] = field(default_factory=list)  # of bundles on trial
     alerts: list[Alert] = field(default_factory=list)
     answers: list[FeedbackAnswer] = field(default_factory=list)  # what became of actions
     handed_on: list[MessageFacts] = field(default_factory=list)  # to be logged for other patients
@@ -79,6 +80,7 @@ class _Turn:
     actions: list[Feedback] = field(default_factory=list)
     expired: bool = False
     scores: dict[str, Score] = field(default_factory=dict)  # by risk
+    shadows: list[Score] = field(default_factory=list)
     alerts: dict[str, list[Alert]] = field(default_factory=dict)
     answers: list[FeedbackAnswer] = field(default_factory=list)
     handed_on: list[tuple[int, MessageFacts]] = field(default_factory=list)
@@ -100,10 +102,11 @@ class _Turn:
 
 
 class Engine:
-    """Folds, scores, decides."""
+    """Folds, scores, decides. `shadows` score beside the models, and nothing follows from that."""
 
-    def __init__(self, models: Sequence[RiskModel]) -> None:
+    def __init__(self, models: Sequence[RiskModel], shadows: Sequence[RiskModel] = ()) -> None:
         self.models = tuple(models)
+        self.shadows = tuple(shadows)
 
     def apply(
         self,
@@ -135,6 +138,8 @@ class Engine:
                 turn.fold()
             for model in self.models:
                 self._score(model, together)
+            for model in self.shadows:
+                _score_in_shadow(model, together)
             for turn in together:
                 self._finish(turn)
         return [self._effects(of_step) for of_step in turns]
@@ -148,6 +153,7 @@ class Engine:
         return Effects(
             touched={turn.patient: turn.touched for turn in known},
             scores=[turn.scores[r] for r in risks for turn in turns if r in turn.scores],
+            shadows=[score for turn in turns for score in turn.shadows],
             alerts=[a for r in risks for turn in turns for a in turn.alerts.get(r, ())],
             answers=[answer for turn in turns for answer in turn.answers],
             handed_on=[message for _, message in handed_on],
@@ -190,6 +196,20 @@ class Engine:
             for action in turn.actions
             if action.id not in answered
         ]
+
+
+def _score_in_shadow(model: RiskModel, turns: Sequence[_Turn]) -> None:
+    """A score for each patient whom the question concerns; no state, no alert."""
+    timed = [
+        (turn, state.record, state.now())
+        for turn in turns
+        if (state := turn.touched.state).now() > EVER and model.concerns(state.record)
+    ]
+    answers = model.assess([(record, now) for _, record, now in timed])
+    for (turn, _, _), answer in zip(timed, answers, strict=True):
+        step, config = turn.step, model.rule.version
+        score = _to_score(turn.patient, model, config, answer, turn.touched, step.log, step.silent)
+        turn.shadows.append(replace(score, shadow=True))
 
 
 def _decide(

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from connectors import topics
+from connectors.contract import is_shadow
 from connectors.settings import KafkaSettings
 from streams.console.ports import Event, PlaceError
 
@@ -72,7 +73,7 @@ class KafkaEvents:
             while True:
                 found = await finished(asyncio.to_thread(consumer.consume, 500, _WAIT_S))
                 for message in found:
-                    if message.error() is None:
+                    if message.error() is None and not is_shadow(message.value() or b""):
                         yield _event(message, place)
                 quiet = 0.0 if found else quiet + _WAIT_S
                 if quiet >= _QUIET_S:

@@ -100,6 +100,8 @@ class Observer:
                 seen.facts += sum(len(m.facts) for m in record.messages)
             case topics.SCORES:
                 score = contract.decode_score(value)
+                if score.shadow:
+                    return
                 self.last_score = self.last_record
                 seen.scores += 1
                 seen.abstained += score.abstained is not None

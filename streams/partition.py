@@ -165,7 +165,7 @@ class PartitionOwner:
         book = self._book(policy)
         steps = [Step(record, self._position(at), expired, silent, book) for at, record in records]
         effects = self._engine.apply_all(states, steps)
-        outputs = [output for one in effects for output in _to_outputs(one)] if tell else []
+        outputs = [output for one in effects for output in to_outputs(one)] if tell else []
         if problem and last.policy is not None and tell:
             record = refused(last.policy, problem, self._position(offset))
             outputs.append(Output(topics.QUARANTINE, "", record, 0.0))
@@ -242,11 +242,12 @@ def _concerned(records: Sequence[Numbered]) -> set[str]:
     return found | {a.patient for _, record in records for a in record.feedback}
 
 
-def _to_outputs(effects: Effects) -> list[Output]:
+def to_outputs(effects: Effects) -> list[Output]:
+    """What the world is told of a record, in order."""
     heard = {patient: touched.heard for patient, touched in effects.touched.items()}
     out = [
         Output(topics.SCORES, s.patient, contract.encode(s), heard[s.patient])
-        for s in effects.scores
+        for s in (*effects.scores, *effects.shadows)
     ]
     out += [
         Output(topics.ALERTS, a.patient, contract.encode(a), heard[a.patient])

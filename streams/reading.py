@@ -220,13 +220,15 @@ class KafkaFeed:
 
 
 def _read_record(message: Message) -> Alert | Score | FeedbackAnswer | None:
-    """None for other topics, and for bytes that are no record of ours: those are only logged."""
+    """None for other topics, for scores of bundles on trial, and for bytes that are no record of
+    ours: those are only logged."""
     value = message.value() or b""
     try:
         if message.topic() == topics.ALERTS:
             return contract.decode_alert(value)
         if message.topic() == topics.SCORES:
-            return contract.decode_score(value)
+            score = contract.decode_score(value)
+            return None if score.shadow else score
         if message.topic() == topics.AUDIT and _FEEDBACK in value:
             return _answer.decode(value)
     except msgspec.MsgspecError:

@@ -58,6 +58,10 @@ class WorkerSettings(Section):
         min_length=1,
         description="bundles to score with",
     )
+    shadow: tuple[Path, ...] = Field(
+        (),
+        description="folders of bundles on trial: their scores are recorded, and nobody is alerted",
+    )
 
 
 class PolicySettings(Section):

@@ -54,11 +54,16 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, redis: Redis, models: Sequence[RiskModel], hops: tracing.Hops
+        self,
+        settings: Settings,
+        redis: Redis,
+        models: Sequence[RiskModel],
+        hops: tracing.Hops,
+        shadows: Sequence[RiskModel] = (),
     ) -> None:
         self._settings = settings
         self._store = RedisStore(redis)
-        self._engine = Engine(models)
+        self._engine = Engine(models, shadows)
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
@@ -296,10 +301,12 @@ async def run(
     *,
     on_ready: Callable[[], None],
     stop: asyncio.Event,
+    shadows: Sequence[RiskModel] = (),
 ) -> None:
     """Run until `stop`. Raises what stopped the worker, when it was not `stop`."""
     redis = Redis.from_url(settings.redis.url.get_secret_value())
-    worker = Worker(settings, redis, models, tracing.start(settings.telemetry, settings.home))
+    hops = tracing.start(settings.telemetry, settings.home)
+    worker = Worker(settings, redis, models, hops, shadows)
     app: Any = build_app(settings)
     facts_topic = app.topic(topics.FACTS, value_serializer="raw", key_serializer="raw")
 

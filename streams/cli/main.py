@@ -9,6 +9,7 @@ from rich.console import Console
 
 from streams.cli import (
     bench,
+    compare,
     demo,
     fuzz,
     issuer,
@@ -45,6 +46,7 @@ for part in (
     tail,
     training,
     bench,
+    compare,
     fuzz,
     reproducing,
     issuer,

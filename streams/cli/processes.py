@@ -199,7 +199,7 @@ def sequencer() -> None:
 def worker() -> None:
     """Keep patients' state, score, raise alerts. Example: tocsin worker"""
     try:
-        from models.bundle import BundleError, load_bundle  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_bundle, load_folder  # noqa: PLC0415  # torch
         from streams import worker as worker_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UserError(
@@ -209,11 +209,14 @@ def worker() -> None:
     _redis_url(settings)
     try:
         models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
+        shadows = [load_folder(folder) for folder in settings.worker.shadow]
     except BundleError as error:
         raise UserError(str(error)) from None
 
     async def body(stop: asyncio.Event) -> None:
-        await worker_module.run(settings, models, on_ready=probe.set_ready, stop=stop)
+        await worker_module.run(
+            settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
+        )
 
     run_async(body)
 

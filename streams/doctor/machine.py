@@ -120,7 +120,7 @@ def chromium(_settings: Settings) -> Findings:
 def bundles(settings: Settings) -> Findings:
     """Whether the models that the worker is to score with can be loaded."""
     try:
-        from models.bundle import load_bundle  # noqa: PLC0415 - loads torch
+        from models.bundle import load_bundle, load_folder  # noqa: PLC0415 - loads torch
     except ModuleNotFoundError as error:
         yield warning(
             "bundles",
@@ -139,6 +139,13 @@ def bundles(settings: Settings) -> Findings:
             )
         else:
             yield ok("bundles", f"{risk} can be loaded")
+    for folder in settings.worker.shadow:
+        try:
+            shadow = load_folder(folder)
+        except (OSError, ValueError, KeyError) as error:
+            yield problem("bundles", f"worker.shadow names a folder that cannot be used: {error}")
+        else:
+            yield ok("bundles", f"{folder} can score {shadow.risk} in shadow")
 
 
 def local_ports(settings: Settings) -> dict[str, int]:
