@@ -29,7 +29,7 @@ from connectors.sinks.links import headline, link, risk_in_words
 from connectors.sinks.notice import Notice, key_of, short
 
 _LOCAL: Final = "99TOCSIN"  # codes of our own, as table 0396 wants them called
-_ACM_PROFILE: Final = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.4.4^ISO"
+_ACM: Final = "IHE_PCD_ACM_001^IHE PCD^1.3.6.1.4.1.19376.1.6.4.4^ISO"
 _EVENT: Final[Code] = ("196616", "MDC_EVT_ALARM", "MDC")
 _SOURCE: Final[Code] = ("68480", "MDC_ATTR_ALERT_SOURCE", "MDC")
 _PHASE: Final[Code] = ("68481", "MDC_ATTR_EVENT_PHASE", "MDC")
@@ -49,7 +49,7 @@ _INACTIVATIONS: Final = {
 class Addresses(NamedTuple):
     """Who writes to whom, and in whose name a pseudonym is assigned."""
 
-    sender: tuple[str, str]  # MSH-3, MSH-4
+    sender: tuple[str, str]  # MSH-3, MSH-4: a name, or name^universal id^type
     target: tuple[str, str]  # MSH-5, MSH-6
     authority: str
     link: str = ""  # template of an alert's address
@@ -65,16 +65,19 @@ def messages(notice: Notice, kind: str, to: Addresses) -> list[bytes]:
 def pcd04(notice: Notice, alert: Alert, to: Addresses) -> bytes:
     """ORU^R40^ORU_R40."""
     told = alert.alert_id in notice.told_before
-    header = msh(
-        "ORU^R40^ORU_R40",
-        control_id(notice, alert),
-        notice.at,
-        source=to.sender,
-        target=to.target,
-        version="2.6",
-        accept="AL",
-        application="NE",
-        profile=_ACM_PROFILE,
+    name = control_id(notice, alert)
+    header = _header(
+        msh(
+            "ORU^R40^ORU_R40",
+            name,
+            notice.at,
+            version="2.6",
+            accept="AL",
+            application="NE",
+            profile=_ACM,
+        ),
+        notice,
+        to,
     )
     obr = {
         1: "1",
@@ -86,7 +89,7 @@ def pcd04(notice: Notice, alert: Alert, to: Addresses) -> bytes:
         29: f"^{components(alert.alert_id)}&{escape(to.authority)}" if told else "",
     }
     lines = [header, *_person(notice, alert, to), segment("OBR", obr), *_facets(notice, alert, to)]
-    return join(_as_test(lines, notice.test))
+    return join(lines)
 
 
 def _facets(notice: Notice, alert: Alert, to: Addresses) -> Iterable[str]:
@@ -127,13 +130,8 @@ def oru(notice: Notice, alert: Alert, to: Addresses) -> bytes:
     told = alert.alert_id in notice.told_before
     withdrawn = alert.state is AlertState.WITHDRAWN
     status = "D" if withdrawn else "C" if told else "F"
-    header = msh(
-        "ORU^R01^ORU_R01",
-        control_id(notice, alert),
-        notice.at,
-        source=to.sender,
-        target=to.target,
-    )
+    name = control_id(notice, alert)
+    header = _header(msh("ORU^R01^ORU_R01", name, notice.at), notice, to)
     obr = {
         1: "1",
         3: components(alert.alert_id, to.authority),
@@ -144,7 +142,7 @@ def oru(notice: Notice, alert: Alert, to: Addresses) -> bytes:
     }
     lines = [header, *_person(notice, alert, to), segment("OBR", obr)]
     lines += _observations(notice, alert, to, status)
-    return join(_as_test(lines, notice.test))
+    return join(lines)
 
 
 def _observations(notice: Notice, alert: Alert, to: Addresses, status: str) -> Iterable[str]:
@@ -181,6 +179,15 @@ def _observations(notice: Notice, alert: Alert, to: Addresses, status: str) -> I
         status=status,
         observed=at,
     )
+
+
+def _header(header: str, notice: Notice, to: Addresses) -> str:
+    """MSH with its addresses. A test is for training (MSH-11 T): no receiver may act upon it."""
+    fields = header.split("|")
+    # HD: a name, or name^universal id^type, as IHE wants it (EUI-64).
+    fields[2:6] = [components(*text.split("^")) for text in (*to.sender, *to.target)]
+    fields[10] = "T" if notice.test else "P"
+    return "|".join(fields)
 
 
 def _person(notice: Notice, alert: Alert, to: Addresses) -> list[str]:
@@ -226,15 +233,6 @@ def _words(notice: Notice, alert: Alert, to: Addresses) -> str:
     sure = "" if score.probability is None else f", {_percent(score.probability):.0f} %"
     address = link(to.link, alert)
     return f"{headline(alert, test=notice.test)}{sure}{f' {address}' if address else ''}"
-
-
-def _as_test(lines: list[str], test: bool) -> list[str]:
-    """MSH-11: T for training, which no receiver may act upon."""
-    if test:
-        fields = lines[0].split("|")
-        fields[10] = "T"
-        lines[0] = "|".join(fields)
-    return lines
 
 
 def _percent(probability: float) -> float:

@@ -102,7 +102,9 @@ class MllpReceiver(_Receiver):
     )
     # A name of one kind's must not be another kind's with a value of another type: in the
     # environment nobody knows the kind yet.
-    sending: tuple[str, str] = Field(("TOCSIN", ""), description="MSH-3 and MSH-4")
+    sending: tuple[str, str] = Field(
+        ("TOCSIN", ""), description="MSH-3 and MSH-4, each name or name^id^type"
+    )
     receiving: tuple[str, str] = Field(("", ""), description="MSH-5 and MSH-6")
     parallel: int = Field(1, ge=1, le=64, description="messages unanswered at the same time")
 

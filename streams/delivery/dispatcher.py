@@ -15,9 +15,10 @@ from connectors.quarantine import Reason, quarantined
 from connectors.sinks import deliveries
 from connectors.sinks.deliveries import DeadReason, Delivery, Outcome
 from connectors.sinks.notice import key_of, short
+from streams.delivery.items import UNTAKEN, Ending, Item
 from streams.delivery.ledger import Ledger
 from streams.delivery.progress import Progress
-from streams.delivery.queue import UNTAKEN, Ending, Item, ReceiverQueue
+from streams.delivery.queue import ReceiverQueue
 from streams.delivery.routing import Routing, Told, who
 
 log = logging.getLogger("tocsin.sinks")

@@ -24,9 +24,10 @@ from connectors.sinks.notice import UnavailableError
 from connectors.sinks.opening import Site, open_sink
 from connectors.vault import VaultReader
 from streams.delivery.dispatcher import Dispatcher
+from streams.delivery.items import Outside
 from streams.delivery.kafka import LogReader, LogWriter
 from streams.delivery.ledger import RedisLedger
-from streams.delivery.queue import Outside, ReceiverQueue
+from streams.delivery.queue import ReceiverQueue
 from streams.delivery.replies import Replies, listen
 from streams.delivery.routing import Routing
 from streams.delivery.source import RoutingSource, open_source
@@ -152,6 +153,7 @@ async def _keep_house(
         await asyncio.sleep(_HOUSE_S)
         await asyncio.to_thread(routing.look)
         for queue in queues.values():
+            queue.check()
             queue.observe()
         await dispatcher.remind()
 

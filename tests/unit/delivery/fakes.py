@@ -14,8 +14,9 @@ from connectors.sinks.deliveries import Delivery, Outcome
 from connectors.sinks.notice import Notice, UnavailableError
 from connectors.sinks.settings import WebhookReceiver
 from streams.delivery.dispatcher import Dispatcher, Record
+from streams.delivery.items import Outside
 from streams.delivery.ledger import Known
-from streams.delivery.queue import Outside, ReceiverQueue
+from streams.delivery.queue import ReceiverQueue
 from streams.delivery.routing import Routing, parse
 from tests.unit.delivery.virtual import now
 from tests.unit.sinks.alerts import AT, PERSON

@@ -203,6 +203,15 @@ def test_the_control_id_is_that_of_what_is_told() -> None:
     assert all(len(i) <= 20 for i in ids)
 
 
+def test_a_sender_may_be_named_by_its_eui64() -> None:
+    """As IHE PCD wants MSH-3."""
+    to = TO._replace(sender=("TOCSIN^ACDE48234567ABCD^EUI-64", "A|B"))
+    header = parsed(pcd04(notice(), alert(), to)).segment("MSH")
+    assert str(header[3]) == "TOCSIN^ACDE48234567ABCD^EUI-64"
+    assert str(header[4]) == r"A\F\B"
+    assert str(header[11]) == "P"
+
+
 def test_a_test_is_marked_for_training() -> None:
     """MSH-11 T, and the words say so."""
     message = parsed(pcd04(notice(test=True), alert(), TO))
