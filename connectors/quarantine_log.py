@@ -32,8 +32,9 @@ from connectors.wire import WireMessage
 # Of these the sender's message is longer than what came or than what is kept of it; or it is a
 # dataset without the request that it came in. Where the item itself holds the bytes, its sender was
 # told that they were not taken.
-# What the ports for HTTP and DICOM set aside was never logged, and is no HL7.
-_OTHER_PORTS: Final = ("HTTP", "DICOM")
+# What the ports for HTTP and DICOM set aside was never logged, and is no HL7; a report on an alert
+# (ORA) came to `tocsin sinks`, which the wire log does not lead to.
+_OTHER_PORTS: Final = ("HTTP", "DICOM", "ORA")
 _HEADS: Final = frozenset((Reason.OVERSIZED, Reason.TRUNCATED, Reason.BAD_DICOM))
 
 

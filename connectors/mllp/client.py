@@ -74,7 +74,7 @@ class MllpClient:
     ) -> None:
         """`patience_s`: how long an outage may last before every waiting `send` fails.
 
-        `heard` is given every frame that answers nothing: what the peer says by itself.
+        `heard` is given every frame: a peer may say more than that it has a message.
         """
         self.address = f"{host}:{port}"
         self.stats = Statistics()
@@ -164,12 +164,12 @@ class MllpClient:
     # ── answers ─────────────────────────────────────────────────────────────────────────────
 
     def _received(self, payload: bytes, respond: Respond) -> None:
+        if self._heard is not None:
+            self._heard(payload, respond)
         said = read_acknowledgement(payload)
         pending = self._waiting.find(said.control_id) if said else None
         if said is None or pending is None:
             self.stats.unmatched += 1
-            if self._heard is not None:
-                self._heard(payload, respond)
         elif pending.is_last(said.code):
             self._answer(pending, said.code, said.text)
 

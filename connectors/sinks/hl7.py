@@ -65,11 +65,10 @@ def messages(notice: Notice, kind: str, to: Addresses) -> list[bytes]:
 def pcd04(notice: Notice, alert: Alert, to: Addresses) -> bytes:
     """ORU^R40^ORU_R40."""
     told = alert.alert_id in notice.told_before
-    name = control_id(notice, alert)
     header = _header(
         msh(
             "ORU^R40^ORU_R40",
-            name,
+            f"{filler(alert)}.{control_id(notice, alert)}",  # v2.6 allows 199 characters
             notice.at,
             version="2.6",
             accept="AL",

@@ -1,9 +1,10 @@
 """IHE ACM PCD-05, Report Alert Status (ORA^R41): what became of an alert that was sent as PCD-04.
 
-An alert manager says in it what people did: OBR-3 or OBR-29 names the alert, an OBX the status.
-Statuses are read where the profile puts them (an ST or CWE value in OBX-5) and as the facet
-`MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). A plain ORA^R41 without OBR is an acknowledgement that
-the message arrived, and says nothing of people.
+An alert manager says in it what people did. OBR-3 or OBR-29 names the alert, else MSA-2: the
+control id of a PCD-04 message begins with it. A status stands in an OBX, as the profile's word or as
+the facet `MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). Where there is none, a PRT names whoever
+acknowledged (HL7 v2.8; AAP of table 0912). An ORA^R41 with neither acknowledges that the message
+arrived, and says nothing of people.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ _SAID: Final[dict[str, tuple[Did, str] | None]] = {
     "alarm-paused": None,
     "alarm-off": None,
 }
-_ALERT_ID: Final = re.compile(r"(?P<alert>[0-9a-f]{24})(?:\.(?P<revision>[1-9][0-9]{0,8}))?")
+_ALERT_ID: Final = re.compile(
+    r"(?P<alert>[0-9a-f]{24})(?:\.(?P<revision>[1-9][0-9]{0,8}))?(?:\.T[0-9a-f]{19})?"
+)
+_ACKNOWLEDGING: Final = "AAP"  # table 0912: alert acknowledging provider
 
 
 def is_report(header: Header) -> bool:
@@ -110,46 +114,76 @@ def read(raw: bytes) -> list[Status]:
 
 
 def _reports(header: Header, lines: list[list[str]], syntax: Syntax) -> list[Status]:
-    found: list[Status] = []
-    alert: tuple[str, int | None] | None = None
-    system = f"{header.application}|{header.facility}"
-    who = system
+    reader = _Reader(header, syntax)
     for line in lines:
-        name = line[0]
-        if name == "OBR":
-            alert, who = _alert_of(line, syntax), system
-        elif name == "PRT":
-            who = _person(_field(line, 5), syntax) or who
-        elif name == "OBX" and _plain(said := _value(line, syntax)) in _SAID:
-            if alert is None:
-                raise NotAReportError(
-                    Reason.BAD_VALUE, "neither OBR-29 nor OBR-3 names an alert of ours", "OBR-3"
-                )
-            known = _SAID[_plain(said)]
-            found.append(
-                Status(
-                    id=f"{system}|{header.control_id}|{len(found)}",
-                    alert_id=alert[0],
-                    revision=alert[1],
-                    did=known[0] if known else None,
-                    said=said,
-                    who=_person(_field(line, 16), syntax) or who,
-                    at=header.time,
-                )
-            )
-    if not found and any(line[0] == "OBX" for line in lines):
+        reader.take(line)
+    if reader.found:
+        return reader.found
+    if any(line[0] == "OBX" for line in lines):
         raise NotAReportError(Reason.UNKNOWN_STATUS, "no OBX-5 holds a status that is known")
-    return found
+    return reader.acknowledged()
+
+
+class _Reader:
+    """Segment by segment: which alert, who, and what they did."""
+
+    def __init__(self, header: Header, syntax: Syntax) -> None:
+        self.found: list[Status] = []
+        self._header, self._syntax = header, syntax
+        self._system = f"{header.application}|{header.facility}"
+        self._alert: tuple[str, int | None] | None = None
+        self._who = self._system
+        self._acknowledging = ""  # the person of a PRT
+
+    def acknowledged(self) -> list[Status]:
+        """What a PRT says where no OBX says anything."""
+        if self._acknowledging:
+            self._note(Did.ACKNOWLEDGE, _ACKNOWLEDGING, self._acknowledging)
+        return self.found
+
+    def take(self, line: list[str]) -> None:
+        """One segment."""
+        syntax = self._syntax
+        if line[0] == "MSA":
+            self._alert = _named([syntax.text(_field(line, 2))])
+        elif line[0] == "OBR":
+            # Whatever MSA answers, this is about what OBR names.
+            self._alert, self._who = _alert_of(line, syntax), self._system
+        elif line[0] == "PRT":
+            self._who = _person(_field(line, 5), syntax) or self._system
+            if syntax.part(syntax.components(_field(line, 4)), 1) == _ACKNOWLEDGING:
+                self._acknowledging = self._who
+        elif line[0] == "OBX" and _plain(said := _value(line, syntax)) in _SAID:
+            known = _SAID[_plain(said)]
+            who = _person(_field(line, 16), syntax) or self._who
+            self._note(known[0] if known else None, said, who)
+
+    def _note(self, did: Did | None, said: str, who: str) -> None:
+        if self._alert is None:
+            raise NotAReportError(
+                Reason.BAD_VALUE, "neither OBR-29, OBR-3 nor MSA-2 names an alert of ours", "OBR-3"
+            )
+        self.found.append(
+            Status(
+                id=f"{self._system}|{self._header.control_id}|{len(self.found)}",
+                alert_id=self._alert[0],
+                revision=self._alert[1],
+                did=did,
+                said=said,
+                who=who,
+                at=self._header.time,
+            )
+        )
 
 
 def _alert_of(obr: list[str], syntax: Syntax) -> tuple[str, int | None] | None:
     """From OBR-3 (the alert, or one revision of it), else from the parent in OBR-29."""
     parent = syntax.components(_field(obr, 29))
-    candidates = [
-        syntax.part(syntax.components(_field(obr, 3)), 1),
-        syntax.part(parent, 2),
-        syntax.part(parent, 1),
-    ]
+    first = syntax.part(syntax.components(_field(obr, 3)), 1)
+    return _named([first, syntax.part(parent, 2), syntax.part(parent, 1)])
+
+
+def _named(candidates: list[str]) -> tuple[str, int | None] | None:
     for candidate in candidates:
         found = _ALERT_ID.fullmatch(candidate)
         if found is not None:

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.quarantine import Reason
+from connectors.sinks.hl7 import pcd04
 from connectors.sinks.pcd05 import Did, NotAReportError, read
-from tests.unit.sinks.alerts import ALERT_ID
+from tests.unit.sinks.alerts import ALERT_ID, alert, notice
+from tests.unit.sinks.test_hl7 import TO
 
 
 def report(
@@ -19,15 +21,16 @@ def report(
     kind: str = "ORA^R41^ORA_R41",
     person: str = "PRT|1|UC||AAP|N17^Smith^Ann",
     charset: str = "",
+    answers: str = "T1",
 ) -> bytes:
     """A PCD-05 message."""
     obr = f"OBR|1||{filler}|196616^MDC_EVT_ALARM^MDC" + "|" * 25 + parent
     lines = [
         f"MSH|^~\\&|AM|HOSP|TOCSIN|WARD|20260101120500+0000||{kind}|77|P|2.6|||AL|NE||{charset}",
-        "MSA|AA|T1",
-        obr,
+        f"MSA|AA|{answers}",
+        obr if filler else "",
         person,
-        f"OBX|1|{status}||||||F",
+        f"OBX|1|{status}||||||F" if status else "",
     ]
     return "".join(f"{line}\r" for line in lines if line).encode()
 
@@ -71,6 +74,31 @@ def test_the_parent_names_the_alert_where_the_filler_is_the_managers_own() -> No
     """OBR-29."""
     (one,) = read(report(filler="888^AM", parent=f"^{ALERT_ID}&TOCSIN"))
     assert (one.alert_id, one.revision) == (ALERT_ID, None)
+
+
+def test_hl7_names_the_acknowledging_person_alone() -> None:
+    """v2.8: MSA and PRT, no OBR; MSA-2 is the control id of what was sent."""
+    raw = report("", filler="", answers=f"{ALERT_ID}.4.T{'0' * 19}")
+    (one,) = read(raw)
+    assert (one.alert_id, one.revision, one.did) == (ALERT_ID, 4, Did.ACKNOWLEDGE)
+    assert one.who == "N17"
+    witness = "PRT|1|UC||WIT|N17^Smith^Ann"  # a witness decides nothing
+    assert read(report("", filler="", person=witness, answers=f"{ALERT_ID}.4")) == []
+
+
+def test_the_same_thing_said_twice_counts_once() -> None:
+    """As PRT and as OBX; where they differ, the OBX is what happened."""
+    assert len(read(report())) == 1
+    (one,) = read(report("ST|1^S^L|1|Rejected"))
+    assert one.did is Did.COMMENT
+
+
+def test_the_control_id_of_an_alert_names_it() -> None:
+    """So that an answer to it is enough."""
+    sent = pcd04(notice(alert(revision=7)), alert(revision=7), TO)
+    answered = sent.split(b"\r")[0].split(b"|")[9].decode()
+    (one,) = read(report("", filler="", answers=answered))
+    assert (one.alert_id, one.revision) == (ALERT_ID, 7)
 
 
 def test_a_plain_acknowledgement_reports_nothing() -> None:
