@@ -1,8 +1,8 @@
 """IHE ACM PCD-05, Report Alert Status (ORA^R41): what became of an alert that was sent as PCD-04.
 
 An alert manager says in it what people did. OBR-3 or OBR-29 names the alert, else MSA-2: the
-control id of a PCD-04 message begins with it. A status stands in an OBX, as the profile's word or as
-the facet `MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). Where there is none, a PRT names whoever
+control id of a PCD-04 message begins with it. A status stands in an OBX, as the profile's word or
+as the facet `MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). Where there is none, a PRT names whoever
 acknowledged (HL7 v2.8; AAP of table 0912). An ORA^R41 with neither acknowledges that the message
 arrived, and says nothing of people.
 """
