@@ -10,6 +10,7 @@ from rich.console import Console
 from streams.cli import (
     bench,
     compare,
+    console,
     demo,
     fuzz,
     issuer,
@@ -40,6 +41,7 @@ for part in (
     demo,
     local,
     processes,
+    console,
     send,
     traffic,
     offline,

@@ -11,7 +11,6 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
 import typer
 
@@ -52,7 +51,7 @@ def key_of(settings: Settings) -> IdentityKey:
         raise UserError(f"The identity key cannot be used: {error}.") from None
 
 
-def _redis_url(settings: Settings) -> str:
+def redis_url(settings: Settings) -> str:
     url = settings.redis.url.get_secret_value()
     if not url:
         raise UserError(
@@ -183,7 +182,7 @@ def sequencer() -> None:
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,
-        Redis.from_url(_redis_url(settings)),
+        Redis.from_url(redis_url(settings)),
         key_of(settings),
         site,
         wall_clock,
@@ -206,7 +205,7 @@ def worker() -> None:
             f"The worker needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
         ) from None
     settings, probe = start("worker")
-    _redis_url(settings)
+    redis_url(settings)
     try:
         models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
         shadows = [load_folder(folder) for folder in settings.worker.shadow]
@@ -219,63 +218,3 @@ def worker() -> None:
         )
 
     run_async(body)
-
-
-@app.command()
-def console(
-    port: Annotated[int | None, typer.Option(help="Overrides [console] port.")] = None,
-) -> None:
-    """Show alerts and patients in a browser. Example: tocsin console --port 8080"""
-    from redis.asyncio import Redis  # noqa: PLC0415
-
-    from connectors.journal import KafkaJournal  # noqa: PLC0415
-    from connectors.kafka import KafkaLog  # noqa: PLC0415
-    from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
-    from models.rule import shipped_rules  # noqa: PLC0415
-    from streams.cli.interpreting import Interpreter  # noqa: PLC0415
-    from streams.console.app import serve  # noqa: PLC0415
-    from streams.console.desks import Desks  # noqa: PLC0415
-    from streams.event_log import KafkaEvents  # noqa: PLC0415
-    from streams.quarantine_desk import Desk  # noqa: PLC0415
-    from streams.reading import (  # noqa: PLC0415
-        AuditedNames,
-        KafkaAudit,
-        KafkaFeed,
-        RedisReader,
-    )
-
-    settings, probe = start("console")
-    url = _redis_url(settings)
-    own = settings.console if port is None else settings.console.model_copy(update={"port": port})
-    journal, audit = KafkaJournal(settings.kafka), KafkaAudit(settings.kafka)
-    quarantine = Desk(QuarantineLog(journal, wall_clock), Interpreter(settings))
-
-    def on_ready(address: str) -> None:
-        log.info("console on %s", address)
-        probe.set_ready()
-
-    async def body(stop: asyncio.Event) -> None:
-        redis = Redis.from_url(url)
-        actions = KafkaLog(settings.kafka, client_id="tocsin-console")
-        try:
-            thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
-        except (OSError, KeyError, ValueError) as error:
-            raise UserError(f"The thresholds cannot be read from the bundles: {error}.") from None
-        await serve(
-            own,
-            RedisReader(redis, settings.kafka.partitions, thresholds),
-            AuditedNames(url, key_of(settings), audit),
-            KafkaFeed(settings.kafka),
-            on_ready=on_ready,
-            stop=stop,
-            desks=Desks(quarantine=quarantine, events=KafkaEvents(settings.kafka), audit=audit),
-            time_zone=settings.sequencer.time_zone,
-            feed_down_s=3 * settings.sequencer.tick_s,
-        )
-        await redis.aclose()
-        await actions.flush(5.0)
-
-    try:
-        run_async(body)
-    finally:
-        journal.close()

@@ -15,6 +15,8 @@ PAGES: Final[dict[str, Role]] = {
     "/wall": Role.READER,
     "/quarantine": Role.OPERATOR,
     "/quarantine/{item}": Role.OPERATOR,
+    "/thresholds": Role.READER,
+    "/thresholds/{version}": Role.READER,
 }
 ROUTES: Final[dict[str, Role]] = {
     "GET /api/v1/alerts": Role.READER,
@@ -29,6 +31,17 @@ ROUTES: Final[dict[str, Role]] = {
     "POST /api/v1/quarantine/{item}/mend": Role.OPERATOR,
     "POST /api/v1/quarantine/{item}/redrive": Role.OPERATOR,
     "POST /api/v1/quarantine/{item}/discard": Role.OPERATOR,
+    "POST /api/v1/feedback": Role.CLINICIAN,
+    "GET /api/v1/feedback/{id}": Role.CLINICIAN,
+    "GET /api/v1/policy": Role.READER,
+    "GET /api/v1/policy/versions": Role.READER,
+    "GET /api/v1/policy/versions/{version}": Role.READER,
+    "POST /api/v1/policy/check": Role.OPERATOR,
+    "POST /api/v1/policy/versions": Role.OPERATOR,
+    "POST /api/v1/policy/versions/{version}/approve": Role.APPROVER,
+    "POST /api/v1/policy/versions/{version}/reject": Role.APPROVER,
+    "POST /api/v1/policy/versions/{version}/activate": Role.APPROVER,
+    "POST /api/v1/policy/versions/{version}/roll-back": Role.OPERATOR,
     "GET /api/v1/health": Role.READER,
     "GET /api/v1/schemas": Role.READER,
     "GET /api/v1/schemas/{name}": Role.READER,
@@ -37,5 +50,6 @@ ROUTES: Final[dict[str, Role]] = {
 LINKS: Final = (
     ("Alerts", "/"),
     ("Patients", "/patients"),
+    ("Thresholds", "/thresholds"),
     ("Quarantine", "/quarantine"),
 )

@@ -25,6 +25,7 @@ from streams.console.guard import Demonstration, Guard, SignIn
 from streams.console.links import add_links
 from streams.console.pages import add_pages
 from streams.console.palette import css_variables
+from streams.console.policy_room import PolicyRoom
 from streams.console.ports import Feed, Names, Reader
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
@@ -74,6 +75,7 @@ async def serve(
             clock=wall_clock,
             feedback=desks.feedback,
             quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
+            policy=PolicyRoom(desks.policy, desks.shipped) if desks.policy else None,
         )
         server = _Server(_config(_application(console, desks, settings), settings))
         async with asyncio.TaskGroup() as tasks:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from models.risk import AlertRule
 from streams.console.ports import Audit, EventLog
 from streams.feedback_desk import FeedbackDesk
+from streams.policy.desk import PolicyDesk
 from streams.quarantine_desk import Desk as QuarantineDesk
 
 
@@ -17,3 +20,5 @@ class Desks:
     events: EventLog | None = None
     audit: Audit | None = None
     feedback: FeedbackDesk | None = None
+    policy: PolicyDesk | None = None
+    shipped: Mapping[str, AlertRule] = field(default_factory=dict)  # rules of the bundles, by risk

@@ -18,6 +18,7 @@ from streams.console.board import Board, Status
 from streams.console.elements import StatusBar, Words
 from streams.console.guard import SIGN_IN, SignIn
 from streams.console.people import Person, person_of
+from streams.console.policy_room import PolicyRoom
 from streams.console.ports import Names, Reader, Unavailable
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
@@ -43,10 +44,12 @@ class Console:
     clock: Clock
     feedback: FeedbackDesk | None = None
     quarantine: QuarantineRoom | None = None
+    policy: PolicyRoom | None = None
 
     def links(self, person: Person) -> list[tuple[str, str]]:
         """The pages of the bar that exist and that the person may open."""
-        absent = {"/quarantine"} if self.quarantine is None else set()
+        desks = {"/quarantine": self.quarantine, "/thresholds": self.policy}
+        absent = {path for path, room in desks.items() if room is None}
         return [(text, to) for text, to in LINKS if to not in absent and person.may(PAGES[to])]
 
 

@@ -13,10 +13,15 @@ from streams.console.frame import Console, NoticePage
 from streams.console.patient_page import PatientPage
 from streams.console.patients_page import PatientsPage
 from streams.console.people import person_of
+from streams.console.policy_room import PolicyRoom
 from streams.console.quarantine_item_page import QuarantineItemPage
 from streams.console.quarantine_page import QuarantinePage
+from streams.console.quarantine_room import QuarantineRoom
+from streams.console.thresholds_page import ThresholdsPage
+from streams.console.version_page import VersionPage
 from streams.console.wall_page import WallPage
 
+_Page = Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]
 _KEPT_S = 60.0  # a page that was cut off catches up where it was, within this time
 
 
@@ -59,15 +64,12 @@ def add_pages(console: Console) -> None:
         WallPage(console, ward).start()
 
     if console.quarantine is not None:
-        _add_quarantine(console, page)
+        _add_quarantine(console, console.quarantine, page)
+    if console.policy is not None:
+        _add_thresholds(console, console.policy, page)
 
 
-def _add_quarantine(
-    console: Console, page: Callable[[str], Callable[[Callable[..., None]], Callable[..., None]]]
-) -> None:
-    room = console.quarantine
-    assert room is not None  # noqa: S101 - the caller looked
-
+def _add_quarantine(console: Console, room: QuarantineRoom, page: _Page) -> None:
     @page("/quarantine")
     def quarantine(reason: str = "", source: str = "", state: str = "") -> None:
         QuarantinePage(console, room, reason, source, state).start()
@@ -75,3 +77,13 @@ def _add_quarantine(
     @page("/quarantine/{item}")
     def quarantine_item(item: str) -> None:
         QuarantineItemPage(console, room, item).start()
+
+
+def _add_thresholds(console: Console, room: PolicyRoom, page: _Page) -> None:
+    @page("/thresholds")
+    def thresholds() -> None:
+        ThresholdsPage(console, room).start()
+
+    @page("/thresholds/{version}")
+    def version(version: str) -> None:
+        VersionPage(console, room, version).start()

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from streams.console.api import about, alerts, events, patients, quarantine
+from streams.console.api import about, alerts, events, feedback, patients, policy, quarantine
 from streams.console.api.page import add_page
 from streams.console.api.problems import ProblemError, add_handlers, answer
 from streams.console.api.routes import REF, Routes
@@ -33,6 +33,10 @@ def add_api(application: FastAPI, console: Console, log: EventLog | None) -> Non
     about.add(routes, console.board)
     if console.quarantine is not None:
         quarantine.add(routes, console.quarantine)
+    if console.feedback is not None:
+        feedback.add(routes, console.feedback, console.reader, console.board, console.clock)
+    if console.policy is not None:
+        policy.add(routes, console.policy)
     if log is not None:
         events.add(routes, log)
     application.include_router(routes.router)

@@ -59,6 +59,8 @@ class Routes:
         problems: Sequence[int] = (),
         media_type: str = "application/json",
         tag: str = "",
+        name: str = "",
+        description: str = "",
     ) -> Callable[[Handler], Handler]:
         """Declare a route that gives records of the type `gives` and takes those of `takes`.
 
@@ -87,6 +89,8 @@ class Routes:
                 dependencies=[Depends(_needs(role))],
                 tags=[tag or path.split("/")[3]],
                 openapi_extra=extra,
+                name=name or handler.__name__,
+                description=description or handler.__doc__ or "",
                 generate_unique_id_function=_operation,
             )
             return handler
@@ -133,6 +137,19 @@ def json(value: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return Response(body, status, every, media_type="application/json")
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is a 3 to JSON Schema, and so it is here."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _whole(one) for key, one in value.items()}
+        case list():
+            return [_whole(one) for one in value]
+        case _:
+            return value
+
+
 async def body(request: Request, kind: type[Any], most: int = 1_000_000) -> Any:
     """The request's body as a record. Raises `ProblemError` for anything else."""
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -146,8 +163,8 @@ async def body(request: Request, kind: type[Any], most: int = 1_000_000) -> Any:
         if len(raw) > most:
             raise ProblemError(413, "Too large", f"A request has at most {most} bytes.")
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return msgspec.convert(_whole(msgspec.json.decode(raw)), kind)
     except msgspec.MsgspecError as error:
         raise ProblemError(422, "Not valid", f"The body is not valid: {error}.") from None
-    except UnicodeDecodeError:
-        raise ProblemError(422, "Not valid", "The body is not text in UTF-8.") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ProblemError(422, "Not valid", "The body is no JSON in UTF-8.") from None

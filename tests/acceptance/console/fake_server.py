@@ -26,22 +26,26 @@ from connectors.identity import Identity
 from connectors.quarantine import Reason
 from connectors.quarantine_log import QuarantineLog
 from connectors.settings import TlsServer
+from models.risk import AlertRule
 from streams.console.app import serve
 from streams.console.desks import Desks
 from streams.console.sign_in import development_issuer
 from streams.feedback_desk import FeedbackDesk
+from streams.policy.desk import PolicyDesk
 from streams.quarantine_desk import Desk
 from streams.settings import ConsoleSettings, OidcSettings
-from tests.acceptance.console.fake_hospital import FakeHospital
+from tests.acceptance.console.fake_hospital import RISK, FakeHospital
+from tests.unit.journal import MemoryJournal
 from tests.unit.quarantine.fakes import NOW, FixedInterpreter, QuarantineJournal
 
+RULES = {RISK: AlertRule(fire=0.3, clear=0.2, critical=0.6, version="shipped-1")}
 SPEED_UP = 60.0  # hospital seconds a second
 
 
 class Stage:
     """The hospital and what happens in it."""
 
-    def __init__(self, patients: int, open_alerts: int) -> None:
+    def __init__(self, patients: int, open_alerts: int, *, two: bool) -> None:
         self.hospital = FakeHospital(patients)
         self.journal = QuarantineJournal()
         self.desks = Desks(
@@ -49,6 +53,8 @@ class Stage:
             events=self.hospital,
             audit=self.hospital,
             feedback=FeedbackDesk(self.hospital, wall_clock),
+            policy=PolicyDesk(MemoryJournal(), list(RULES.items()), wall_clock, two_person=two),
+            shipped=RULES,
         )
         self.per_second = 0.0
         self._random = random.Random(11)
@@ -171,10 +177,11 @@ async def main() -> None:
     parser.add_argument("--updates", type=float, default=0)
     parser.add_argument("--feed-down-s", type=float, default=3)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--two-person", action="store_true")
     parser.add_argument("--issuer", default="", help="sign in there; speak TLS with --certificate")
     parser.add_argument("--certificate", default="")
     options = parser.parse_args()
-    stage = Stage(options.patients, options.open)
+    stage = Stage(options.patients, options.open, two=options.two_person)
     stage.per_second = options.updates
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

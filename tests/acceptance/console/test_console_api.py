@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,6 +188,53 @@ def test_the_quarantine_is_worked_by_programs(start_console: Start) -> None:
     ]
 
 
+def test_an_action_is_taken_once_and_answered(start_console: Start) -> None:
+    """By whoever asks; the same click twice changes nothing; what is not complete is refused."""
+    console = start_console()
+    act = {"id": "c1", "alert_id": f"a-p-{1:026d}", "revision": 1, "action": "acknowledge"}
+    status, taken = post(console, "/api/v1/feedback", act)
+    assert status == 202
+    assert (taken["who"], taken["patient"]) == (
+        "console without sign-in, from 127.0.0.1",
+        f"p-{1:026d}",
+    )
+    assert post(console, "/api/v1/feedback", act)[0] == 202
+    end = time.monotonic() + 10
+    while ask(console, "/api/v1/feedback/c1")[0] == 404:
+        assert time.monotonic() < end
+    alert = json.loads(ask(console, f"/api/v1/alerts/a-p-{1:026d}")[2])
+    assert (alert["state"], alert["revision"], len(alert["actions"])) == ("acknowledged", 2, 1)
+    status, problem = post(console, "/api/v1/feedback", act | {"id": "c2", "action": "snooze"})
+    assert (status, problem["detail"]) == (409, "The action cannot be taken: snooze needs `until`.")
+    assert post(console, "/api/v1/feedback", act | {"alert_id": "none"})[0] == 404
+    assert post(console, "/api/v1/feedback", act | {"who": "somebody else"})[0] == 422
+    assert post(console, "/api/v1/feedback", act | {"revision": 0})[0] == 422
+
+
+def test_a_policy_is_changed_by_programs(start_console: Start) -> None:
+    """Checked, proposed, approved, in force, rolled back."""
+    console = start_console()
+    text = "risks:\n  deterioration:\n    fire: 0.45\n"
+    status, change = post(console, "/api/v1/policy/check", {"policy": text})
+    assert (status, change["diff"][-1]) == (200, "+    fire: 0.45")
+    status, problem = post(console, "/api/v1/policy/check", {"policy": "risks: 1"})
+    assert (status, problem["title"]) == (409, "Refused")
+    proposal = {"policy": text, "reason": "fewer"}
+    status, version = post(console, "/api/v1/policy/versions", proposal)
+    assert (status, version["state"]) == (201, "proposed")
+    path = f"/api/v1/policy/versions/{version['version']}"
+    assert post(console, f"{path}/activate", {})[0] == 409
+    assert post(console, f"{path}/approve", {})[1]["state"] == "approved"
+    assert post(console, f"{path}/activate", {})[1]["state"] == "active"
+    now = json.loads(ask(console, "/api/v1/policy")[2])
+    assert (now["version"], now["rules"][0]["fire"]) == (version["version"], 0.45)
+    assert post(console, f"{path}/roll-back", {"reason": "missed one"})[1]["state"] == "rolled_back"
+    assert json.loads(ask(console, "/api/v1/policy")[2])["rules"][0]["fire"] == 0.3
+    assert post(console, "/api/v1/policy/versions/none/approve", {})[0] == 404
+    listed = json.loads(ask(console, "/api/v1/policy/versions")[2])
+    assert [v["version"] for v in listed] == [version["version"]]
+
+
 def test_the_description_names_every_route_with_its_role(console: FakeServer) -> None:
     """One table: what it lists is described with examples, and the page needs no other host."""
     described = json.loads(ask(console, "/api/v1/openapi.json")[2])
@@ -224,6 +272,10 @@ def test_nothing_that_is_asked_breaks_it(start_console: Start, tmp_path: Path) -
     tests; the stream of events does not end, so it is left out.)"""
     console = start_console()
     console.tell("refuse no_patient")
+    (tmp_path / "schemathesis.toml").write_text(
+        "[checks.negative_data_rejection]\n"
+        'expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422"]\n'
+    )
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "schemathesis"),

@@ -299,7 +299,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
     page.goto(console.url)
     page.wait_for_selector(row(1))
     reached = []
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
@@ -311,6 +311,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
         "Skip to the content",
         "Alerts",
         "Patients",
+        "Thresholds",
         "Quarantine",
         "Ward",
         "Show",

@@ -1,0 +1,113 @@
+"""`tocsin console`: the desks and the readers put together, and served."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectors.clock import wall_clock
+from streams.cli.processes import key_of, redis_url, run_async, start
+from streams.errors import UserError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.kafka import KafkaLog
+    from models.risk import AlertRule
+    from streams.console.desks import Desks
+    from streams.reading import KafkaAudit
+
+app = typer.Typer()
+log = logging.getLogger("tocsin")
+
+
+@app.command()
+def console(
+    port: Annotated[int | None, typer.Option(help="Overrides the setting console.port.")] = None,
+) -> None:
+    """Show alerts and patients in a browser. Example: tocsin console --port 8080"""
+    from redis.asyncio import Redis  # noqa: PLC0415 - what only it needs
+
+    from connectors.kafka import KafkaLog  # noqa: PLC0415
+    from models.rule import shipped_rules  # noqa: PLC0415
+    from streams.console.app import serve  # noqa: PLC0415
+    from streams.reading import (  # noqa: PLC0415
+        AuditedNames,
+        KafkaAudit,
+        KafkaFeed,
+        RedisReader,
+    )
+
+    settings, probe = start("console")
+    url = redis_url(settings)
+    own = settings.console if port is None else settings.console.model_copy(update={"port": port})
+    rules = _rules(settings)
+    thresholds = shipped_rules(settings.worker.bundles, settings.worker.risks)
+    audit = KafkaAudit(settings.kafka)
+
+    def on_ready(address: str) -> None:
+        log.info("console on %s", address)
+        probe.set_ready()
+
+    async def body(stop: asyncio.Event) -> None:
+        redis = Redis.from_url(url)
+        actions = KafkaLog(settings.kafka, client_id="tocsin-console")
+        with _desks(settings, rules, audit, actions) as desks:
+            await serve(
+                own,
+                RedisReader(redis, settings.kafka.partitions, thresholds),
+                AuditedNames(url, key_of(settings), audit),
+                KafkaFeed(settings.kafka),
+                on_ready=on_ready,
+                stop=stop,
+                desks=desks,
+                time_zone=settings.sequencer.time_zone,
+                feed_down_s=3 * settings.sequencer.tick_s,
+            )
+        await actions.flush(5.0)
+        await redis.aclose()
+
+    run_async(body)
+
+
+def _rules(settings: Settings) -> dict[str, AlertRule]:
+    from models.rule import alert_rules  # noqa: PLC0415
+
+    try:
+        return alert_rules(settings.worker.bundles, settings.worker.risks)
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"The thresholds cannot be read from the bundles: {error}.") from None
+
+
+@contextmanager
+def _desks(
+    settings: Settings, rules: dict[str, AlertRule], audit: KafkaAudit, actions: KafkaLog
+) -> Iterator[Desks]:
+    """A journal is not for several threads at once, so each desk has its own."""
+    from connectors.journal import KafkaJournal  # noqa: PLC0415
+    from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
+    from streams.cli.interpreting import Interpreter  # noqa: PLC0415
+    from streams.console.desks import Desks  # noqa: PLC0415
+    from streams.event_log import KafkaEvents  # noqa: PLC0415
+    from streams.feedback_desk import FeedbackDesk  # noqa: PLC0415
+    from streams.policy.desk import PolicyDesk  # noqa: PLC0415
+    from streams.quarantine_desk import Desk as QuarantineDesk  # noqa: PLC0415
+
+    refused, versions = KafkaJournal(settings.kafka), KafkaJournal(settings.kafka)
+    shipped, two_person = list(rules.items()), settings.policy.two_person
+    try:
+        yield Desks(
+            quarantine=QuarantineDesk(QuarantineLog(refused, wall_clock), Interpreter(settings)),
+            policy=PolicyDesk(versions, shipped, wall_clock, two_person=two_person),
+            shipped=rules,
+            feedback=FeedbackDesk(actions, wall_clock),
+            events=KafkaEvents(settings.kafka),
+            audit=audit,
+        )
+    finally:
+        refused.close()
+        versions.close()

@@ -1,0 +1,82 @@
+"""Thresholds in a real browser: proposed, approved, in force, rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.test_console_pages import text_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+Start = Callable[..., FakeServer]
+NewPage = Callable[..., Any]
+TEXT = "risks:\n  deterioration:\n    fire: 0.45\n"
+
+
+def propose(console: FakeServer, page: Any, text: str, why: str = "fewer at night") -> None:
+    page.goto(f"{console.url}/thresholds")
+    box = page.get_by_label("The policy (YAML)")
+    page.wait_for_function("document.querySelector('textarea').value !== ''")
+    box.fill(text)
+    page.get_by_label("Why (kept with the version)").fill(why)
+    page.get_by_role("button", name="Propose").click()
+
+
+def counted(page: Any) -> str:
+    return text_of(page, 'section[aria-label="What counts now"]')
+
+
+def test_a_version_goes_from_proposal_into_force_and_back(
+    start_console: Start, new_page: NewPage
+) -> None:
+    """Shown before it is proposed; one click rolls it back."""
+    console, page = start_console(), new_page()
+    page.goto(f"{console.url}/thresholds")
+    page.wait_for_selector("text=In force: the thresholds that the models ship with.")
+    assert "Deterioration all 30 % 20 % 60 %" in counted(page)
+    page.wait_for_function("document.querySelector('textarea').value !== ''")
+    page.get_by_label("The policy (YAML)").fill(TEXT)
+    page.get_by_role("button", name="Show what would change").click()
+    page.wait_for_selector(".message .added >> text=fire: 0.45")
+    propose(console, page, TEXT)
+    page.get_by_role("link", name="1-").click()
+    page.wait_for_selector("text=Waits for approval")
+    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Put into force").click()
+    page.wait_for_selector("text=In force from now on.")
+    page.goto(f"{console.url}/thresholds")
+    page.wait_for_selector("text=In force: version 1-")
+    assert "45 % shipped: 30 %" in counted(page)
+    back = page.locator(".one-click")
+    back.get_by_role("button", name="Roll back").click()
+    page.wait_for_selector("text=Say why")
+    back.get_by_label("Why (kept in the audit)").fill("missed one")
+    back.get_by_role("button", name="Roll back").click()
+    page.wait_for_selector("text=what the models ship with is in force again.")
+    assert "Deterioration all 30 % 20 % 60 %" in counted(page)
+    page.wait_for_selector("text=Rolled back")
+
+
+def test_a_policy_that_cannot_be_used_is_said(start_console: Start, new_page: NewPage) -> None:
+    """With the place in it, and nothing is written down."""
+    console, page = start_console(), new_page()
+    propose(console, page, "risks: {deterioration: {fire: 1.4}}\n")
+    page.wait_for_selector("text=risks.deterioration.fire")
+    propose(console, page, "risks: {deterioration: {fire: 0.1}}\n")
+    page.wait_for_selector("text=is above fire")
+    page.wait_for_selector("text=No version has been proposed yet.")
+
+
+def test_two_people_where_two_are_required(start_console: Start, new_page: NewPage) -> None:
+    """The author's own approval is refused in words."""
+    console, page = start_console("--two-person"), new_page()
+    propose(console, page, TEXT)
+    page.get_by_role("link", name="1-").click()
+    page.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".result:not(:empty)")
+    assert "author" in text_of(page, ".result")
+    assert "Waits for approval" in text_of(page, ".identity")
