@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -46,21 +47,16 @@ class Series:
         """Follow the record."""
         filled = [s for code in variable.codes if (s := record.series(code))]
         old = self._sources
-        same_lists = len(filled) == len(old) and all(
-            s is seen for s, (seen, _) in zip(filled, old, strict=True)
-        )
-        if same_lists and all(len(s) == n for s, n in old):
-            return
-        tails = [(s, n) for s, (_, n) in zip(filled, old, strict=True)] if same_lists else []
-        if not (same_lists and self._append(tails, variable)):
+        # What came at the end of lists that are the same is taken over; else all is read anew.
+        tails = [s[n:] for s, (seen, n) in zip(filled, old, strict=False) if s is seen]
+        same = len(tails) == len(filled) == len(old)
+        if not (same and self._append(tails, variable)):
             self._rebuild(filled, variable)
         self._sources = [(s, len(s)) for s in filled]
 
-    def _append(self, tails: list[tuple[list[Observation], int]], variable: Variable) -> bool:
+    def _append(self, tails: list[list[Observation]], variable: Variable) -> bool:
         """Add what came at the end; False when it does not belong there."""
-        if any(len(source) < known for source, known in tails):
-            return False
-        rows = _rows((o for source, known in tails for o in source[known:]), variable)
+        rows = _rows(chain.from_iterable(tails), variable)
         if rows and self.times and rows[0][0] <= self.times[-1]:
             return False
         self._extend(rows)
@@ -97,7 +93,8 @@ def _rows(
         for o in observations
         if not isinstance(value := canonical(variable, o), Rejection)
     ]
-    rows.sort(key=lambda row: row[:2])
+    if len(rows) > 1:
+        rows.sort(key=lambda row: row[:2])
     return rows
 
 
