@@ -15,7 +15,7 @@ from connectors.configuration import ConfigEvent
 from connectors.feedback import Action, Feedback
 
 
-class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+class Contribution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one feature adds to its modality's evidence."""
 
     feature: str  # "Heart rate, last value"
@@ -25,7 +25,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str | None = None  # when the value was true of the patient
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One modality's weight of evidence."""
 
     modality: str
@@ -35,7 +35,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     top: list[Contribution]
 
 
-class Missing(msgspec.Struct, frozen=True, kw_only=True):
+class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is not known."""
 
     modalities: list[str]  # absent altogether
@@ -45,7 +45,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     feeds_down: list[str] = []  # feeds of this patient that are silent although they should speak
 
 
-class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
+class LogPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of `tocsin.facts` that caused this."""
 
     topic: str
@@ -53,7 +53,7 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One rescoring of one patient for one risk."""
 
     patient: str

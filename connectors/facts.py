@@ -6,7 +6,8 @@ versions of it counts). The patient's state is a fold that keeps the highest ran
 
 A record of `tocsin.facts` is one `FactRecord`: the facts of one or more messages whose patients
 share a partition. Times are UTC epoch seconds. Identities are keyed hashes: no order number, visit
-number or other identifier of a person leaves `tocsin.wire.*` and the vault.
+number or other identifier of a person leaves `tocsin.wire.*` and the vault. Facts hold nothing that
+leads back to them, so the garbage collector leaves them alone (`gc=False`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Time = Annotated[float, msgspec.Meta(ge=-62_135_596_800.0, lt=253_402_300_800.0)
 Rank = tuple[int, Time, int, str]
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What every fact has."""
 
     id: str  # natural identity, a keyed hash
@@ -297,7 +298,7 @@ AnyFact = (
 )
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Facts of one patient that a worker hands on to another, to whom they belong by a link."""
 
     path: tuple[str, ...]  # from the patient whose facts they were at first to who hands them on
@@ -305,7 +306,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     withdrawn: bool = False  # all that came this way before counts no more
 
 
-class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The facts of one message about one patient, and where they came from."""
 
     patient: str  # keyed pseudonym
@@ -321,14 +322,14 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     part: Part | None = None  # set where a worker hands facts on
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tick(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The clock, written into every partition: the only time that a worker knows."""
 
     at: Time
     silent: list[str] = []  # sources that should have sent something by now, and did not
 
 
-class FactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One record of `tocsin.facts`."""
 
     v: int = SCHEMA_VERSION
