@@ -215,10 +215,12 @@ class SequencerSettings(Section):
     """wire.* → facts."""
 
     batch_messages: int = Field(
-        500, ge=1, le=10_000, description="most messages taken from the log at once"
+        4_000, ge=1, le=10_000, description="most messages taken from the log at once"
     )
     linger_ms: int = Field(2, ge=0, le=1_000, description="how long a batch waits to fill")
-    record_messages: int = Field(50, ge=1, le=1_000, description="most messages in a facts record")
+    record_messages: int = Field(
+        1_000, ge=1, le=1_000, description="most messages in a facts record"
+    )
     tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
     time_zone: ZoneName = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
     charset: Charset = Field(
