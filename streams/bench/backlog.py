@@ -1,0 +1,58 @@
+"""How much of what was sent still waits: before the sequencer, and before the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from confluent_kafka import Consumer, TopicPartition
+from redis import Redis
+
+from connectors import topics
+from connectors.sequencer_process import GROUP
+from connectors.settings import KafkaSettings
+from streams import keys
+from streams.bench.watcher import ends
+
+_LOOK_S = 0.1
+_PATIENCE_S = 300.0
+
+
+class Backlog:
+    """Looks at the log's ends, the sequencer's commits and the positions in the store."""
+
+    def __init__(self, kafka: KafkaSettings, redis: Redis) -> None:
+        self._redis = redis
+        self._consumer = Consumer(
+            kafka.client() | {"group.id": GROUP, "enable.auto.commit": False}
+        )  # asks for the group's commits and never joins it
+
+    def messages(self) -> int:
+        """Records of the wire log that the sequencer has not committed."""
+        there = ends(self._consumer, topics.WIRE_HL7)
+        asked = [TopicPartition(p.topic, p.partition) for p in there]
+        done = self._consumer.committed(asked, timeout=30)
+        return sum(
+            end.offset - max(0, place.offset) for end, place in zip(there, done, strict=True)
+        )
+
+    def records(self) -> int:
+        """Records of facts that are not in the store."""
+        waiting = 0
+        for place in ends(self._consumer, topics.FACTS):
+            raw = self._redis.hget(keys.position(place.partition), "offset")
+            at = int(raw) if isinstance(raw, bytes) else -1
+            waiting += place.offset - 1 - at
+        return waiting
+
+    async def drained(self) -> None:
+        """Until nothing waits. Raises `TimeoutError`."""
+        end = time.monotonic() + _PATIENCE_S
+        while self.messages() or self.records():
+            if time.monotonic() > end:
+                raise TimeoutError(f"messages still wait after {_PATIENCE_S:g} s")
+            await asyncio.sleep(_LOOK_S)
+
+    def close(self) -> None:
+        """Let go."""
+        self._consumer.close()
