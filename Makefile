@@ -29,8 +29,9 @@ lint: setup ## formatting, style, types, layers
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 
-bench: setup ## measure throughput and latency
-	@$(RUN)/tocsin bench
+bench: setup ## measure throughput and latency, into bench.json and bench.html
+	@$(RUN)/tocsin bench --naive tests/bench/naive.py --workers 1,2,4 \
+		--json bench.json --report bench.html
 
 clean: ## stop what runs from the default working folder, remove what setup and tests made
 	@test ! -x $(RUN)/tocsin || test ! -d .tocsin || $(RUN)/tocsin down

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from redis import Redis
 
 from connectors.replay.timed import Timed
 from connectors.settings import KafkaSettings
-from streams.bench import resources, sender, traffic
+from streams.bench import naive, resources, sender, traffic
 from streams.bench.backlog import Backlog
 from streams.bench.floor import messages_per_second
 from streams.bench.sender import Sent
@@ -36,10 +36,15 @@ class Plan:
     seconds: float = 30.0  # its length
     curve: tuple[float, ...] = (1_000.0, 2_000.0, 4_000.0)  # messages/s of further steps
 
+    naive: Path | None = None  # script of the obvious build
+    naive_messages: int = 400
+    workers: tuple[int, ...] = ()  # numbers of workers to measure the flood with, after the rest
+
     @property
     def live(self) -> int:
         """Messages that are needed."""
-        return self.flood + int(self.rate * self.seconds + sum(self.curve) * _CURVE_S)
+        floods = self.flood * (1 + len(self.workers))
+        return floods + int(self.rate * self.seconds + sum(self.curve) * _CURVE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,16 @@ class Bench:
     """One run."""
 
     def __init__(
-        self, endpoints: Endpoints, kafka: KafkaSettings, plan: Plan, progress: Progress
+        self,
+        endpoints: Endpoints,
+        kafka: KafkaSettings,
+        plan: Plan,
+        progress: Progress,
+        restart: Callable[[int], object],
     ) -> None:
+        """`restart` starts Tocsin's processes again, with so many workers, at the same place."""
         self._endpoints, self._kafka, self._plan, self._say = endpoints, kafka, plan, progress
+        self._restart = restart
         self._home = Path(endpoints.home)
         self._redis = Redis.from_url(endpoints.redis)
         self._backlog = Backlog(kafka, self._redis)
@@ -86,8 +98,30 @@ class Bench:
             figures["curve"].append(self._step(rate, await self._burst(some, rate)))
         self._say("floor: draining the topic")
         figures["floor_msg_s"] = round(messages_per_second(self._kafka, _FLOOR_MESSAGES), 1)
+        if plan.naive is not None:
+            self._say(f"the obvious build: {plan.naive_messages} messages")
+            found = await naive.run(plan.naive, self._endpoints, plan.naive_messages)
+            figures["naive_msg_s"] = found["messages_per_second"]
+            figures["naive_cpu_ms_per_message"] = found["cpu_ms_per_message"]
+            ratio = figures["throughput_msg_s"] / found["messages_per_second"]
+            figures["throughput_by_naive"] = round(ratio, 1)
+        if plan.workers:
+            figures["scaling"] = [await self._with_workers(n, live) for n in plan.workers]
         self._backlog.close()
         return figures
+
+    async def _with_workers(self, number: int, live: Iterator[Timed]) -> dict[str, Any]:
+        """The flood again, with so many workers sharing the partitions."""
+        self._say(f"{self._plan.flood} messages at once, workers: {number}")
+        await asyncio.to_thread(self._restart, number)
+        burst = await self._burst([next(live) for _ in range(self._plan.flood)])
+        lasted = burst.seen.last_score - burst.sent.began
+        return {
+            "workers": number,
+            "throughput_msg_s": round(burst.throughput, 1),
+            "cpu_ms_per_message": _per_message(burst),
+            "cpu_share": {n: round(s / lasted, 3) for n, s in burst.cpu_s.items()},
+        }
 
     async def _burst(
         self, messages: Sequence[Timed], rate: float | None = None, *, hops: bool = False
@@ -122,6 +156,11 @@ class Bench:
                 "heard to facts": percentiles(calm.seen.heard_to_facts_s),
                 "facts to score": percentiles(calm.seen.facts_to_score_s),
             },
+            "latency_by_percentile_ms": {
+                "event → alert": _by_percentile(calm.seen.event_to_alert_s),
+                "event → score": _by_percentile(calm.seen.event_to_score_s),
+                "ACK": _by_percentile(calm.sent.acks_s),
+            },
             "messages_per_record": round(calm.seen.messages / max(1, calm.seen.records), 2),
             "latency_cpu_ms_per_message": _per_message(calm),
             "resident_mb": resources.resident_mb(self._home),
@@ -143,3 +182,13 @@ class Bench:
 def _per_message(burst: _Burst) -> dict[str, float]:
     each = {n: round(1000 * s / burst.sent.messages, 4) for n, s in burst.cpu_s.items()}
     return each | {"all": round(sum(each.values()), 4)}
+
+
+def _by_percentile(seconds: Sequence[float]) -> list[tuple[float, float]]:
+    """(percentile, milliseconds), for a plot."""
+    ordered = sorted(seconds)
+    if not ordered:
+        return []
+    at = [*range(0, 100, 5), 96, 97, 98, 99, 99.5]
+    last = len(ordered) - 1
+    return [(p, round(1000 * ordered[min(last, int(p / 100 * len(ordered)))], 2)) for p in at]
