@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -34,8 +34,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: list[str]
 
 
-def to_fields(touched: Touched, scores: Iterable[Score]) -> Fields:
-    """The fields that one record changed."""
+def to_fields(touched: Touched, scores: Mapping[str, bytes]) -> Fields:
+    """The fields that changed; `scores` are the newest ones by risk, encoded."""
     state = touched.state
     remembered = Remembered(
         clock=state.patient.clock,
@@ -54,8 +54,8 @@ def to_fields(touched: Touched, scores: Iterable[Score]) -> Fields:
         if slot:
             fact = state.patient.parts[part].facts[slot]
             fields[_part_field(part, slot)] = facts.encode(fact)
-    for score in scores:
-        fields[keys.SCORE_FIELD + score.risk.encode()] = contract.encode(score)
+    for risk, raw in scores.items():
+        fields[keys.SCORE_FIELD + risk.encode()] = raw
     for risk in touched.trends:
         fields[keys.TREND_FIELD + risk.encode()] = _json.encode(state.trends[risk])
     for risk, points in state.walks.items():

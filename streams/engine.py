@@ -207,8 +207,7 @@ def _score_in_shadow(model: RiskModel, turns: Sequence[_Turn]) -> None:
     ]
     answers = model.assess([(record, now) for _, record, now in timed])
     for (turn, _, _), answer in zip(timed, answers, strict=True):
-        step, config = turn.step, model.rule.version
-        score = _to_score(turn.patient, model, config, answer, turn.touched, step.log, step.silent)
+        score = _to_score(turn, model, answer, model.rule.version, _ward(turn.touched.state))
         turn.shadows.append(replace(score, shadow=True))
 
 
@@ -225,7 +224,7 @@ def _decide(
     decided = deciding.decide(
         turn.patient, model, touched.state, plan, probabilities, answer, step.book, actions
     )
-    score = _to_score(turn.patient, model, plan, answer, touched, step.log, step.silent)
+    score = _to_score(turn, model, answer, plan.rule.version, plan.ward)
     turn.scores[model.risk] = score
     turn.answers += decided.answers
     _extend_trend(model.risk, touched, answer)
@@ -319,15 +318,13 @@ def _probability(log_odds: float | None) -> float | None:
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
-def _to_score(
-    patient: str,
-    model: RiskModel,
-    plan: deciding.Plan,
-    answer: Assessment,
-    touched: Touched,
-    log: LogPosition,
-    silent: Collection[str],
-) -> Score:
+def _ward(state: PatientState) -> str:
+    stay = state.record.stay(state.now())
+    return stay.ward if stay else ""
+
+
+def _to_score(turn: _Turn, model: RiskModel, answer: Assessment, config: str, ward: str) -> Score:
+    touched, silent = turn.touched, turn.step.silent
     down = [s for s in touched.state.sources if any(fnmatchcase(s, name) for name in silent)]
     abstained = answer.abstained
     if abstained is not None and touched.state.record.merged_into:
@@ -335,7 +332,7 @@ def _to_score(
     elif down and abstained in _LACKING:
         abstained = FEED_DOWN
     return Score(
-        patient=patient,
+        patient=turn.patient,
         risk=model.risk,
         as_of=iso(answer.as_of),
         probability=answer.probability,
@@ -346,9 +343,9 @@ def _to_score(
         evidence=list(answer.evidence),
         missing=replace(answer.missing, feeds_down=down) if down else answer.missing,
         model=model.digest,
-        config=plan.rule.version,
-        log=log,
+        config=config,
+        log=turn.step.log,
         caused_by=touched.caused_by,
         trace=touched.state.trace,
-        ward=plan.ward,
+        ward=ward,
     )

@@ -20,7 +20,7 @@ from connectors.contract import LogPosition
 from connectors.facts import FactRecord
 from streams import codec
 from streams.engine import AS_SHIPPED, Effects, Engine, Step
-from streams.passes import MOST_RECORDS, Numbered, to_passes, to_write
+from streams.passes import MOST_RECORDS, Encoded, Numbered, to_passes, to_write
 from streams.policy.in_force import in_force, refused, rulebook
 from streams.policy.rules import Rulebook
 from streams.state import PatientState
@@ -165,11 +165,12 @@ class PartitionOwner:
         book = self._book(policy)
         steps = [Step(record, self._position(at), expired, silent, book) for at, record in records]
         effects = self._engine.apply_all(states, steps)
-        outputs = [output for one in effects for output in to_outputs(one)] if tell else []
+        encoded = [Encoded.of(one) for one in effects]
+        outputs = [output for one in encoded for output in to_outputs(one)] if tell else []
         if problem and last.policy is not None and tell:
             record = refused(last.policy, problem, self._position(offset))
             outputs.append(Output(topics.QUARANTINE, "", record, 0.0))
-        write = to_write(offset, effects, list(self._confirmed))
+        write = to_write(offset, encoded, list(self._confirmed))
         write.outbox = msgspec.msgpack.encode(outputs) if outputs else b""
         write.silent = silent if silent != self.lease.silent else None
         write.policy = policy if policy != self.lease.policy else None
@@ -242,16 +243,16 @@ def _concerned(records: Sequence[Numbered]) -> set[str]:
     return found | {a.patient for _, record in records for a in record.feedback}
 
 
-def to_outputs(effects: Effects) -> list[Output]:
+def to_outputs(encoded: Encoded) -> list[Output]:
     """What the world is told of a record, in order."""
+    effects = encoded.effects
     heard = {patient: touched.heard for patient, touched in effects.touched.items()}
-    out = [
-        Output(topics.SCORES, s.patient, contract.encode(s), heard[s.patient])
-        for s in (*effects.scores, *effects.shadows)
-    ]
+    scores = [*zip(effects.scores, encoded.scores, strict=True)]
+    scores += [(shadow, contract.encode(shadow)) for shadow in effects.shadows]
+    out = [Output(topics.SCORES, score.patient, raw, heard[score.patient]) for score, raw in scores]
     out += [
-        Output(topics.ALERTS, a.patient, contract.encode(a), heard[a.patient])
-        for a in effects.alerts
+        Output(topics.ALERTS, a.patient, raw, heard[a.patient])
+        for a, raw in zip(effects.alerts, encoded.alerts, strict=True)
     ]
     out += [Output(topics.AUDIT, a.patient, msgspec.json.encode(a), 0.0) for a in effects.answers]
     # Facts for other patients: whoever owns them reads these from the log like any others.

@@ -7,6 +7,7 @@ records to the broker, however many records are in it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from connectors import contract
 from connectors.contract import Score
@@ -51,24 +52,39 @@ def _size(record: FactRecord) -> int:
     return len(record.messages) + len(record.feedback)
 
 
-def to_write(offset: int, effects: Sequence[Effects], confirmed: list[int]) -> Write:
+class Encoded(NamedTuple):
+    """The scores and alerts of a record as they are told and stored, each written once."""
+
+    effects: Effects
+    scores: list[bytes]
+    alerts: list[bytes]
+
+    @staticmethod
+    def of(effects: Effects) -> Encoded:
+        """Write down what follows from a record."""
+        scores = [contract.encode(score) for score in effects.scores]
+        return Encoded(effects, scores, [contract.encode(alert) for alert in effects.alerts])
+
+
+def to_write(offset: int, encoded: Sequence[Encoded], confirmed: list[int]) -> Write:
     """What a pass changes in the store: of each patient what stands at its end."""
+    effects = [one.effects for one in encoded]
     touched: dict[str, Touched] = {}
-    scores: dict[str, dict[str, Score]] = {}
+    scores: dict[str, dict[str, bytes]] = {}  # by patient and risk
     latest: dict[str, list[Score]] = {}  # of the last record that touched the patient
-    for one in effects:
+    for one, raws, _ in encoded:
         for patient, part in one.touched.items():
             before = touched.get(patient)
             touched[patient] = part if before is None else before.followed_by(part)
             latest[patient] = []
-        for score in one.scores:
-            scores.setdefault(score.patient, {})[score.risk] = score
+        for score, raw in zip(one.scores, raws, strict=True):
+            scores.setdefault(score.patient, {})[score.risk] = raw
             latest[score.patient].append(score)
     return Write(
         offset=offset,
         confirmed=confirmed,
         patients={
-            patient: codec.to_fields(part, scores.get(patient, {}).values())
+            patient: codec.to_fields(part, scores.get(patient, {}))
             for patient, part in touched.items()
         },
         forgotten={
@@ -77,7 +93,11 @@ def to_write(offset: int, effects: Sequence[Effects], confirmed: list[int]) -> W
             if (fields := codec.to_forget(part))
         },
         due={patient: at for one in effects for patient, at in one.due.items()},
-        alerts={a.alert_id: contract.encode(a) for one in effects for a in one.alerts},
+        alerts={
+            alert.alert_id: raw
+            for one in encoded
+            for alert, raw in zip(one.effects.alerts, one.alerts, strict=True)
+        },
         summaries={
             patient: codec.to_summary(patient, part.state, latest[patient])
             for patient, part in touched.items()

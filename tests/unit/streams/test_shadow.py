@@ -20,6 +20,7 @@ from models.rule import DESCRIPTION, SHIPPED
 from streams import comparing
 from streams.engine import Effects, Engine
 from streams.partition import to_outputs
+from streams.passes import Encoded
 from streams.state import PatientState
 from tests.unit.streams.test_concerned_patients import said
 
@@ -89,7 +90,12 @@ def test_nothing_else_follows_from_a_shadow(effects: list[Effects]) -> None:
 
 
 def test_both_are_told_and_the_marker_is_read_from_the_bytes(effects: list[Effects]) -> None:
-    told = [o.value for one in effects for o in to_outputs(one) if o.topic == "tocsin.scores"]
+    told = [
+        o.value
+        for one in effects
+        for o in to_outputs(Encoded.of(one))
+        if o.topic == "tocsin.scores"
+    ]
     assert [contract.is_shadow(raw) for raw in told] == [False, True] * len(RESULTS)
     assert [contract.decode_score(raw).shadow for raw in told] == [False, True] * len(RESULTS)
     assert b"shadow" not in told[0], "active scores have the bytes that they always had"
