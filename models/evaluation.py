@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from models import metrics
 from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
-from models.risk import Assessment, RiskModel
+from models.risk import Assessment, RiskModel, probability_of
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
 AT_HOUR = 48
@@ -243,3 +243,15 @@ def write_predictions(rows: Iterable[Prediction], file: Path) -> None:
         for row in rows:
             values = [getattr(row, name) for name in COLUMNS]
             writer.writerow(["" if v is None else v for v in values])
+
+
+def write_hourly(stays: Sequence[Stay], grid: Array, file: Path) -> None:
+    """hourly.csv, for `tocsin backtest`: each patient's probability at each full hour."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("id", "as_of", "probability", "label", "age", "sex", "icu_type"))
+        for stay, row in zip(stays, grid, strict=True):
+            about = (stay.label, _age_band(stay.age), stay.sex, stay.icu_type or "unknown")
+            for hour, log_odds in zip(HOURS, row, strict=True):
+                if not np.isnan(log_odds):
+                    writer.writerow((stay.record_id, hour, probability_of(log_odds), *about))

@@ -104,7 +104,7 @@ def evaluate(
         int | None, typer.Option(min=2, help="Only the first so many patients.")
     ] = None,
 ) -> None:
-    """Score a cohort: metrics.json, predictions.csv and report.html.
+    """Score a cohort: metrics.json, predictions.csv, report.html; hourly.csv for `tocsin backtest`.
 
     Patients that the bundle was trained on are scored by the member that never saw them. With
     `--via stream` the patients are sent as HL7 through a running system, started for that purpose.
@@ -126,14 +126,15 @@ def evaluate(
     stays = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
-        figures, rows, _ = evaluation.evaluate(stays, model, scores, on_stay=step)
+        figures, rows, grid = evaluation.evaluate(stays, model, scores, on_stay=step)
     figures["cross_fitted"] = bool(figures["patients_in_training_set"])  # both ways alike
     figures["via"] = via.value
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")
+    evaluation.write_hourly(stays, grid, out / "hourly.csv")
     write_report(out, figures, rows)
     _print_figures(figures)
-    Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
+    Console().print(f"Written to {out}: metrics.json, predictions.csv, hourly.csv, report.html")
 
 
 def _cohort_model(bundle: Any) -> CohortModel:

@@ -21,6 +21,7 @@ from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
 from models.training.fit import TrainConfig
 from models.training.report import interval
+from streams.backtest.stays import from_predictions
 from streams.cli.training import app
 
 RISK = "deterioration"
@@ -160,6 +161,11 @@ def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path) -> None:
     baseline = float(rows[1]["log_odds"]) - float(rows[1]["ehr"])
     assert baseline == pytest.approx(read(SHIPPED / RISK, RISK).answers["baseline"], abs=1e-6)
     assert "data:image/png;base64," in (out / "report.html").read_text()
+    recorded = from_predictions(out / "hourly.csv")
+    assert len(recorded) == 23
+    assert set(recorded.subgroups) == {"age", "sex", "icu_type"}
+    died = {str(p.record_id): int(p.died) for p in _patients(1, 24)}
+    assert recorded.labels.tolist() == [died[p] for p in recorded.patients]
 
 
 @pytest.mark.shared
