@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import msgspec
@@ -38,6 +39,16 @@ class Document:
         for resource in resources:
             for name in _names(resource):
                 self._found.setdefault(name, resource)
+
+    @cached_property
+    def subjects(self) -> frozenset[str]:
+        """Whom its findings and studies refer to."""
+        found = {
+            text(child(resource.content, "subject"), "reference")
+            for resource in self.resources
+            if resource.kind in ("ImagingStudy", "DiagnosticReport", "Observation")
+        }
+        return frozenset(found - {""})
 
     def of_kind(self, kind: str) -> list[Resource]:
         """Those that are no part of another one, and those that are."""

@@ -14,6 +14,7 @@ from connectors.interpretation import Interpretation, NoFacts, RefusedError, Sit
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage
 
+MOST_REPORTS: Final = 100  # of one message: each is looked for among all its findings
 _Reader = Callable[[Resource, Reading], None]
 READERS: Final[dict[str, _Reader]] = {"ImagingStudy": read_study, "DiagnosticReport": read_report}
 
@@ -35,6 +36,9 @@ def interpret_fhir(message: WireMessage, key: IdentityKey, site: Site) -> list[I
 def _read_all(document: Document, reading: Reading) -> None:
     out = reading.out
     wanted = [r for r in document.resources if r.kind in READERS and not r.holder]
+    if sum(r.kind == "DiagnosticReport" for r in wanted) > MOST_REPORTS:
+        detail = f"more than {MOST_REPORTS} reports in one message"
+        raise RefusedError(Reason.OVERSIZED, detail, "Bundle.entry")
     if not any(r.kind == "DiagnosticReport" for r in wanted) and document.of_kind("Observation"):
         try:
             read_findings(document, reading)

@@ -38,7 +38,7 @@ def person_of(
     said = children(patient, "identifier") or [child(reference, "identifier")]
     numbers = list(dict.fromkeys(_numbers(said, profile)))
     if not numbers and header:
-        if len(_subjects(document)) > 1:
+        if len(document.subjects) > 1:
             detail = "one header `subject`, and several patients without a number"
             raise RefusedError(Reason.AMBIGUOUS, detail, f"{resource.place}.subject")
         numbers = [subject_of(header, profile)]
@@ -51,17 +51,6 @@ def person_of(
     return Person(
         key.pseudonym(_best(numbers, profile.preferred_types)), _identity(numbers, patient), patient
     )
-
-
-def _subjects(document: Document) -> set[str]:
-    """What references to a patient say, in resources that facts come from."""
-    kinds = ("ImagingStudy", "DiagnosticReport", "Observation")
-    found = {
-        text(child(resource.content, "subject"), "reference")
-        for resource in document.resources
-        if resource.kind in kinds
-    }
-    return found - {""}
 
 
 def _numbers(identifiers: list[Element], profile: Profile) -> Iterator[Identifier]:

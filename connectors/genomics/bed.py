@@ -24,6 +24,7 @@ from connectors.wire import WireMessage, parameters
 _EXAMINED, _UNCALLABLE = "examined", "uncallable"
 _NO_REGIONS: Final = (b"#", b"track", b"browser")  # lines of a BED that hold none
 _MOST_LINES: Final = 1_000_000
+_MOST_BYTES: Final = 32_000_000  # unpacked
 _LARGEST: Final = 10**10
 
 
@@ -78,7 +79,7 @@ def read(raw: bytes) -> Iterator[Range]:
     One line that cannot be read spoils the file: what it leaves out would pass for not examined.
     """
     try:
-        lines = unpacked(raw).splitlines()
+        lines = unpacked(raw, _MOST_BYTES).splitlines()
     except VcfError as error:
         reason = REASONS[error.code] if error.code != "bad_vcf" else Reason.BAD_BED
         raise RefusedError(reason, error.detail) from None

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from connectors.facts import AnyFact, Observation, Presence, Statement, Variant
 from connectors.fhir.document import Document, Resource
 from connectors.fhir.elements import LOINC, Element, child, children, codings, references, text
@@ -150,7 +152,9 @@ class _Report:
             gene = parts.genes[0] if parts.genes else ""
             found = observation(o, version, self._number, gene, self._visit, self._reading)
             if found is not None:
-                yield found
+                count = self._count(found.id)  # of one code, told apart by their order
+                again = self._reading.key.short(found.id, str(count))
+                yield found if count == 1 else replace(found, id=again)
 
     def _withdrawn(self) -> Statement:
         version = version_of(self._report, self._report, self._reading)
@@ -175,9 +179,9 @@ class _Report:
             raise RefusedError(Reason.NO_ASSEMBLY, detail)
         self._genes.add(fields["gene"])
         name = description(o.content, fields, said)
-        count = self._names[name] = self._names.get(name, 0) + 1
+        number = str(self._count(name))
         return Variant(
-            id=self._reading.key.short("fhir-variant", self._number, name, str(count)),
+            id=self._reading.key.short("fhir-variant", self._number, name, number),
             rank=version.rank,
             removed=version.removed,
             time=version.time,
@@ -186,6 +190,10 @@ class _Report:
             visit=self._visit,
             **fields,
         )
+
+    def _count(self, name: str) -> int:
+        self._names[name] = self._names.get(name, 0) + 1
+        return self._names[name]
 
     def _implications(self) -> dict[str, str]:
         """Place of a variant → its clinical significance, said by an Observation of its own."""

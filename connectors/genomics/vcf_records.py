@@ -111,7 +111,7 @@ def read(raw: bytes, sample: str) -> Contents:
     return Contents(*_header(text), samples, calls, unusable)
 
 
-def unpacked(raw: bytes) -> bytes:
+def unpacked(raw: bytes, most: int = MOST_BYTES) -> bytes:
     """Plain bytes of what may be gzip or BGZF. Raises `VcfError`."""
     if not raw.startswith(_GZIP):
         return raw.removeprefix(b"\xef\xbb\xbf")
@@ -120,9 +120,9 @@ def unpacked(raw: bytes) -> bytes:
     try:
         while rest:  # BGZF is many gzip members
             stream = zlib.decompressobj(wbits=31)
-            out += stream.decompress(rest, MOST_BYTES - len(out) + 1)
-            if len(out) > MOST_BYTES:
-                raise VcfError("oversized", f"more than {MOST_BYTES:,} bytes when unpacked")
+            out += stream.decompress(rest, most - len(out) + 1)
+            if len(out) > most:
+                raise VcfError("oversized", f"more than {most:,} bytes when unpacked")
             if not stream.eof:
                 raise VcfError("bad_vcf", "its gzip ends too early")
             rest = stream.unused_data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -376,6 +377,17 @@ def test_anything_in_the_place_of_anything_has_one_outcome(junk: Any, seed: int)
     found = read(content)
     assert found.outcome in ("facts", "no_facts", "quarantine")
     assert (found.outcome == "facts") == bool(found.facts)
+
+
+def test_a_message_that_would_take_too_long_is_refused_at_once() -> None:
+    many = [report(id=f"r{n}") | {"contained": []} for n in range(101)]
+    assert read(bundle(*many), subject=SUBJECT).reason == "oversized"
+    lonely = [observation("81695-9", id=f"o{n}", valueString="x") for n in range(15_000)]
+    began = time.process_time()
+    found = read(bundle(report(), *lonely), subject=SUBJECT)
+    assert time.process_time() - began < 20
+    assert len({f.id for f in found.facts if isinstance(f, Observation)}) == 15_000
+    assert read(bundle(*lonely, *lonely), subject=SUBJECT).reason == "oversized"
 
 
 def test_a_message_that_is_cut_off_has_a_reason() -> None:
