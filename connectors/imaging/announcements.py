@@ -63,7 +63,9 @@ _TAGS: Final[dict[str, str]] = {
 }
 _STUDY_URL = re.compile(r"/studies/([0-9.]{1,64})(?:/|$)")
 _STOW: Final = "stow"
-_RETRIEVABLE: Final = frozenset(("ONLINE", "NEARLINE"))  # PS3.3 C.4.23.1.1
+# PS3.3 C.4.23.1.1. Of what is not available any more a rejection note may say why: dcm4chee
+# announces rejected instances so.
+_ASKED_FOR: Final = frozenset(("ONLINE", "NEARLINE", "UNAVAILABLE"))
 
 Dataset = Mapping[str, Any]
 _Read = Callable[[Dataset, WireMessage, IdentityKey, Profile, Interpretation], None]
@@ -161,7 +163,7 @@ def _study_event(
 def _ian(
     notice: Dataset, _: WireMessage, __: IdentityKey, ___: Profile, out: Interpretation
 ) -> None:
-    """PS3.3 C.4.23: instances can be retrieved. Whose they are, the archive has to say."""
+    """PS3.3 C.4.23: what of a study can be retrieved. Whose it is, the archive has to say."""
     uid = text(notice, "StudyInstanceUID")
     if not uid:
         raise RefusedError(Reason.NO_STUDY, "no StudyInstanceUID", "(0020,000D)")
@@ -171,7 +173,7 @@ def _ian(
         for instance in items(series, "ReferencedSOPSequence")
     }
     out.outcome = "no_facts"
-    if availability and availability.isdisjoint(_RETRIEVABLE):
+    if availability and availability.isdisjoint(_ASKED_FOR):
         out.reason = NoFacts.NOT_AVAILABLE
         return
     out.reason = NoFacts.AWAITS_ARCHIVE

@@ -108,7 +108,10 @@ def test_a_notice_names_no_patient_and_asks_the_archive() -> None:
     found = read(as_json(notice()), "ian")
     assert (found.outcome, found.reason) == ("no_facts", "awaits_archive")
     assert found.fetch == [StudyToFetch(STUDY)]
-    assert read(as_json(notice("UNAVAILABLE")), "ian").fetch == []
+    # What was rejected is announced as unavailable: a note in the archive may say so.
+    assert read(as_json(notice("UNAVAILABLE")), "ian").fetch == [StudyToFetch(STUDY)]
+    offline = read(as_json(notice("OFFLINE")), "ian")
+    assert (offline.reason, offline.fetch) == ("not_available", [])
 
 
 def test_what_the_archive_says_is_available() -> None:
