@@ -18,13 +18,13 @@ from rich.table import Table
 from connectors.clock import wall_clock
 from connectors.journal import KafkaJournal
 from connectors.sinks.deliveries import Delivery
-from connectors.sinks.notice import Sink, SinkError
-from connectors.sinks.opening import CannotOpenError, Site, open_sink
-from connectors.sinks.settings import Receiver
+from connectors.sinks.notice import SinkError
+from connectors.sinks.opening import CannotOpenError
 from streams import settings as settings_module
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.delivery import routing as routing_module
+from streams.delivery.checking import opened, problems, strangers
 from streams.delivery.dead_letters import DeadLetters
 from streams.delivery.rehearsal import example, explain, trial
 from streams.delivery.routing import Routing, RoutingError
@@ -83,31 +83,19 @@ def check() -> None:
     settings = settings_module.load()
     if not settings.sinks.receivers:
         raise UserError("`sinks.receivers` is empty: nobody would be told (docs/delivery.md).")
-    asyncio.run(_open_all(settings))
+    for problem in problems(settings):
+        raise UserError(f"{problem}.")
     routing = _routing(settings, None)
-    ghosts = {r.name for r in routing.receivers} - set(settings.sinks.receivers)
+    ghosts = strangers(settings, routing)
     if ghosts:
         raise UserError(
-            f"The routing names {', '.join(sorted(ghosts))}, and `sinks.receivers` has no such "
-            "section: what it should be told of would become a dead letter."
+            f"The routing names {', '.join(ghosts)}, and `sinks.receivers` has no such section: "
+            "what it should be told of would become a dead letter."
         )
     unused = set(settings.sinks.receivers) - {r.name for r in routing.receivers}
     typer.echo(f"{len(settings.sinks.receivers)} receivers can be used.")
     if unused:
         typer.echo(f"No route ends at {', '.join(sorted(unused))}.")
-
-
-async def _open_all(settings: Settings) -> None:
-    for name, receiver in settings.sinks.receivers.items():
-        await _opened(name, receiver, settings).close()
-
-
-def _opened(name: str, receiver: Receiver, settings: Settings) -> Sink:
-    site = Site(settings.sinks, settings.identity.preferred_types, wall_clock)
-    try:
-        return open_sink(name, receiver, site)
-    except CannotOpenError as error:
-        raise UserError(f"{error}.") from None
 
 
 @app.command()
@@ -159,16 +147,16 @@ def test(receiver: Annotated[str, typer.Argument(help="Its name in sinks.receive
     if found is None:
         known = ", ".join(settings.sinks.receivers) or "none is set"
         raise UserError(f"There is no receiver {receiver} in `sinks.receivers`: {known}.")
-    asyncio.run(_try_out(receiver, found, settings))
+    asyncio.run(_try_out(receiver, found.kind, settings))
     typer.echo(f"{receiver} has taken the test alert.")
 
 
-async def _try_out(name: str, receiver: Receiver, settings: Settings) -> None:
-    sink = _opened(name, receiver, settings)
+async def _try_out(name: str, kind: str, settings: Settings) -> None:
+    sink = opened(name, settings)
     try:
         await sink.send(trial(name, wall_clock()))
     except SinkError as error:
-        hint = " It was marked as a test (MSH-11 T)." if receiver.kind == "mllp" else ""
+        hint = " It was marked as a test (MSH-11 T)." if kind == "mllp" else ""
         raise UserError(f"{name} did not take the test alert: {error}.{hint}") from None
     finally:
         await sink.close()

@@ -23,6 +23,7 @@ from connectors.kafka import KafkaLog
 from connectors.sinks.notice import UnavailableError
 from connectors.sinks.opening import Site, open_sink
 from connectors.vault import VaultReader
+from streams.delivery.checking import strangers
 from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.items import Outside
 from streams.delivery.kafka import LogReader, LogWriter
@@ -104,7 +105,7 @@ async def run(
     site = Site(settings.sinks, settings.identity.preferred_types, clock, replies.heard)
     for name, receiver in settings.sinks.receivers.items():
         queues[name] = ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
-    _warn_of_strangers(routing.current, queues)
+    _warn_of_strangers(settings, routing.current)
 
     async def revoked() -> None:
         await asyncio.gather(*(q.drop() for q in queues.values()))
@@ -158,11 +159,10 @@ async def _keep_house(
         await dispatcher.remind()
 
 
-def _warn_of_strangers(routing: Routing, queues: Mapping[str, ReceiverQueue]) -> None:
-    for receiver in routing.receivers:
-        if receiver.name not in queues:
-            log.error(
-                "the routing names %s, and sinks.receivers has no such section: whatever it should "
-                "be told of becomes a dead letter",
-                receiver.name,
-            )
+def _warn_of_strangers(settings: Settings, routing: Routing) -> None:
+    for name in strangers(settings, routing):
+        log.error(
+            "the routing names %s, and sinks.receivers has no such section: whatever it should be "
+            "told of becomes a dead letter",
+            name,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from streams.doctor import intake, machine, running, servers, sources
+from streams.doctor import alerting, intake, machine, running, servers, sources
 from streams.doctor.finding import Finding, Findings, Level
 from streams.settings import Settings
 
@@ -25,6 +25,8 @@ CHECKS: tuple[Callable[[Settings], Findings], ...] = (
     sources.site_file,
     sources.alarms,
     sources.unmapped_codes,
+    alerting.receivers,
+    alerting.routing_file,
     running.processes,
 )
 

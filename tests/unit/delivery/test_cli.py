@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from connectors.sinks.settings import SinksSettings
 from streams.cli.main import app
+from streams.doctor.alerting import receivers, routing_file
+from streams.doctor.finding import Level
 from streams.errors import UserError
 from streams.local.environment import variables
 from streams.local.up import PROCESSES, wanted
@@ -73,6 +75,24 @@ def test_check_says_which_receiver_the_settings_lack(toml: Path) -> None:
     toml.write_text(TOML.replace("receivers.chart", "receivers.charts"))
     with pytest.raises(UserError, match="names chart, and"):
         run("check")
+
+
+def levels(settings: Settings) -> list[Level]:
+    """What doctor thinks of receivers and routing."""
+    return [f.level for check in (receivers, routing_file) for f in check(settings)]
+
+
+def test_doctor_sees_what_check_sees(toml: Path) -> None:
+    """All well; a secret file that is not there; a name that nobody has; nobody at all."""
+    assert levels(load()) == [Level.OK, Level.OK]
+    toml.write_text(TOML.replace('token = "very-secret"', 'token_file = "/nowhere/x"'))
+    assert levels(load()) == [Level.PROBLEM, Level.OK]
+    toml.write_text(TOML.replace("receivers.chart", "receivers.charts"))
+    assert levels(load()) == [Level.OK, Level.PROBLEM]
+    toml.write_text(TOML.replace(str(GOOD), "/nowhere/y.yaml"))
+    assert levels(load()) == [Level.OK, Level.PROBLEM]
+    toml.write_text("")
+    assert levels(load()) == [Level.OK]
 
 
 def test_check_says_which_file_is_not_there(toml: Path) -> None:

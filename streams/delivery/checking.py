@@ -1,0 +1,41 @@
+"""What can be known about receivers and routing before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connectors.clock import wall_clock
+from connectors.sinks.notice import Sink
+from connectors.sinks.opening import CannotOpenError, Site, open_sink
+from streams.delivery.routing import Routing
+from streams.errors import UserError
+from streams.settings import Settings
+
+
+def opened(name: str, settings: Settings) -> Sink:
+    """A receiver of the settings; nothing is connected yet. Raises `UserError`."""
+    site = Site(settings.sinks, settings.identity.preferred_types, wall_clock)
+    try:
+        return open_sink(name, settings.sinks.receivers[name], site)
+    except CannotOpenError as error:
+        raise UserError(f"{error}.") from None
+
+
+def problems(settings: Settings) -> list[str]:
+    """Receivers whose secrets or certificates cannot be used, a phrase each."""
+    return asyncio.run(_problems(settings))
+
+
+async def _problems(settings: Settings) -> list[str]:
+    found = []
+    for name in settings.sinks.receivers:
+        try:
+            await opened(name, settings).close()
+        except UserError as error:
+            found.append(str(error).rstrip("."))
+    return found
+
+
+def strangers(settings: Settings, routing: Routing) -> list[str]:
+    """Names in a routing that the settings have no section for."""
+    return sorted({r.name for r in routing.receivers} - set(settings.sinks.receivers))
