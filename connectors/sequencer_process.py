@@ -40,6 +40,7 @@ log = logging.getLogger("tocsin.sequencer")
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
+_COMMIT_S = 0.2  # between commits of what was read
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
 _LOOK_S = 2.0  # between looks at the site file, and counts written
@@ -69,6 +70,8 @@ class SequencerProcess:
         self._rebuilding: threading.Thread | None = None
         self._next_tick = 0.0
         self._next_look = 0.0
+        self._next_commit = 0.0
+        self._uncommitted = False
         self._unmapped = unmapped.Counts()
         self._feeds = Feeds(redis, site)
         self._keeps_clock = False
@@ -110,9 +113,11 @@ class SequencerProcess:
                     ready = True
                     on_ready()
                 if batch:
-                    self._process(consumer, batch)
+                    self._process(batch)
+                self._commit_when_due(consumer)
                 self._keep_house_when_due()
                 self._tick_when_due()
+            self._commit_when_due(consumer, at_once=True)
         finally:
             self._unmapped.flush(self._redis)
             consumer.close()
@@ -143,7 +148,14 @@ class SequencerProcess:
                 raise KafkaException(error)
         return [message for message in batch if message.error() is None]
 
-    def _process(self, consumer: Consumer, batch: list[Message]) -> None:
+    def _commit_when_due(self, consumer: Consumer, *, at_once: bool = False) -> None:
+        """Not after every batch: what is read again after a crash changes nothing."""
+        now = time.monotonic()
+        if self._uncommitted and (at_once or now >= self._next_commit):
+            self._uncommitted, self._next_commit = False, now + _COMMIT_S
+            consumer.commit(asynchronous=True)
+
+    def _process(self, batch: list[Message]) -> None:
         started = time.perf_counter()
         heard = (message for message in batch if message.topic() not in _DECIDED)
         sequenced = self._sequencer.sequence(self._to_wire(message) for message in heard)
@@ -158,7 +170,7 @@ class SequencerProcess:
         for source, study in sequenced.fetch:
             self._ask_archive(source, study)
         self._flush()
-        consumer.commit(asynchronous=True)
+        self._uncommitted = True
         self._unmapped.add(sequenced.unmapped)
         self._tell_feeds(sequenced)
         _count(sequenced, decided)
