@@ -32,6 +32,19 @@ def parameters(content_type: str) -> dict[str, str]:
     return {name.lower(): value for name, value in header.get_params([])[1:]}
 
 
+def looks_like(raw: bytes, name: str) -> str:
+    """The content type of a file that somebody has at hand; HL7 where nothing else is seen."""
+    if raw[128:132] == b"DICM":
+        return DICOM
+    plain = name.lower().removesuffix(".gz")
+    if plain.endswith(".bed"):
+        return BED
+    if plain.endswith(".vcf") or raw.startswith(b"##fileformat=VCF"):
+        return VCF
+    is_json = raw.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")
+    return FHIR if is_json and b'"resourceType"' in raw else HL7
+
+
 class WireMessage(NamedTuple):
     """One message as received."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from connectors import wire
 from connectors.clock import wall_clock
 from connectors.facts import MessageFacts
 from connectors.interpretation import Interpretation
@@ -22,11 +23,23 @@ from streams.errors import UserError
 
 app = typer.Typer()
 
-Files = Annotated[list[Path], typer.Argument(help="Files of HL7 v2 messages, one or many in each.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="HL7 v2, one or many in each; FHIR JSON, VCF, BED or DICOM, one in each."),
+]
+Subject = Annotated[
+    str, typer.Option(help="authority|type|number of the patient, where a file names none.")
+]
+ContentType = Annotated[
+    str,
+    typer.Option(help='Instead of what a file looks like, e.g. "text/x-vcf; assembly=GRCh38".'),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
-def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
+def _interpret(
+    files: list[Path], subject: str = "", content_type: str = ""
+) -> Iterator[tuple[Path, Interpretation]]:
     interpreter = Interpreter(settings_module.load())
     now = wall_clock()
     for file in files:
@@ -34,11 +47,13 @@ def _interpret(files: list[Path]) -> Iterator[tuple[Path, Interpretation]]:
             raw = file.read_bytes()
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}.") from None
-        messages = messages_of(raw)
+        content = content_type or wire.looks_like(raw, file.name)
+        messages = messages_of(raw) if content == wire.HL7 else [raw]
         if not messages:
             typer.echo(f"{file} holds no message.", err=True)
         for message in messages:
-            for read in interpreter.read(WireMessage(message, "", now, "", "")):
+            record = WireMessage(message, "", now, "", "", content, subject=subject)
+            for read in interpreter.read(record):
                 yield file, read
 
 
@@ -63,12 +78,14 @@ def _to_json(file: Path, read: Interpretation) -> dict[str, Any]:
 
 
 @app.command()
-def parse(files: Files, as_json: AsJson = False) -> None:
+def parse(
+    files: Files, as_json: AsJson = False, subject: Subject = "", content_type: ContentType = ""
+) -> None:
     """Show what Tocsin makes of each message, one line a message.
 
     Example: tocsin parse messages/*.hl7 --json
     """
-    for file, read in _interpret(files):
+    for file, read in _interpret(files, subject, content_type):
         if as_json:
             typer.echo(json.dumps(_to_json(file, read), ensure_ascii=False))
             continue
@@ -79,14 +96,16 @@ def parse(files: Files, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def fold(files: Files, as_json: AsJson = False) -> None:
+def fold(
+    files: Files, as_json: AsJson = False, subject: Subject = "", content_type: ContentType = ""
+) -> None:
     """Show the patients' state after all those messages, in whatever order they come.
 
     Example: tocsin fold admission.hl7 labs.hl7 --json
     """
     patients: dict[str, Patient] = {}
     told: list[MessageFacts] = []
-    for file, read in _interpret(files):
+    for file, read in _interpret(files, subject, content_type):
         if not read.facts:
             what = f"{read.message_type or 'a message'}: {read.outcome}, {read.reason}"
             typer.echo(f"Not folded, {what} ({file})", err=True)
