@@ -38,7 +38,9 @@ def test_up_writes_the_endpoints_and_down_stops(environment: Path, tmp_path: Pat
     run = CliRunner().invoke(commands.app, ["up", "--home", str(environment), "--json", str(file)])
     assert run.exit_code == 0, run.output
     found = json.loads(file.read_text())
-    assert found.keys() >= {"mllp", "kafka", "redis", "console", "dicom", "metrics", "home"}
+    assert found.keys() >= {
+        "mllp", "kafka", "redis", "console", "dicom", "http", "metrics", "home",
+    }  # fmt: skip
     assert file.stat().st_mode & 0o077 == 0
     assert found["console"] in run.output
     assert CliRunner().invoke(commands.app, ["down", "--home", str(environment)]).exit_code == 0

@@ -80,12 +80,15 @@ def test_everything_starts_is_used_restarts_what_died_and_stops(home: Path) -> N
     servers = dict(state.servers)
     assert set(servers) == {"kafka", "redis"}
     assert all(pid.alive() for pid in servers.values())
-    assert json.loads(first.to_json())["dicom"] is None
+    told = json.loads(first.to_json())
+    assert (told["dicom"], told["http"]) == (first.dicom, first.http)
     written = json.loads((home / "environment-ready.json").read_text())
     assert written["TOCSIN_KAFKA__BOOTSTRAP"] == first.kafka
     assert written["TOCSIN_REDIS__URL"] == first.redis
     assert first.mllp.endswith(":" + written["TOCSIN_MLLP__PORT"])
     assert first.console.endswith(":" + written["TOCSIN_CONSOLE__PORT"])
+    assert first.dicom.endswith(":" + written["TOCSIN_IMAGING__PORT"])
+    assert first.http.endswith(":" + written["TOCSIN_HTTP__PORT"])
     problems = [f for f in examine(settings) if f.level == Level.PROBLEM and f.check != "bundles"]
     assert problems == []
 
