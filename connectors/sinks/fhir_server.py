@@ -43,8 +43,12 @@ class FhirServer:
         body = msgspec.json.encode(
             fhir.bundle(resources, self._settings.url, self._settings.bundle)
         )
-        answer = await http.send(self._client, "POST", self._settings.url, body, self._headers)
-        if self._settings.bundle == "batch":
+        url, timeout_s = self._settings.url, self._settings.timeout_s
+        batch = self._settings.bundle == "batch"
+        answer = await http.send(
+            self._client, url, body, self._headers, timeout_s, needs_answer=batch
+        )
+        if batch:
             _check_entries(answer)
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,30 +14,56 @@ from connectors.sinks.notice import RefusedError, UnavailableError
 # Answers that a later attempt may change (RFC 9110; 425 RFC 8470; 429 RFC 6585).
 _LATER = frozenset({408, 409, 421, 425, 429})
 _LONGEST_WAIT_S = 3_600.0
+_LONGEST_ANSWER = 1_000_000  # bytes
 
 
 async def send(
-    client: httpx.AsyncClient, method: str, url: str, body: bytes, headers: dict[str, str]
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    timeout_s: float,
+    *,
+    needs_answer: bool = False,
 ) -> bytes:
-    """The answer's body. Redirections are not followed: they would carry the alert elsewhere.
+    """POST; the answer's body, or its beginning. `timeout_s` is for everything together.
 
-    Raises `UnavailableError` for what may pass, `RefusedError` for what will not.
+    A success whose body does not end is one, unless the body is needed. Redirections are not
+    followed: they would carry the alert elsewhere. Raises `UnavailableError` for what may pass,
+    `RefusedError` for what will not.
     """
+    answer: httpx.Response | None = None
+    said = b""
     try:
-        answer = await client.request(method, url, content=body, headers=headers)
-    except httpx.TimeoutException:
-        raise UnavailableError("no answer in time") from None
-    except httpx.TransportError as error:
-        raise UnavailableError(_words(error)) from None
+        async with (
+            asyncio.timeout(timeout_s),
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            said = await _beginning(answer)
+    except (TimeoutError, httpx.TransportError) as error:
+        if answer is None or needs_answer or not answer.is_success:
+            raise UnavailableError(_words(error)) from None
     if answer.is_success:
-        return answer.content
-    said = f"answered {answer.status_code}"
+        return said
+    code = f"answered {answer.status_code}"
     if answer.status_code in _LATER or answer.is_server_error:
-        raise UnavailableError(said, _retry_after(answer.headers.get("retry-after", "")))
-    raise RefusedError(said)
+        raise UnavailableError(code, _retry_after(answer.headers.get("retry-after", "")))
+    raise RefusedError(code)
 
 
-def _words(error: httpx.TransportError) -> str:
+async def _beginning(answer: httpx.Response) -> bytes:
+    """As much as anybody could want to know, however much is sent."""
+    said = b""
+    async for chunk in answer.aiter_bytes():
+        said += chunk
+        if len(said) >= _LONGEST_ANSWER:
+            break
+    return said
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no answer in time"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

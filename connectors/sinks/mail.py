@@ -19,6 +19,8 @@ from connectors.sinks.links import headline, link
 from connectors.sinks.notice import Notice, RefusedError, UnavailableError, short
 from connectors.sinks.settings import MailReceiver
 
+_STEPS = 8  # of a delivery, each with a time limit of its own: connect, greet, TLS, log in, …
+
 
 class Mailbox:
     """`Sink` for an SMTP server. smtplib blocks, so each mailbox has threads of its own."""
@@ -32,7 +34,13 @@ class Mailbox:
     async def send(self, notice: Notice) -> None:
         """Hand one mail to the server. Raises `UnavailableError`, `RefusedError`."""
         mail = compose(notice, self._settings, self._links)
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._deliver, mail)
+        loop = asyncio.get_running_loop()
+        try:
+            # A server that answers a byte at a time keeps its thread, and no alert.
+            async with asyncio.timeout(_STEPS * self._settings.timeout_s):
+                await loop.run_in_executor(self._threads, self._deliver, mail)
+        except TimeoutError:
+            raise UnavailableError("no end of it in time") from None
 
     async def close(self) -> None:
         """Attempts under way end by their own time limit."""

@@ -26,6 +26,7 @@ class Webhook:
         tls: ssl.SSLContext,
     ) -> None:
         self._url, self._keys, self._links, self._clock = settings.url, keys, links, clock
+        self._timeout_s = settings.timeout_s
         self._client = httpx.AsyncClient(timeout=settings.timeout_s, verify=tls, trust_env=False)
 
     async def send(self, notice: Notice) -> None:
@@ -33,7 +34,7 @@ class Webhook:
         body = payload(notice, self._links)
         signed = signature.headers(self._keys, f"msg_{short(notice.key)}", int(self._clock()), body)
         headers = {"content-type": "application/json", **signed}
-        await http.send(self._client, "POST", self._url, body, headers)
+        await http.send(self._client, self._url, body, headers, self._timeout_s)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -67,6 +67,7 @@ class WebPeer(_Peer):
         self.bad_signatures = 0
         self.status, self.delay_s, self.answer = 200, 0.0, b""
         self.statuses: list[int] = []
+        self.drips = False  # an answer that never ends
         self.more_headers: dict[str, str] = {}
         self._secret, self._tls = secret, tls
         self._port = 0
@@ -118,6 +119,13 @@ class WebPeer(_Peer):
             request.send_response(status)
             for name, value in self.more_headers.items():
                 request.send_header(name, value)
+            if self.drips:
+                request.send_header("content-length", "1000000")
+                request.end_headers()
+                while True:
+                    request.wfile.write(b".")
+                    request.wfile.flush()
+                    time.sleep(0.02)
             request.send_header("content-length", str(len(self.answer)))
             request.end_headers()
             request.wfile.write(self.answer)

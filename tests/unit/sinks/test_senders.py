@@ -136,6 +136,22 @@ async def test_a_web_service_that_hangs_or_is_gone_is_unavailable(web: WebPeer) 
     await s.close()
 
 
+async def test_an_answer_that_never_ends_holds_nobody_up(web: WebPeer, fhir: WebPeer) -> None:
+    """The time limit is for everything together; a success is one, unless its body is needed."""
+    web.drips = fhir.drips = True
+    s = sink(webhook(web, timeout_s=0.4))
+    await s.send(notice())
+    assert len(web.bodies) == 1
+    web.status = 500
+    with pytest.raises(UnavailableError, match="no answer in time"):
+        await s.send(notice())
+    await s.close()
+    s = sink({"kind": "fhir", "url": fhir.url, "bundle": "batch", "timeout_s": 0.4})
+    with pytest.raises(UnavailableError, match="no answer in time"):
+        await s.send(notice())
+    await s.close()
+
+
 async def test_a_certificate_is_checked_everywhere(tmp_path: Path) -> None:
     """One of the named CA is good, another is not; the words say what is wrong."""
     ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
