@@ -103,8 +103,10 @@ async def run(
     people = People(settings, key, clock)
     outside = Outside(ledger, dispatcher.record, people, clock)
     site = Site(settings.sinks, settings.identity.preferred_types, clock, replies.heard)
-    for name, receiver in settings.sinks.receivers.items():
-        queues[name] = ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
+    queues |= {
+        name: ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
+        for name, receiver in settings.sinks.receivers.items()
+    }
     _warn_of_strangers(settings, routing.current)
 
     async def revoked() -> None:
@@ -136,9 +138,17 @@ async def _read(
     on_ready: Callable[[], None],
 ) -> None:
     ready = False
+    stopped = asyncio.create_task(stop.wait())
     while not stop.is_set():
         for record in await reader.read():
-            await dispatcher.take(record)
+            # While Redis is away this waits, and may be asked to stop all the same.
+            taking = asyncio.create_task(dispatcher.take(record))
+            await asyncio.wait({taking, stopped, house}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                taking.cancel()
+                await asyncio.gather(taking, return_exceptions=True)
+                break
+            taking.result()
         await reader.commit(dispatcher.progress.committable())
         if not ready and reader.assigned:
             ready = True
