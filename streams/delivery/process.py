@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import msgspec
 from confluent_kafka import KafkaException
 from redis import Redis as SyncRedis
 from redis import exceptions
@@ -31,7 +32,7 @@ from streams.delivery.ledger import RedisLedger
 from streams.delivery.queue import ReceiverQueue
 from streams.delivery.replies import Replies, listen
 from streams.delivery.routing import Routing
-from streams.delivery.source import RoutingSource, open_source
+from streams.delivery.source import RoutingSource, changed, open_source
 from streams.settings import Settings
 
 log = logging.getLogger("tocsin.sinks")
@@ -115,7 +116,7 @@ async def run(
         dispatcher.progress.forget()
 
     reader = LogReader(settings.kafka, settings.sinks.group, revoked)
-    house = asyncio.create_task(_keep_house(dispatcher, queues, routing))
+    house = asyncio.create_task(_keep_house(dispatcher, queues, routing, writer, clock))
     try:
         async with listen(settings.sinks.replies, kafka, replies, clock) as address:
             reader.start()
@@ -158,11 +159,19 @@ async def _read(
 
 
 async def _keep_house(
-    dispatcher: Dispatcher, queues: Mapping[str, ReceiverQueue], routing: RoutingSource
+    dispatcher: Dispatcher,
+    queues: Mapping[str, ReceiverQueue],
+    routing: RoutingSource,
+    writer: LogWriter,
+    clock: Clock,
 ) -> None:
     while True:
         await asyncio.sleep(_HOUSE_S)
-        await asyncio.to_thread(routing.look)
+        source = await asyncio.to_thread(routing.look)
+        if source:
+            log.info("the routing is that of %s", source)
+            record = changed(source, routing.current, clock())
+            await writer.write(topics.AUDIT, record.event, msgspec.json.encode(record))
         for queue in queues.values():
             queue.check()
             queue.observe()

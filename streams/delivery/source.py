@@ -6,6 +6,7 @@ otherwise every receiver is told of everything.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from connectors import configuration, topics
+from connectors.clock import iso
 from connectors.configuration import History, RefusedError
 from connectors.journal import Journal
 from connectors.sinks.settings import SinksSettings
@@ -25,13 +27,31 @@ from streams.policy.document import PolicyError
 log = logging.getLogger("tocsin.sinks")
 
 
+class RoutingChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of `tocsin.audit`: from now on, another routing says who is told."""
+
+    at: str
+    source: str  # "file …", "policy …"
+    digest: str  # SHA-256 of the routing as it counts
+    event: str = "routing_changed"
+
+
+def changed(source: str, now: Routing, at: float) -> RoutingChanged:
+    """The record for a routing that has come into force."""
+    said = now.model_dump_json(by_alias=True).encode()
+    return RoutingChanged(at=iso(at), source=source, digest=hashlib.sha256(said).hexdigest())
+
+
 class RoutingSource(Protocol):
     """The routing in force."""
 
     current: Routing
 
-    def look(self) -> None:
-        """Take over a change. May block; raises nothing that passes."""
+    def look(self) -> str:
+        """Take over a change: where the new routing is from, "" when there is none.
+
+        May block; raises nothing that passes.
+        """
         ...
 
 
@@ -43,18 +63,18 @@ class RoutingFile:
         self._file, self._stamp = file, _stamp(file)
         self.current: Routing = routing.load(file)
 
-    def look(self) -> None:
+    def look(self) -> str:
         """Take over a change; one that cannot be used is logged, and the old one stays."""
         stamp = _stamp(self._file)
         if stamp == self._stamp:
-            return
+            return ""
         self._stamp = stamp
         try:
             self.current = routing.load(self._file)
         except RoutingError as error:
             log.error("the routing stays as it was: %s", error)
-        else:
-            log.info("the routing was read anew from %s", self._file)
+            return ""
+        return f"file {self._file}"
 
 
 class RoutingOfPolicy:
@@ -67,7 +87,7 @@ class RoutingOfPolicy:
         self._version = ""
         self.current = default
 
-    def look(self) -> None:
+    def look(self) -> str:
         """Take over what has come into force; while the broker is away, nothing changes."""
         try:
             for stored in self._journal.read(topics.CONFIG, self._next):
@@ -78,20 +98,20 @@ class RoutingOfPolicy:
                     continue
         except KafkaException as error:
             log.warning("the policy cannot be looked up: %s", error.args[0].str())
-            return
+            return ""
         version = self._history.in_force
-        if (version.name if version else "") != self._version:
-            self._take_over(version.name if version else "", version.policy if version else "")
+        name, text = (version.name, version.policy) if version else ("", "")
+        return self._take_over(name, text) if name != self._version else ""
 
-    def _take_over(self, name: str, text: str) -> None:
+    def _take_over(self, name: str, text: str) -> str:
         self._version = name
         try:
             found = document.read(text).routing
         except PolicyError:  # of another release: the desk refuses such a policy
             log.error("policy %s cannot be read: the routing stays as it was", name)
-            return
+            return ""
         self.current = self._default if found is None or found.route is None else found
-        log.info("the routing is that of policy %s", name or "none")
+        return f"policy {name or 'none'}"
 
 
 def open_source(sinks: SinksSettings, journal: Journal, *, two_person: bool) -> RoutingSource:

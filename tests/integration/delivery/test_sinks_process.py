@@ -331,10 +331,12 @@ def test_a_changed_routing_counts_without_a_restart(
     file.write_text("receivers: [{name: web}]\nroute: {receiver: nobody-here}\n")
     until(lambda: "the routing stays as it was" in process.log)
     file.write_text(routing.replace("{receiver: web}", "{receiver: mail}"))
-    until(lambda: "was read anew" in process.log)
+    until(lambda: "the routing is that of file" in process.log)
     log.write(new_alert())
     until(lambda: len(mailbox.mails) == 1)
     assert len(web.bodies) == 1
+    audit = [json.loads(raw) for raw in log.records(topics.AUDIT)]
+    assert str(file) in [a["source"].removeprefix("file ") for a in audit if "digest" in a]
 
 
 def test_two_processes_share_the_work_and_take_over_from_each_other(

@@ -10,7 +10,13 @@ from connectors import topics
 from connectors.sinks.settings import SinksSettings
 from models.risk import AlertRule
 from streams.delivery.routing import RoutingError, everyone, who
-from streams.delivery.source import RoutingFile, RoutingOfPolicy, RoutingSource, open_source
+from streams.delivery.source import (
+    RoutingFile,
+    RoutingOfPolicy,
+    RoutingSource,
+    changed,
+    open_source,
+)
 from streams.policy.desk import PolicyDesk
 from tests.unit.journal import NOW, MemoryJournal
 from tests.unit.sinks.alerts import alert
@@ -48,6 +54,24 @@ def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
     assert names(source) == ["a"]
     file.write_text("receivers: [{name: b}]\nroute: {receiver: b}\n# longer\n")
     assert names(source) == ["b"]
+
+
+def test_a_change_says_where_it_comes_from_once(tmp_path: Path) -> None:
+    """For the audit, with a digest of what counts now."""
+    file = tmp_path / "r.yaml"
+    file.write_text(A)
+    source = RoutingFile(file)
+    assert source.look() == ""
+    before = changed("x", source.current, NOW)
+    file.write_text(A + "# a comment\n")
+    assert source.look() == f"file {file}"
+    assert source.look() == ""
+    assert changed("x", source.current, NOW) == before
+    journal = MemoryJournal()
+    policy = RoutingOfPolicy(journal, everyone(["b"]), two_person=False)
+    activate(journal, IN_POLICY)
+    assert policy.look().startswith("policy 1-")
+    assert changed("x", policy.current, NOW).digest == before.digest
 
 
 def test_a_file_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
