@@ -159,8 +159,8 @@ class SinksSettings(Section):
     group: str = Field("tocsin-sinks", min_length=1, description="consumer group")
     routing: Path | None = Field(
         None,
-        description="YAML file that says who is told of what (docs/delivery.md); empty: everyone "
-        "of everything",
+        description="YAML file that says who is told of what (docs/delivery.md); empty: the "
+        "section `routing` of the policy, else everyone of everything",
     )
     link: str = Field(
         "", description="address of an alert in the console; {alert_id} and {patient} are filled in"

@@ -51,7 +51,8 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
         if name == "kind" or (name == "tls" and model is not TlsClient):
             continue
         key = field.alias or name
-        yield f"| `{key}` | {_default(field)} | {field.description or key.replace('_', ' ')} |"
+        meaning = (field.description or key.replace("_", " ")).replace("|", "\\|")
+        yield f"| `{key}` | {_default(field)} | {meaning} |"
 
 
 def _default(field: FieldInfo) -> str:
