@@ -39,7 +39,6 @@ _summary = msgspec.json.Decoder(Summary)
 _answer = msgspec.json.Decoder(FeedbackAnswer)
 _FEEDBACK = b'"event":"feedback"'
 _ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
-_SHOWN_AFTER_END_S = 86_400.0
 _PRESENT = frozenset({Presence.PRESENT, Presence.UNKNOWN})
 
 
@@ -51,8 +50,8 @@ class RedisReader:
         self._partitions = partitions
         self._thresholds = thresholds
 
-    async def alerts(self) -> list[Alert]:
-        """Open ones, and those that ended in the 24 hours before the newest change."""
+    async def alerts(self, ended_within_s: float = 86_400.0) -> list[Alert]:
+        """Open ones, and those that ended so long before the newest change."""
         found = [
             contract.decode_alert(raw)
             for stored in await self._hashes(keys.alerts)
@@ -60,9 +59,7 @@ class RedisReader:
         ]
         newest = max((from_iso(a.at) for a in found), default=0.0)
         return [
-            a
-            for a in found
-            if a.state not in _ENDED or from_iso(a.at) > newest - _SHOWN_AFTER_END_S
+            a for a in found if a.state not in _ENDED or from_iso(a.at) > newest - ended_within_s
         ]
 
     async def find_alert(self, alert_id: str) -> Alert | None:

@@ -83,6 +83,15 @@ def _rules(settings: Settings) -> dict[str, AlertRule]:
         raise UserError(f"The thresholds cannot be read from the bundles: {error}.") from None
 
 
+def _expiries(settings: Settings) -> dict[str, float]:
+    from models.rule import expiries  # noqa: PLC0415
+
+    try:
+        return expiries(settings.worker.bundles, settings.worker.risks)
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"The bundles cannot be read: {error}.") from None
+
+
 @contextmanager
 def _desks(
     settings: Settings, rules: dict[str, AlertRule], audit: KafkaAudit, actions: KafkaLog
@@ -90,24 +99,29 @@ def _desks(
     """A journal is not for several threads at once, so each desk has its own."""
     from connectors.journal import KafkaJournal  # noqa: PLC0415
     from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
+    from streams.backtest_desk import BacktestDesk  # noqa: PLC0415
     from streams.cli.interpreting import Interpreter  # noqa: PLC0415
     from streams.console.desks import Desks  # noqa: PLC0415
+    from streams.drift import DriftDesk  # noqa: PLC0415
     from streams.event_log import KafkaEvents  # noqa: PLC0415
     from streams.feedback_desk import FeedbackDesk  # noqa: PLC0415
     from streams.policy.desk import PolicyDesk  # noqa: PLC0415
     from streams.quarantine_desk import Desk as QuarantineDesk  # noqa: PLC0415
 
-    refused, versions = KafkaJournal(settings.kafka), KafkaJournal(settings.kafka)
+    journals = [KafkaJournal(settings.kafka) for _ in range(4)]
+    refused, versions, scores, recent = journals
     shipped, two_person = list(rules.items()), settings.policy.two_person
     try:
         yield Desks(
             quarantine=QuarantineDesk(QuarantineLog(refused, wall_clock), Interpreter(settings)),
             policy=PolicyDesk(versions, shipped, wall_clock, two_person=two_person),
             shipped=rules,
+            drift=DriftDesk(recent, wall_clock),
+            backtest=BacktestDesk(scores, rules, _expiries(settings), settings.console.cohorts),
             feedback=FeedbackDesk(actions, wall_clock),
             events=KafkaEvents(settings.kafka),
             audit=audit,
         )
     finally:
-        refused.close()
-        versions.close()
+        for journal in journals:
+            journal.close()

@@ -17,6 +17,8 @@ PAGES: Final[dict[str, Role]] = {
     "/quarantine/{item}": Role.OPERATOR,
     "/thresholds": Role.READER,
     "/thresholds/{version}": Role.READER,
+    "/backtest": Role.OPERATOR,
+    "/quality": Role.READER,
 }
 ROUTES: Final[dict[str, Role]] = {
     "GET /api/v1/alerts": Role.READER,
@@ -50,6 +52,8 @@ ROUTES: Final[dict[str, Role]] = {
 LINKS: Final = (
     ("Alerts", "/"),
     ("Patients", "/patients"),
+    ("Quality", "/quality"),
     ("Thresholds", "/thresholds"),
+    ("Back-test", "/backtest"),
     ("Quarantine", "/quarantine"),
 )

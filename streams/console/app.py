@@ -29,9 +29,11 @@ from streams.console.policy_room import PolicyRoom
 from streams.console.ports import Feed, Names, Reader
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
+from streams.console.room import Room
 from streams.console.security import OwnPagesOnly, SafeHeaders, host_of
 from streams.console.sign_in.browser import OidcSignIn
 from streams.console.times import HospitalTime
+from streams.console.trials import Trials
 from streams.settings import ConsoleSettings, SettingsError
 
 FEED_DOWN_S = 30.0  # three ticks of the log's clock at the default `sequencer.tick_s`
@@ -75,6 +77,9 @@ async def serve(
             clock=wall_clock,
             feedback=desks.feedback,
             quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
+            drift=Room(desks.drift.report) if desks.drift else None,
+            budgets=settings.alert_budget,
+            trials=Trials(desks.backtest) if desks.backtest else None,
             policy=PolicyRoom(desks.policy, desks.shipped) if desks.policy else None,
         )
         server = _Server(_config(_application(console, desks, settings), settings))

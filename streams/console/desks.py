@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.risk import AlertRule
+from streams.backtest_desk import BacktestDesk
 from streams.console.ports import Audit, EventLog
+from streams.drift import DriftDesk
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
 from streams.quarantine_desk import Desk as QuarantineDesk
@@ -21,4 +23,6 @@ class Desks:
     audit: Audit | None = None
     feedback: FeedbackDesk | None = None
     policy: PolicyDesk | None = None
+    backtest: BacktestDesk | None = None
+    drift: DriftDesk | None = None
     shipped: Mapping[str, AlertRule] = field(default_factory=dict)  # rules of the bundles, by risk

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +22,10 @@ from streams.console.policy_room import PolicyRoom
 from streams.console.ports import Names, Reader, Unavailable
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
+from streams.console.room import Room
 from streams.console.times import HospitalTime, duration
+from streams.console.trials import Trials
+from streams.drift import Drift
 from streams.feedback_desk import FeedbackDesk
 from streams.roles import SEES_NAMES
 
@@ -45,10 +48,18 @@ class Console:
     feedback: FeedbackDesk | None = None
     quarantine: QuarantineRoom | None = None
     policy: PolicyRoom | None = None
+    trials: Trials | None = None
+    drift: Room[list[Drift]] | None = None
+    budgets: Mapping[str, float] = field(default_factory=dict)  # alerts a patient-day, by ward
 
     def links(self, person: Person) -> list[tuple[str, str]]:
         """The pages of the bar that exist and that the person may open."""
-        desks = {"/quarantine": self.quarantine, "/thresholds": self.policy}
+        desks = {
+            "/quarantine": self.quarantine,
+            "/thresholds": self.policy,
+            "/backtest": self.policy and self.trials,
+            "/quality": self.drift,
+        }
         absent = {path for path, room in desks.items() if room is None}
         return [(text, to) for text, to in LINKS if to not in absent and person.may(PAGES[to])]
 

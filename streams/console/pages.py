@@ -9,11 +9,13 @@ from nicegui import ui
 
 from streams.console.access import PAGES
 from streams.console.alerts_page import AlertsPage
+from streams.console.backtest_page import BacktestPage
 from streams.console.frame import Console, NoticePage
 from streams.console.patient_page import PatientPage
 from streams.console.patients_page import PatientsPage
 from streams.console.people import person_of
 from streams.console.policy_room import PolicyRoom
+from streams.console.quality_page import QualityPage
 from streams.console.quarantine_item_page import QuarantineItemPage
 from streams.console.quarantine_page import QuarantinePage
 from streams.console.quarantine_room import QuarantineRoom
@@ -63,6 +65,13 @@ def add_pages(console: Console) -> None:
     def wall(ward: str = "") -> None:
         WallPage(console, ward).start()
 
+    drift = console.drift
+    if drift is not None:
+
+        @page("/quality")
+        def quality(days: str = "") -> None:
+            QualityPage(console, drift, days).start()
+
     if console.quarantine is not None:
         _add_quarantine(console, console.quarantine, page)
     if console.policy is not None:
@@ -81,9 +90,17 @@ def _add_quarantine(console: Console, room: QuarantineRoom, page: _Page) -> None
 
 def _add_thresholds(console: Console, room: PolicyRoom, page: _Page) -> None:
     @page("/thresholds")
-    def thresholds() -> None:
-        ThresholdsPage(console, room).start()
+    def thresholds(risk: str = "", fire: str = "") -> None:
+        ThresholdsPage(console, room, risk, fire).start()
 
     @page("/thresholds/{version}")
     def version(version: str) -> None:
         VersionPage(console, room, version).start()
+
+    trials = console.trials
+    if trials is None:
+        return
+
+    @page("/backtest")
+    def backtest(risk: str = "") -> None:
+        BacktestPage(console, room, trials, risk).start()

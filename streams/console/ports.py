@@ -44,8 +44,8 @@ class PatientView:
 class Reader(Protocol):
     """State as the workers left it. Every method may raise `Unavailable`."""
 
-    async def alerts(self) -> list[Alert]:
-        """The newest revision of each alert that is open or ended within the last 24 hours."""
+    async def alerts(self, ended_within_s: float = 86_400.0) -> list[Alert]:
+        """The newest revision of each alert that is open, or ended within that time."""
         ...
 
     async def patients(self) -> list[PatientSummary]:

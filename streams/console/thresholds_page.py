@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import yaml
 from nicegui import ui
 
 from connectors.configuration import Version, VersionState
@@ -48,9 +49,10 @@ class ThresholdsPage(LivePage):
 
     path = "/thresholds"
 
-    def __init__(self, console: Console, room: PolicyRoom) -> None:
+    def __init__(self, console: Console, room: PolicyRoom, risk: str = "", fire: str = "") -> None:
         super().__init__(console)
         self._room = room
+        self._tried = (risk, fire)  # a threshold that comes from the back-test
         self._filled = False
         with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
             with ui.element("div").classes("head"):
@@ -81,7 +83,7 @@ class ThresholdsPage(LivePage):
                 "approved and activated.",
             ).classes("help")
             self._done = Words("p").classes("result").props('role="status"')
-            self._text = Field("The policy (YAML)", "", kind="lines", rows=14)
+            self._text = Field("The policy (YAML)", "", kind="lines", rows=10)
             self._why = Field("Why (kept with the version)", "", kind="text")
             with ui.element("div").classes("buttons"):
                 Button("Show what would change", self._check)
@@ -108,7 +110,9 @@ class ThresholdsPage(LivePage):
         """The editor begins with what is in force, once."""
         if not self._filled:
             self._filled = True
-            self._text.put(version.policy if version else NOTHING)
+            text = version.policy if version else NOTHING
+            risk, fire = self._tried
+            self._text.put(with_fire(text, risk, float(fire)) if _is_tried(risk, fire) else text)
 
     # ── what people do ──────────────────────────────────────────────────────────────────────
 
@@ -144,6 +148,20 @@ class ThresholdsPage(LivePage):
         counts = f"version {again.name}" if again else "what the models ship with"
         self._back_done.text = f"Version {version.name} is rolled back: {counts} is in force again."
         self.wake()
+
+
+def _is_tried(risk: str, fire: str) -> bool:
+    try:
+        return bool(risk) and 0 < float(fire) < 1
+    except ValueError:
+        return False
+
+
+def with_fire(text: str, risk: str, fire: float) -> str:
+    """The policy with another firing threshold of a risk; comments are lost."""
+    said = yaml.safe_load(text) or {}
+    said.setdefault("risks", {}).setdefault(risk, {})["fire"] = round(fire, 4)
+    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
 
 
 class DiffView:

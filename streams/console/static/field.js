@@ -15,6 +15,9 @@ export default {
         @change="$emit('change', $event.target.checked ? 'yes' : '')" />
       <input v-else-if="kind === 'search'" type="search" v-model="draft" autocomplete="off"
         @input="typed" />
+      <span v-else-if="kind === 'range'" class="range">
+        <input type="range" min="1" max="95" step="1" v-model="draft" @change="tell" />
+        <output>{{ draft }} {{ help }}</output></span>
       <input v-else type="text" v-model="draft" :placeholder="help" autocomplete="off"
         spellcheck="false" @change="tell" />
     </label>`,

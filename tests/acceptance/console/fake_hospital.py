@@ -98,7 +98,7 @@ class FakeHospital:
 
     # ── the ports ───────────────────────────────────────────────────────────────────────────
 
-    async def alerts(self) -> list[Alert]:
+    async def alerts(self, ended_within_s: float = 86_400.0) -> list[Alert]:
         self._reachable()
         return [revisions[-1] for revisions in self.revisions.values()]
 
@@ -310,6 +310,7 @@ class FakeHospital:
             score=self.scores[pseudonym],
             ward=self.wards[pseudonym],
             bed=self.beds[pseudonym],
+            called=1,
         )
         before.append(alert)
         return alert

@@ -17,19 +17,24 @@ import sys
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import SecretStr
 
-from connectors import topics
-from connectors.clock import wall_clock
+from connectors import contract, feedback, topics
+from connectors.clock import iso, wall_clock
 from connectors.contract import AlertReason, AlertState, Severity
+from connectors.feedback import Action, Feedback, Outcome
 from connectors.identity import Identity
 from connectors.quarantine import Reason
 from connectors.quarantine_log import QuarantineLog
 from connectors.settings import TlsServer
 from models.risk import AlertRule
+from streams.backtest_desk import BacktestDesk
 from streams.console.app import serve
 from streams.console.desks import Desks
+from streams.console.evidence import probability_of
 from streams.console.sign_in import development_issuer
+from streams.drift import DriftDesk
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
 from streams.quarantine_desk import Desk
@@ -42,12 +47,42 @@ RULES = {RISK: AlertRule(fire=0.3, clear=0.2, critical=0.6, version="shipped-1")
 SPEED_UP = 60.0  # hospital seconds a second
 
 
+def record_scores(journal: QuarantineJournal, hospital: FakeHospital) -> None:
+    """Twelve hours of everybody's scores in the log, and what became of some of them."""
+    for i, (pseudonym, score) in enumerate(hospital.scores.items()):
+        for hour in range(12):
+            level = (score.log_odds or 0.0) + (hour - 11) * 0.1 * (1 if i % 2 else -0.3)
+            old = replace(
+                score,
+                as_of=iso(hospital.now - (11 - hour) * 3_600),
+                probability=round(probability_of(level), 6),
+                ward=hospital.wards[pseudonym],
+            )
+            journal.append(topics.SCORES, contract.encode(old), [])
+        if i < 12:
+            told = Outcome.EVENT if i % 3 else Outcome.NO_EVENT
+            action = Feedback(
+                id=f"o{i}",
+                patient=pseudonym,
+                alert_id=f"a-{pseudonym}",
+                risk=RISK,
+                revision=1,
+                action=Action.OUTCOME,
+                at=hospital.now,
+                who="ada",
+                outcome=told,
+            )
+            journal.append(topics.FEEDBACK, feedback.encode(action), [])
+
+
 class Stage:
     """The hospital and what happens in it."""
 
-    def __init__(self, patients: int, open_alerts: int, *, two: bool) -> None:
+    def __init__(self, patients: int, open_alerts: int, *, two: bool, cohort: Path | None) -> None:
         self.hospital = FakeHospital(patients)
         self.journal = QuarantineJournal()
+        record_scores(self.journal, self.hospital)
+        cohorts = {RISK: cohort} if cohort else {}
         self.desks = Desks(
             quarantine=Desk(QuarantineLog(self.journal, lambda: NOW), FixedInterpreter()),
             events=self.hospital,
@@ -55,6 +90,8 @@ class Stage:
             feedback=FeedbackDesk(self.hospital, wall_clock),
             policy=PolicyDesk(MemoryJournal(), list(RULES.items()), wall_clock, two_person=two),
             shipped=RULES,
+            drift=DriftDesk(self.journal, lambda: NOW),
+            backtest=BacktestDesk(self.journal, RULES, {RISK: 86_400.0}, cohorts),
         )
         self.per_second = 0.0
         self._random = random.Random(11)
@@ -177,11 +214,17 @@ async def main() -> None:
     parser.add_argument("--updates", type=float, default=0)
     parser.add_argument("--feed-down-s", type=float, default=3)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--cohort", default="")
     parser.add_argument("--two-person", action="store_true")
     parser.add_argument("--issuer", default="", help="sign in there; speak TLS with --certificate")
     parser.add_argument("--certificate", default="")
     options = parser.parse_args()
-    stage = Stage(options.patients, options.open, two=options.two_person)
+    stage = Stage(
+        options.patients,
+        options.open,
+        two=options.two_person,
+        cohort=Path(options.cohort) if options.cohort else None,
+    )
     stage.per_second = options.updates
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -299,7 +299,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
     page.goto(console.url)
     page.wait_for_selector(row(1))
     reached = []
-    for _ in range(8):
+    for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
@@ -311,7 +311,9 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
         "Skip to the content",
         "Alerts",
         "Patients",
+        "Quality",
         "Thresholds",
+        "Back-test",
         "Quarantine",
         "Ward",
         "Show",

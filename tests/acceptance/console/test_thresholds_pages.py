@@ -78,5 +78,35 @@ def test_two_people_where_two_are_required(start_console: Start, new_page: NewPa
     page.get_by_role("link", name="1-").click()
     page.get_by_role("button", name="Approve").click()
     page.wait_for_selector(".result:not(:empty)")
-    assert "author" in text_of(page, ".result")
+    assert "somebody else has to approve it" in text_of(page, ".result")
     assert "Waits for approval" in text_of(page, ".identity")
+
+
+def set_slider(page: Any, percent: int) -> None:
+    page.get_by_label("Alerts from this risk on").evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true}));"
+        " e.dispatchEvent(new Event('change', {bubbles: true})); }",
+        str(percent),
+    )
+    page.wait_for_selector(f"text=On trial: {percent} %.")
+
+
+def test_a_threshold_is_tried_before_it_is_proposed(
+    start_console: Start, new_page: NewPage
+) -> None:
+    """What it would have meant, with intervals and names; then it goes into a proposal."""
+    console, page = start_console(), new_page()
+    page.goto(f"{console.url}/backtest")
+    page.wait_for_selector("text=On trial: 30 %. In force: 30 %.")
+    page.wait_for_selector("text=They call for the same patients.")
+    set_slider(page, 60)
+    figures = text_of(page, 'section[aria-label="In force against on trial"]')
+    alerts = figures.split("Alerts ")[1].split()
+    assert int(alerts[0]) > int(alerts[1])
+    whom = page.locator('section[aria-label="Whom the two differ about"]')
+    whom.get_by_text("no longer called").first.wait_for()
+    page.wait_for_selector('section[aria-label="Curves"] .js-plotly-plot .cartesianlayer')
+    page.get_by_role("link", name="Propose this threshold").click()
+    page.wait_for_function("document.querySelector('textarea')?.value.includes('fire: 0.6')")
+    page.get_by_role("button", name="Show what would change").click()
+    page.wait_for_selector(".message .added >> text=fire: 0.6")

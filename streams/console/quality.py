@@ -1,0 +1,87 @@
+"""What became of alerts, by ward and risk: load, acknowledgement, and how many were right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from connectors.clock import from_iso
+from connectors.contract import Alert
+from connectors.feedback import RIGHT, WRONG, Action, Outcome
+
+DAY_S = 86_400.0
+_Z = 1.959964  # 95 %
+
+
+@dataclass(slots=True)
+class Group:
+    """Alerts of one ward and risk that called somebody."""
+
+    ward: str
+    risk: str
+    alerts: int = 0
+    acknowledged: int = 0
+    dismissed: int = 0
+    right: int = 0
+    wrong: int = 0
+    expected: float = 0.0  # sum of probabilities of those with an outcome
+    per_day: float | None = None  # alerts a patient-day
+    budget: float | None = None
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def judged(self) -> int:
+        """Alerts with an outcome."""
+        return self.right + self.wrong
+
+    @property
+    def over_budget(self) -> bool:
+        """More than was agreed on."""
+        return self.per_day is not None and self.budget is not None and self.per_day > self.budget
+
+
+def groups(
+    alerts: Iterable[Alert],
+    patients: Mapping[str, int],
+    budgets: Mapping[str, float],
+    now: float,
+    window_s: float,
+) -> list[Group]:
+    """By ward and risk. `patients` of each ward now; `budgets` by ward, `*` for any."""
+    found: dict[tuple[str, str], Group] = {}
+    for alert in alerts:
+        if alert.called and from_iso(alert.since) > now - window_s:
+            group = found.setdefault((alert.ward, alert.risk), Group(alert.ward, alert.risk))
+            _take(group, alert)
+    for group in found.values():
+        present = patients.get(group.ward, 0)
+        group.per_day = group.alerts / (present * window_s / DAY_S) if present else None
+        group.budget = next(
+            (most for ward, most in budgets.items() if fnmatchcase(group.ward, ward)), None
+        )
+    return sorted(found.values(), key=lambda g: (g.ward, g.risk))
+
+
+def _take(group: Group, alert: Alert) -> None:
+    done = {acted.action for acted in alert.actions}
+    group.alerts += 1
+    group.acknowledged += Action.ACKNOWLEDGE in done
+    group.dismissed += Action.DISMISS in done
+    said = [Outcome(a.outcome) for a in alert.actions if a.outcome]
+    judged = [o for o in said if o in RIGHT | WRONG]
+    if judged:  # the last word counts
+        group.right += judged[-1] in RIGHT
+        group.wrong += judged[-1] in WRONG
+        group.expected += alert.score.probability or 0.0
+
+
+def wilson(successes: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson's score interval)."""
+    if not of:
+        return 0.0, 1.0
+    share, z2 = successes / of, _Z * _Z
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,179 @@
+"""`/quality`: how alerts do, ward by ward, and whether scores and inputs look as they did."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nicegui import ui
+
+from connectors.contract import Alert
+from streams.console.diff import Cell, Row
+from streams.console.elements import Field, LiveTable, Words, panel
+from streams.console.frame import Console, LivePage
+from streams.console.ports import Unavailable
+from streams.console.quality import DAY_S, Group, groups, wilson
+from streams.console.room import Room
+from streams.console.units import NO_BREAK, percent, percent_range
+from streams.console.words import risk_words
+from streams.drift import CHANGED, STEADY, Drift
+
+GROUP_COLUMNS = (
+    {"id": "ward", "label": "Ward", "kind": "text"},
+    {"id": "risk", "label": "Risk", "kind": "text"},
+    {"id": "alerts", "label": "Alerts", "kind": "text"},
+    {"id": "load", "label": "A patient-day", "kind": "text"},
+    {"id": "acknowledged", "label": "Acknowledged", "kind": "text"},
+    {"id": "dismissed", "label": "Dismissed", "kind": "text"},
+    {"id": "right", "label": "Right", "kind": "text"},
+    {"id": "expected", "label": "Expected", "kind": "text"},
+)
+DRIFT_COLUMNS = (
+    {"id": "state", "label": "State", "kind": "badge"},
+    {"id": "risk", "label": "Risk", "kind": "text"},
+    {"id": "psi", "label": "Change of scores (PSI)", "kind": "text"},
+    {"id": "abstained", "label": "No score", "kind": "text"},
+    {"id": "inputs", "label": "Inputs that are missing", "kind": "list"},
+)
+WINDOWS = [("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
+RELOAD_S = 5.0
+_MOST_INPUTS = 4
+_HELP = (
+    "Right are alerts whose outcome the care team marked as happened or averted, of all marked, "
+    "with a 95 % interval. Expected is what the scores promised for the same alerts: far from "
+    "Right means that the model is not calibrated here."
+)
+
+
+class QualityPage(LivePage):
+    """What operations watch."""
+
+    path = "/quality"
+
+    def __init__(self, console: Console, drift: Room[list[Drift]], days: str) -> None:
+        super().__init__(console)
+        self._drift = drift
+        self._alerts: list[Alert] = []
+        self._loaded_at = float("-inf")
+        self._problem = ""
+        with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
+            with ui.element("div").classes("head"):
+                Words("h1", "Quality")
+                with ui.element("div").classes("filters"):
+                    chosen = days if days in dict(WINDOWS) else "7"
+                    self._days = Field("Alerts of", chosen, self._choose, WINDOWS)
+            with panel("Alerts by ward and risk"):
+                Words("p", _HELP).classes("help")
+                self._groups = LiveTable(GROUP_COLUMNS, "Alerts by ward and risk", "Reading …")
+            with panel("Drift: the last day against those before"):
+                Words(
+                    "p", f"PSI below {STEADY} is steady; above {CHANGED} somebody should look."
+                ).classes("help")
+                self._drifts = LiveTable(DRIFT_COLUMNS, "Drift by risk", "Reading …")
+
+    def _choose(self, days: str) -> None:
+        self.remember(days=days)
+        self.wake()
+
+    async def refresh(self) -> None:
+        """Alerts as the store has them, drift as the log has it."""
+        board = self.console.board
+        await self._load()
+        now = board.hospital_time
+        if now is not None and board.status().loaded:
+            patients = Counter(p.ward for p in board.patients.values())
+            window = float(self._days.value) * DAY_S
+            budgets = self.console.budgets
+            found = groups(self._alerts, patients, budgets, now, window)
+            self._groups.show([group_row(g) for g in found], "No alert has called anybody yet.")
+        drifts = self._drift.newest
+        if drifts is not None:
+            self._drifts.show([drift_row(d) for d in drifts], "Nothing has been scored yet.")
+        self.show_status("Quality – Tocsin", self._problem or self._drift.problem)
+
+    async def _load(self) -> None:
+        now = self.console.clock()
+        if now - self._loaded_at < RELOAD_S:
+            return
+        self._loaded_at = now
+        try:
+            self._alerts = await self.console.reader.alerts(ended_within_s=31 * DAY_S)
+            self._problem = ""
+        except Unavailable as reason:
+            self._problem = str(reason)
+
+
+def group_row(group: Group) -> Row:
+    """One ward and risk."""
+    return Row(
+        key=f"{group.ward}/{group.risk}",
+        tone="warning" if group.over_budget else "",
+        cells=[
+            {"v": group.ward or "no ward"},
+            {"v": risk_words(group.risk).name},
+            {"v": str(group.alerts)},
+            _load(group),
+            _share(group.acknowledged, group.alerts),
+            _share(group.dismissed, group.alerts),
+            _right(group),
+            _expected(group),
+        ],
+    )
+
+
+def _load(group: Group) -> Cell:
+    said = "–" if group.per_day is None else f"{group.per_day:.2f}"
+    if group.budget is None:
+        return {"v": said}
+    over = "over the budget of" if group.over_budget else "budget"
+    return {"v": said, "sub": f"{over} {group.budget:g}"}
+
+
+def _share(count: int, of: int) -> Cell:
+    return {"v": _rate(count / of) if of else "–", "sub": f"{count} of {of}"}
+
+
+def _right(group: Group) -> Cell:
+    if not group.judged:
+        return {"v": "–", "sub": "no outcome marked"}
+    interval = percent_range(wilson(group.right, group.judged))
+    sub = f"{group.right} of {group.judged}, {interval}"
+    return {"v": _rate(group.right / group.judged), "sub": sub}
+
+
+def _expected(group: Group) -> Cell:
+    return {"v": percent(group.expected / group.judged) if group.judged else "–"}
+
+
+def drift_row(drift: Drift) -> Row:
+    """One risk."""
+    before, now = drift.abstained
+    inputs = [
+        f"{one.name}: {_rate(one.before)} → {_rate(one.now)}" for one in drift.inputs[:_MOST_INPUTS]
+    ]
+    psi = "–" if drift.psi is None else f"{drift.psi:.2f}"
+    return Row(
+        key=drift.risk,
+        tone="",
+        cells=[
+            _state(drift.psi),
+            {"v": risk_words(drift.risk).name},
+            {"v": psi, "sub": f"{drift.scores[1]} scores against {drift.scores[0]}"},
+            {"v": f"{_rate(before)} → {_rate(now)}"},
+            {"v": inputs},
+        ],
+    )
+
+
+def _rate(share: float) -> str:
+    """A rate may be none at all, where a chance never is."""
+    return percent(share) if share else f"0{NO_BREAK}%"
+
+
+def _state(psi: float | None) -> Cell:
+    if psi is None:
+        return {"v": "Too few yet", "tone": "ended", "icon": "clock"}
+    if psi < STEADY:
+        return {"v": "Steady", "tone": "calm", "icon": "check"}
+    if psi < CHANGED:
+        return {"v": "Moving", "tone": "warning", "icon": "warning"}
+    return {"v": "Changed", "tone": "critical", "icon": "critical"}
