@@ -112,6 +112,14 @@ CATALOGUE = (
         "circuit breaker: 0 closed, 1 trying, 2 open",
     ),
     Metric("tocsin_sinks_reports", "counter", "1", ("outcome",), "PCD-05 reports taken back"),
+    Metric("tocsin_guard_halts", "counter", "1", (), "policies taken back by their alert rate"),
+    Metric(
+        "tocsin_alert_budget_used",
+        "gauge",
+        "1",
+        ("budget",),
+        "calls of the last hour, as a share of what the wards can bear",
+    ),
     Metric("tocsin_console_clients", "gauge", "1", (), "open console pages"),
 )
 _BY_NAME = {metric.name: metric for metric in CATALOGUE}

@@ -70,6 +70,9 @@ class PolicySettings(Section):
     two_person: bool = Field(
         False, description="a version has to be approved by somebody else than its author"
     )
+    guard: bool = Field(
+        False, description="tocsin up also starts `tocsin guard`, which watches alert rates"
+    )
 
 
 class OidcSettings(Section):

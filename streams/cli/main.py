@@ -8,11 +8,13 @@ import typer
 from rich.console import Console
 
 from streams.cli import (
+    backtesting,
     bench,
     compare,
     console,
     demo,
     fuzz,
+    guarding,
     issuer,
     local,
     offline,
@@ -51,6 +53,8 @@ for part in (
     compare,
     fuzz,
     reproducing,
+    backtesting,
+    guarding,
     issuer,
 ):
     app.registered_commands += part.app.registered_commands

@@ -44,6 +44,7 @@ PROCESSES = tuple(
     for name in ("mllp", "imaging", "http", "sequencer", "worker", "console")
 )
 SINKS = Command("sinks", (sys.executable, "-m", "streams.cli", "sinks"))  # if anybody is told
+GUARD = Command("guard", (sys.executable, "-m", "streams.cli", "guard"))  # if it is set
 _READY_S = 120.0
 _ROOT = str(Path(__file__).resolve().parents[2])
 _SUPERVISOR_STOP_S = 20.0
@@ -83,7 +84,8 @@ def _quiet(_line: str) -> None:
 
 def wanted(settings: Settings) -> tuple[Command, ...]:
     """What runs with these settings."""
-    return (*PROCESSES, SINKS) if settings.sinks.receivers else PROCESSES
+    sinks = (SINKS,) if settings.sinks.receivers else ()
+    return (*PROCESSES, *sinks, *((GUARD,) if settings.policy.guard else ()))
 
 
 def up(

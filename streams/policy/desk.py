@@ -117,14 +117,21 @@ class PolicyDesk:
         self._read(self.history().versions[name].policy)  # the bundles may be others by now
         return self._write(self._event(name, Step.ACTIVATED, who, reason))
 
-    def roll_back(self, *, who: str, reason: str) -> tuple[Version, Version | None]:
-        """What is in force is no longer: (that version, the one that counts again)."""
+    def roll_back(
+        self, *, who: str, reason: str, version: str = ""
+    ) -> tuple[Version, Version | None]:
+        """What is in force is no longer: (that version, the one that counts again).
+
+        `version` is the one that was seen in force: if it is another by now, nothing happens.
+        """
         _needs(reason, "--reason")
         active = self.history().in_force
         if active is None:
             raise UserError("No policy is in force, so there is nothing to roll back.")
-        version = self._write(self._event(active.name, Step.ROLLED_BACK, who, reason))
-        return version, self.history().in_force
+        if version and active.name != version:
+            raise UserError(f"Version {active.name} is in force by now, not {version}.")
+        taken = self._write(self._event(active.name, Step.ROLLED_BACK, who, reason))
+        return taken, self.history().in_force
 
     # ── one step ────────────────────────────────────────────────────────────────────────────
 
@@ -208,7 +215,7 @@ def risks_of(policy: Policy) -> set[str]:
     """All risks that a policy names outright."""
     found = set(policy.risks) | {risk for risks in policy.groups.values() for risk in risks}
     named = [e.risks for e in policy.escalation] + [i.risks for i in policy.inhibitions]
-    named += [q.risks for q in policy.quiet_hours]
+    named += [q.risks for q in policy.quiet_hours] + [(e.risk,) for e in policy.expected]
     return found | {risk for risks in named for risk in risks if not set("*?[") & set(risk)}
 
 

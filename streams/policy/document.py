@@ -6,6 +6,7 @@ held back, confirmed or escalated.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -180,6 +181,32 @@ class QuietHours(_Part):
         return self
 
 
+class Expected(_Part):
+    """Alerts that a risk is expected to raise. Outside the band the policy is taken back."""
+
+    risk: Name
+    wards: Names = ()
+    per_patient_day: tuple[float, float] = Field(description="lowest and highest rate")
+    over: Duration = Field(6 * 3_600.0, description="time looked back", validate_default=False)
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Expected:
+        low, high = self.per_patient_day
+        if not 0 <= low < high < math.inf:
+            raise ValueError("per_patient_day is lowest and highest, e.g. [0.02, 0.4]")
+        if self.over < 600:
+            raise ValueError("over has to be at least 10m")
+        return self
+
+
+class Budget(_Part):
+    """What wards can bear. It is watched, and takes nothing back."""
+
+    name: Name
+    wards: Names = ()
+    calls_per_hour: float = Field(gt=0, le=10_000)
+
+
 def _stage(said: Any) -> Any:
     if isinstance(said, str) and said not in ("shadow", "all"):
         raise ValueError("the stage is `shadow`, `all` or a list of wards")
@@ -201,6 +228,8 @@ class Policy(_Part):
     inhibitions: tuple[Inhibition, ...] = ()
     silences: tuple[Silence, ...] = ()
     quiet_hours: tuple[QuietHours, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    budget: tuple[Budget, ...] = ()
     longest_snooze: Duration = Field(12 * 3_600.0, validate_default=False)
     routing: Routing | None = Field(None, description="who is told; none: as the sinks are set up")
 
@@ -210,6 +239,7 @@ class Policy(_Part):
             ("inhibitions", [i.name for i in self.inhibitions]),
             ("silences", [s.name for s in self.silences]),
             ("quiet_hours", [q.name for q in self.quiet_hours]),
+            ("budget", [b.name for b in self.budget]),
         ):
             for name in names:
                 if names.count(name) > 1:
