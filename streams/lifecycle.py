@@ -32,6 +32,7 @@ from streams.transitions import TRANSITIONS
 
 R = AlertReason
 MOST_ACTIONS = 50  # kept with an alert
+MOST_ALERTS = 50  # of one risk of one patient, beside those of the present stay
 _RANK = {Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
@@ -159,6 +160,7 @@ class _Alerts:
                 stay=self._state.stay,
             )
             self._state.published.append(new)
+            self._forget()
             self._call(new, R.ABOVE_THRESHOLD)
             return
         worse = _RANK[want.severity] > _RANK[before.severity]
@@ -171,6 +173,13 @@ class _Alerts:
         )
         reason = R.WORSENED if before.by_hand else R.ABOVE_THRESHOLD
         self._call(replace(new, by_hand=False, handed_to=""), reason)
+
+    def _forget(self) -> None:
+        """Alerts of stays long past: their place is the topic, not every write of the state."""
+        published = self._state.published
+        old = [p for p in published[:-1] if p.stay != self._state.stay and p.state in ENDED]
+        for gone in old[: max(0, len(published) - MOST_ALERTS)]:
+            published.remove(gone)
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────
 

@@ -14,6 +14,7 @@ from connectors.contract import AlertReason, AlertState, Answer, Contribution, E
 from connectors.feedback import Action, Outcome
 from models.record import PatientRecord
 from models.risk import Assessment
+from streams import codec
 from tests.unit.streams.timeline import (
     MINUTE,
     START,
@@ -334,6 +335,19 @@ async def test_a_discharge_ends_only_what_belongs_to_a_stay() -> None:
     assert ward.story == [(F, R.ABOVE_THRESHOLD)]
     await ward.say(admitted(9, visit="next"), heart_rate(9, 110.0))
     assert ward.story == [(F, R.ABOVE_THRESHOLD)]
+
+
+async def test_alerts_of_stays_long_past_are_not_carried_along_for_ever() -> None:
+    ward = Ward()
+    for stay in range(70):
+        at = stay * 100.0
+        await ward.say(admitted(at, visit=f"v-{stay}"), heart_rate(at + 1, 112.0))
+        await ward.say(discharged(at + 2, visit=f"v-{stay}"))
+    kept = codec.to_state("p-1", ward.store.patients[0, "p-1"]).risks["test"].published
+    assert len({a.alert_id for a in ward.told}) == 70
+    assert len(kept) == 50
+    await ward.act(ward.told[0], Action.COMMENT)
+    assert ward.answers[-1].answer is Answer.UNKNOWN
 
 
 # ── policies ────────────────────────────────────────────────────────────────────────────────────
