@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +37,8 @@ from connectors.imaging.archive import AwayError, UnusableError
 from connectors.imaging.dimse import Dimse
 from connectors.imaging.objects import Segmentation, Selection, read
 from connectors.imaging.report_contents import Report
-from connectors.settings import ArchiveSettings
+from connectors.settings import ArchiveSettings, TlsServer
+from connectors.tls import server_context
 from tests.unit.imaging.objects import (
     STUDY,
     echo,
@@ -45,6 +48,7 @@ from tests.unit.imaging.objects import (
     segmentation,
     written_as,
 )
+from tests.unit.mllp.certificates import Authority
 
 # pynetdicom drops the socket of a connection that was refused without closing it.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -70,7 +74,7 @@ class Peer:
         self.target = ("127.0.0.1", free_port())
         self._server: Any = None
 
-    def start(self, *models: Any) -> None:
+    def start(self, *models: Any, tls: ssl.SSLContext | None = None) -> None:
         entity = AE(ae_title="ARCHIVE")
         entity.require_called_aet = True
         for model in models or (
@@ -88,6 +92,7 @@ class Peer:
         self._server = entity.start_server(
             ("127.0.0.1", self.port),
             block=False,
+            ssl_context=tls,
             evt_handlers=[
                 (evt.EVT_C_FIND, self._find),
                 (evt.EVT_C_GET, self._get),
@@ -236,6 +241,20 @@ def test_an_archive_without_the_service_is_named() -> None:
         assert one.study(STUDY)
         with pytest.raises(AwayError, match="GET"):
             list(one.objects(STUDY))
+
+
+def test_with_a_ca_the_archive_has_to_prove_who_it_is(tmp_path: Path) -> None:
+    authority, foreign = Authority(tmp_path, "ca"), Authority(tmp_path, "other")
+    certificate, key = authority.issue("archive")
+    tls = server_context(TlsServer(certificate=certificate, key=key))
+    with peer(*ALL) as archive:
+        archive.stop()
+        archive.start(tls=tls)
+        with closing(asked(archive, ca=authority.certificate)) as one:
+            assert one.study(STUDY)
+            assert len(list(one.objects(STUDY))) == 3
+        with closing(asked(archive, ca=foreign.certificate)) as one, pytest.raises(AwayError):
+            one.study(STUDY)
 
 
 @pytest.mark.parametrize(
