@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import wire
+from connectors.codes import OWN, CodeMap, Meaning
 from connectors.facts import Examined, Observation, Presence, Variant
 from connectors.interpret import interpret
 from connectors.interpretation import Interpretation, Profile
@@ -144,6 +145,22 @@ def test_molecular_results_stay_observations() -> None:
         ("84413-4", "CYP2C19", "*1/*2", ""),
         ("84413-4", "CYP2C9", "*1/*1", ""),
     }
+
+
+def test_a_laboratorys_own_codes_and_answers_mean_what_the_site_file_says() -> None:
+    own = "http://lab.example/codes"
+    meaning = Meaning("mgmt-status", OWN, "MGMT", "", {"pos": "methylated"})
+    site = Profile(codes=CodeMap({(own, "MGMT"): meaning}, {"pct": "%"}))
+    content = report(
+        observation("x", valueCodeableConcept=concept("POS", system=own))
+        | {"code": concept("MGMT", system=own)},
+        observation("x", valueQuantity={"value": 12, "unit": "pct"})
+        | {"code": concept("TUMOUR", system=own)},
+    )
+    found = read(content, profile=site)
+    told = {(f.code, f.system, f.value, f.unit) for f in found.facts if isinstance(f, Observation)}
+    assert told == {("mgmt-status", OWN, "methylated", ""), ("TUMOUR", own, 12.0, "%")}
+    assert found.unmapped == {(own, "TUMOUR", "%"): 1}  # counted, so that somebody maps it
 
 
 def test_regions_that_were_studied() -> None:
