@@ -121,6 +121,7 @@ def _desks(
             feedback=FeedbackDesk(actions, wall_clock),
             events=KafkaEvents(settings.kafka),
             audit=audit,
+            authority=settings.sinks.authority,
         )
     finally:
         for journal in journals:

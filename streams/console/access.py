@@ -48,6 +48,13 @@ ROUTES: Final[dict[str, Role]] = {
     "GET /api/v1/schemas": Role.READER,
     "GET /api/v1/schemas/{name}": Role.READER,
 }
+FHIR: Final[dict[str, Role]] = {
+    "GET /fhir/R4/metadata": Role.READER,
+    "GET /fhir/R4/RiskAssessment": Role.READER,
+    "GET /fhir/R4/RiskAssessment/{id}": Role.READER,
+    "GET /fhir/R4/Flag": Role.READER,
+    "GET /fhir/R4/Flag/{id}": Role.READER,
+}
 # In the bar, for those who may open them.
 LINKS: Final = (
     ("Alerts", "/"),

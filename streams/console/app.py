@@ -77,6 +77,8 @@ async def serve(
             clock=wall_clock,
             feedback=desks.feedback,
             quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
+            url=settings.url or url,
+            authority=desks.authority,
             drift=Room(desks.drift.report) if desks.drift else None,
             budgets=settings.alert_budget,
             trials=Trials(desks.backtest) if desks.backtest else None,

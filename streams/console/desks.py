@@ -25,4 +25,5 @@ class Desks:
     policy: PolicyDesk | None = None
     backtest: BacktestDesk | None = None
     drift: DriftDesk | None = None
+    authority: str = "TOCSIN"  # of pseudonyms that are given out
     shipped: Mapping[str, AlertRule] = field(default_factory=dict)  # rules of the bundles, by risk

@@ -50,6 +50,8 @@ class Console:
     policy: PolicyRoom | None = None
     trials: Trials | None = None
     drift: Room[list[Drift]] | None = None
+    url: str = ""  # the console's own address
+    authority: str = "TOCSIN"  # of pseudonyms that are given out
     budgets: Mapping[str, float] = field(default_factory=dict)  # alerts a patient-day, by ward
 
     def links(self, person: Person) -> list[tuple[str, str]]:

@@ -77,7 +77,7 @@ class QuarantineItemPage(LivePage):
     def _build_message(self) -> None:
         with panel("The message"):
             self._help = Words("p", _MASKED).classes("help")
-            self._lines = ui.element("ol").classes("message")
+            self._lines = ui.element("ol").classes("message").props("tabindex=0")
             self._editor = ui.element("div")
             with self._editor:
                 self._text = Field("The message as received", "", kind="lines", rows=16)

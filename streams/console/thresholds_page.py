@@ -168,7 +168,7 @@ class DiffView:
     """Lines that come and go."""
 
     def __init__(self) -> None:
-        self._lines = ui.element("ol").classes("message")
+        self._lines = ui.element("ol").classes("message").props("tabindex=0")
 
     def show(self, lines: list[str]) -> None:
         """As `diff -u` has them; none: nothing is shown."""

@@ -49,7 +49,7 @@ class VersionPage(LivePage):
                     self._base = Words("p").classes("help")
                     self._diff = DiffView()
                 with panel("The whole of it"):
-                    self._policy = Words("pre").classes("message")
+                    self._policy = Words("pre").classes("message").props("tabindex=0")
             with ui.element("div"):
                 with panel("What was done"):
                     self._events = ui.element("ul")

@@ -84,7 +84,7 @@ async def test_an_alert_arrives_escalates_is_acknowledged_and_ends(
         await send(system, discharge("970", time.time()))
         await row.wait_for(state="detached")
         await page.goto(f"{system.endpoints.console}/?state=all")
-        await row.get_by_text("Ended").wait_for()
+        await row.get_by_text("Ended", exact=True).wait_for()
         await row.get_by_role("link").first.click()
         await page.get_by_text(f"{ME} acknowledged it.").wait_for()
         await roll_back(system, page)

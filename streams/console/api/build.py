@@ -15,6 +15,7 @@ from streams.console.api import about, alerts, events, feedback, patients, polic
 from streams.console.api.page import add_page
 from streams.console.api.problems import ProblemError, add_handlers, answer
 from streams.console.api.routes import REF, Routes
+from streams.console.fhir import add_fhir
 from streams.console.frame import Console
 from streams.console.ports import EventLog
 
@@ -43,7 +44,9 @@ def add_api(application: FastAPI, console: Console, log: EventLog | None) -> Non
     described = _described(application, routes)
     application.openapi = lambda: described  # type: ignore[method-assign]  # FastAPI's own way
     add_page(application, described)
+    add_fhir(application, console.reader, console.url, console.authority)
     application.mount("/api", _Nothing(routes))
+    application.mount("/fhir", _Nothing(routes))
     add_handlers(application, http_exception_handler)
 
 

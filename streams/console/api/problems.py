@@ -55,7 +55,9 @@ class ProblemError(Exception):
 
 
 def answer(problem: ProblemError, path: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem as a response."""
+    """The problem as a response; below `/fhir/` as that standard has errors."""
+    if path.startswith("/fhir/"):
+        return _outcome(problem, headers or {})
     body = Problem(
         title=problem.title,
         status=problem.status,
@@ -65,6 +67,17 @@ def answer(problem: ProblemError, path: str, headers: Mapping[str, str] | None =
     )
     every = {**NO_STORE, **(headers or {})}
     return Response(msgspec.json.encode(body), problem.status, every, media_type=MEDIA_TYPE)
+
+
+def _outcome(problem: ProblemError, headers: Mapping[str, str]) -> Response:
+    codes = {401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported"}
+    code = codes.get(problem.status, "transient" if problem.status >= 500 else "invalid")
+    texts = [str(problem), *(f"{wrong.where}: {wrong.what}" for wrong in problem.errors)]
+    issue = {"severity": "error", "code": code, "diagnostics": " ".join(texts)}
+    body = {"resourceType": "OperationOutcome", "issue": [issue]}
+    every = {**NO_STORE, **headers}
+    media_type = "application/fhir+json"
+    return Response(msgspec.json.encode(body), problem.status, every, media_type=media_type)
 
 
 def add_handlers(application: FastAPI, default: Any) -> None:

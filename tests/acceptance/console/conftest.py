@@ -39,6 +39,10 @@ class FakeServer:
         return json.loads(answer.removeprefix("ok "))
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         return urlsplit(self.url).port or 0
 

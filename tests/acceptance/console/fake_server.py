@@ -14,6 +14,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -117,6 +118,7 @@ class Stage:
                 pseudonym = hospital.pseudonyms[int(n)]
                 hospital.publish(hospital.rescore(pseudonym, 1.4))
                 hospital.publish(hospital.alert(pseudonym, severity=Severity.CRITICAL))
+                return time.time()
             case ["escalate", n]:
                 self._change(int(n), AlertState.ESCALATED, AlertReason.SCORE_CHANGED)
             case ["resolve", n]:

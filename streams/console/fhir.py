@@ -1,0 +1,120 @@
+"""`/fhir/R4`: alerts as RiskAssessment and Flag, to be read. By pseudonym, like all of the API.
+
+Search answers are Bundles of type searchset (https://hl7.org/fhir/R4/http.html#search); errors are
+OperationOutcomes. What is offered is in `/fhir/R4/metadata`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import Depends, FastAPI, Query, Request, Response
+
+from connectors.contract import Alert
+from connectors.sinks.fhir import Resource, flag, pseudonymous, risk_assessment
+from streams.console.access import FHIR
+from streams.console.api.problems import NO_STORE, ProblemError
+from streams.console.people import person_of
+from streams.console.ports import Reader
+
+ROOT = "/fhir/R4"
+MEDIA_TYPE = "application/fhir+json"
+_PREFIX = "tocsin-"  # of an alert's id, as `connectors.sinks.fhir` makes a resource's
+_MOST = 1_000
+_MADE: dict[str, Callable[[Alert, Resource], Resource]] = {
+    "RiskAssessment": risk_assessment,
+    "Flag": flag,
+}
+Count = Annotated[int, Query(alias="_count", ge=1, le=_MOST)]
+After = Annotated[str, Query(alias="_after", max_length=400)]
+Patient = Annotated[str, Query(alias="patient:identifier", max_length=400)]
+
+
+def add_fhir(application: FastAPI, reader: Reader, url: str, authority: str) -> None:
+    """Read and search, for both types. `url`: the console's own address, for links."""
+
+    def made(kind: str, alert: Alert) -> Resource:
+        return _MADE[kind](alert, pseudonymous(alert.patient, authority))
+
+    def add(kind: str) -> None:
+        @_route(application, f"{ROOT}/{kind}")
+        async def search(
+            count: Count = 100, after: After = "", patient: Patient = "", status: str = ""
+        ) -> Response:
+            wanted = patient.rpartition("|")[2]
+            alerts = [a for a in await reader.alerts() if wanted in ("", a.patient)]
+            found = [made(kind, a) for a in sorted(alerts, key=lambda a: a.alert_id)]
+            matching = [r for r in found if status in ("", r["status"])]
+            rest = [r for r in matching if r["id"] > after]
+            return _answer(_searchset(rest[:count], len(matching), len(rest) > count))
+
+        @_route(application, f"{ROOT}/{kind}/{{id}}")
+        async def read(id: str) -> Response:
+            alert = await reader.find_alert(id.removeprefix(_PREFIX))
+            if alert is None or made(kind, alert)["id"] != id:
+                raise ProblemError(404, "not-found", f"There is no {kind}/{id}.")
+            return _answer(made(kind, alert))
+
+        def _searchset(page: list[Resource], total: int, more: bool) -> Resource:
+            root = f"{url}{ROOT}/{kind}"
+            links = [{"relation": "self", "url": root}]
+            if more:
+                links.append({"relation": "next", "url": f"{root}?_after={page[-1]['id']}"})
+            entries = [
+                {
+                    "fullUrl": f"{root}/{resource['id']}",
+                    "resource": resource,
+                    "search": {"mode": "match"},
+                }
+                for resource in page
+            ]
+            bundle = {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}
+            return bundle | ({"entry": entries} if entries else {})
+
+    for kind in _MADE:
+        add(kind)
+
+    @_route(application, f"{ROOT}/metadata")
+    async def metadata() -> Response:
+        return _answer(_capabilities(url))
+
+
+def _route(application: FastAPI, path: str) -> Callable[[Any], Any]:
+    role = FHIR[f"GET {path}"]
+
+    async def check(request: Request) -> None:
+        if not person_of(request).may(role):
+            raise ProblemError(403, "forbidden", f"This needs the role {role}.")
+
+    return application.get(path, include_in_schema=False, dependencies=[Depends(check)])
+
+
+def _answer(resource: Resource) -> Response:
+    return Response(msgspec.json.encode(resource), 200, NO_STORE, media_type=MEDIA_TYPE)
+
+
+def _capabilities(url: str) -> Resource:
+    resources = [
+        {
+            "type": kind,
+            "interaction": [{"code": "read"}, {"code": "search-type"}],
+            "searchParam": [
+                {"name": "patient", "type": "reference", "documentation": "`:identifier` alone"},
+                {"name": "status", "type": "token"},
+            ],
+        }
+        for kind in _MADE
+    ]
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2026-11-25",
+        "kind": "instance",
+        "software": {"name": "Tocsin"},
+        "implementation": {"description": "Alerts of Tocsin, to be read", "url": f"{url}{ROOT}"},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json"],
+        "rest": [{"mode": "server", "resource": resources}],
+    }
