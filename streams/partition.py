@@ -19,12 +19,13 @@ from connectors import contract, facts, topics
 from connectors.contract import LogPosition
 from connectors.facts import FactRecord
 from streams import codec
-from streams.engine import AS_SHIPPED, Effects, Engine, Step
+from streams.engine import AS_SHIPPED, Effects, Step
 from streams.passes import MOST_RECORDS, Encoded, Numbered, to_passes, to_write
 from streams.policy.in_force import in_force, refused, rulebook
 from streams.policy.rules import Rulebook
 from streams.state import PatientState
 from streams.store import Lease, MovedError, Store
+from streams.together import Together
 
 
 class Output(NamedTuple):
@@ -70,7 +71,7 @@ class PartitionOwner:
         self,
         lease: Lease,
         store: Store,
-        engine: Engine,
+        engine: Together,
         log: FactsLog,
         publisher: Publisher,
         cached_patients: int,
@@ -164,7 +165,7 @@ class PartitionOwner:
         silent = self.lease.silent if last.tick is None else last.tick.silent
         book = self._book(policy)
         steps = [Step(record, self._position(at), expired, silent, book) for at, record in records]
-        effects = self._engine.apply_all(states, steps)
+        effects = await self._engine.apply_all(states, steps)
         encoded = [Encoded.of(one) for one in effects]
         outputs = [output for one in encoded for output in to_outputs(one)] if tell else []
         if problem and last.policy is not None and tell:

@@ -19,6 +19,7 @@ from models.risk import RiskModel
 from streams.engine import Engine
 from streams.partition import Output, PartitionOwner
 from streams.store import NOTHING, Fields, Lease, Write
+from streams.together import Together
 
 _EVERYBODY = 1 << 40  # patients kept in memory
 _BATCH = 256
@@ -72,7 +73,7 @@ class Replay:
     ) -> None:
         self._partition, self._only, self._trial = partition, only, trial
         self._heard = _Heard()
-        self._engine = Engine(models)
+        self._engine = Together(Engine(models))
         self._owner: PartitionOwner | None = None
 
     @property

@@ -33,6 +33,7 @@ from streams.passes import MOST_RECORDS
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.settings import Settings
 from streams.store import FencedError, RedisStore
+from streams.together import Together
 
 log = logging.getLogger("tocsin.worker")
 
@@ -65,7 +66,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._store = RedisStore(redis)
-        self._engine = Engine(models, shadows)
+        self._engine = Together(Engine(models, shadows))
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops

@@ -13,6 +13,7 @@ from streams import codec
 from streams.engine import Engine
 from streams.partition import PartitionOwner
 from streams.store import MemoryStore
+from streams.together import Together
 from tests.unit.streams.test_partition import ListLog, Told
 from tests.unit.streams.timeline import (
     MINUTE,
@@ -54,7 +55,7 @@ async def deliver(
 ) -> tuple[MemoryStore, Told, ListLog]:
     """Apply the records, and those that the worker itself adds to the log, each exactly once."""
     store, told, log = MemoryStore(), Told(), ListLog(records)
-    lease, engine = await store.acquire(0), Engine([HeartRateRisk()])
+    lease, engine = await store.acquire(0), Together(Engine([HeartRateRisk()]))
     worker = PartitionOwner(lease, store, engine, log, told, cached)
     offset = taken = 0
     while offset < len(log.raw):

@@ -17,6 +17,7 @@ from connectors.facts import FactRecord, MessageFacts, Tick
 from streams.engine import Engine
 from streams.partition import PartitionOwner
 from streams.store import FencedError, MemoryStore
+from streams.together import Together
 from tests.unit.streams.partitions import ListLog, Told
 from tests.unit.streams.timeline import (
     ANY_MESSAGE,
@@ -39,7 +40,7 @@ RECORDS = [
 
 async def owner(store: MemoryStore, told: Told, log: ListLog, cached: int = 100) -> PartitionOwner:
     lease = await store.acquire(0)
-    owner = PartitionOwner(lease, store, Engine([HeartRateRisk()]), log, told, cached)
+    owner = PartitionOwner(lease, store, Together(Engine([HeartRateRisk()])), log, told, cached)
     await owner.publish_outbox()
     return owner
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -16,9 +17,10 @@ from connectors.facts import FactRecord, Link, LinkKind, MessageFacts, Tick
 from models.bundle import load_bundle
 from models.risk import RiskModel
 from streams.engine import Engine
-from streams.partition import PartitionOwner
+from streams.partition import Output, PartitionOwner
 from streams.passes import MOST_MESSAGES, MOST_RECORDS, to_passes
 from streams.store import MemoryStore
+from streams.together import Together
 from tests.unit.streams.test_partition import RECORDS, ListLog, Told, owner, stored
 from tests.unit.streams.timeline import ANY_MESSAGE, START, HeartRateRisk, heart_rate
 
@@ -27,7 +29,7 @@ async def worker(
     store: MemoryStore, told: Told, log: ListLog, model: RiskModel, cached: int = 100
 ) -> PartitionOwner:
     lease = await store.acquire(0)
-    one = PartitionOwner(lease, store, Engine([model]), log, told, cached)
+    one = PartitionOwner(lease, store, Together(Engine([model])), log, told, cached)
     await one.publish_outbox()
     return one
 
@@ -140,21 +142,39 @@ async def test_a_learned_model_answers_alike_in_any_batch(risk: str) -> None:
         assert stored(store) == stored(single)
 
 
+class Later(Told):
+    """Confirms when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: list[asyncio.Future[None]] = []
+
+    def publish(self, partition: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
+        self.outputs += outputs
+        self.under_way.append(asyncio.get_running_loop().create_future())
+        return self.under_way[-1]
+
+    async def confirm(self) -> None:
+        for future in self.under_way:
+            future.set_result(None)
+        self.under_way.clear()
+        await asyncio.sleep(0)
+
+
 async def test_what_was_told_in_one_pass_leaves_the_outbox_whatever_happened_to_the_store() -> None:
-    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    store, told, log = MemoryStore(), Later(), ListLog(RECORDS)
     one = await owner(store, told, log)
-    pass_ = [(at, facts.decode(log.raw[at])) for at in range(3)]
-    under_way = await one.handle_all(pass_)
-    assert store.outboxes[0]
+    await one.handle_all([(at, facts.decode(log.raw[at])) for at in range(3)])
+    assert store.outboxes[0].keys() == {2}
     store.empty()
-    # Not confirmed yet when the store is rebuilt: what was on its way is in the outbox again.
+    # Not confirmed when the store is rebuilt: what is on its way is in the outbox again.
     await one.handle(3, RECORDS[3])
-    assert store.outboxes[0]
-    await asyncio.gather(*(a.confirmed for a in under_way))
+    assert store.outboxes[0].keys() >= {1, 2}
+    await told.confirm()
     await one.handle(4, RECORDS[4])
-    await asyncio.sleep(0)
+    await told.confirm()
     await one.handle(5, RECORDS[5])
-    assert store.outboxes[0].keys() <= {5}
+    assert store.outboxes[0].keys() == {5}
 
 
 def test_passes_are_cut_at_ticks_gaps_and_limits() -> None:
@@ -173,3 +193,51 @@ def test_passes_are_cut_at_ticks_gaps_and_limits() -> None:
     many = [(n, plain) for n in range(MOST_RECORDS + 1)]
     assert [len(some) for some in cut(many)] == [MOST_RECORDS, 1]
     assert cut([]) == []
+
+
+async def owner_of(partition: int, together: Together, told: Told) -> PartitionOwner:
+    store = MemoryStore()
+    return PartitionOwner(await store.acquire(partition), store, together, ListLog([]), told, 10)
+
+
+async def test_partitions_that_ask_at_once_are_scored_in_one_batch_with_equal_bytes() -> None:
+    calls: list[int] = []
+
+    class Counted(HeartRateRisk):
+        def answer(self, patients, points):  # type: ignore[no-untyped-def]
+            calls.append(len(patients))
+            return super().answer(patients, points)
+
+    def record(partition: int) -> FactRecord:
+        return FactRecord(messages=[heart_rate(1, 100.0 + partition, patient=f"p-{partition}")])
+
+    async def told(together: Together, *, at_once: bool) -> list[bytes]:
+        tells = [Told() for _ in range(5)]
+        owners = [await owner_of(n, together, tell) for n, tell in enumerate(tells)]
+        if at_once:
+            await asyncio.gather(*(o.handle(0, record(n)) for n, o in enumerate(owners)))
+        else:
+            for n, one in enumerate(owners):
+                await one.handle(0, record(n))
+        return [output.value for tell in tells for output in tell.outputs]
+
+    together = Together(Engine([Counted()]))
+    separate = await told(together, at_once=False)
+    assert calls == [1] * 5
+    calls.clear()
+    assert await told(together, at_once=True) == separate
+    assert calls == [5]
+
+
+async def test_an_error_while_scoring_reaches_everybody_who_asked() -> None:
+    class Broken(HeartRateRisk):
+        def answer(self, patients, points):  # type: ignore[no-untyped-def]
+            raise ArithmeticError("a bug")
+
+    together = Together(Engine([Broken()]))
+    ones = [await owner_of(n, together, Told()) for n in range(2)]
+    records = [FactRecord(messages=[heart_rate(1, 90.0, patient=f"p-{n}")]) for n in range(2)]
+    found = await asyncio.gather(
+        *(one.handle(0, r) for one, r in zip(ones, records, strict=True)), return_exceptions=True
+    )
+    assert [type(error) for error in found] == [ArithmeticError] * 2

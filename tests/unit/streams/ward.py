@@ -23,6 +23,7 @@ from models.risk import RiskModel
 from streams.engine import Engine
 from streams.partition import PartitionOwner
 from streams.store import MemoryStore
+from streams.together import Together
 from tests.unit.streams.partitions import ListLog, Told
 from tests.unit.streams.timeline import MINUTE, START, HeartRateRisk, _message
 
@@ -50,7 +51,7 @@ class Ward:
         before = len(self.world.outputs)
         if self.owner is None:
             lease = await self.store.acquire(0)
-            engine = Engine(self.models)
+            engine = Together(Engine(self.models))
             self.owner = PartitionOwner(lease, self.store, engine, self.log, self.world, 100)
             await self.owner.publish_outbox()
         self.log.raw.append(facts.encode(record))
