@@ -135,6 +135,9 @@ class MllpSettings(Section):
         description="bytes of all connections that may wait for the broker",
     )
     max_connections: int = Field(1_000, ge=1)
+    linger_ms: float = Field(
+        1.0, ge=0, le=100, description="how long messages wait to go to the broker together"
+    )
     source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
 
 

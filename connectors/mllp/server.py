@@ -56,7 +56,7 @@ async def serve(
     Raises `MllpError`.
     """
     tls_context(settings.tls)  # what is wrong with the files is said before a broker is waited for
-    log = KafkaLog(kafka, client_id="tocsin-mllp")
+    log = KafkaLog(kafka, client_id="tocsin-mllp", linger_ms=settings.linger_ms)
     looking = asyncio.create_task(keep_looking(sources.look)) if sources else None
     try:
         if await _until(stop, _topics_exist(log, destinations)):

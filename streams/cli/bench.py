@@ -32,11 +32,11 @@ def _processes(workers: int) -> list[Command]:
     return [*PROCESSES, *more]
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part)
     except ValueError:
-        raise UserError(f"--workers: {text!r} is no list of numbers, e.g. 1,2,4.") from None
+        raise UserError(f"{option}: {text!r} is no list of numbers, e.g. 1,2,4.") from None
 
 
 @app.command()
@@ -55,6 +55,9 @@ def bench(
         Path | None,
         typer.Option(help="Script of an obvious build to compare with: tests/bench/naive.py."),
     ] = None,
+    curve: Annotated[
+        str, typer.Option(help="Further rates, messages/s, of 8 s each; empty: none.")
+    ] = "1000,2000,4000",
     workers: Annotated[
         str, typer.Option(help="Repeat the throughput part with so many workers, e.g. 1,2,4.")
     ] = "",
@@ -66,7 +69,15 @@ def bench(
     from streams.bench import report as page  # noqa: PLC0415  # slow to import
     from streams.bench.measure import Bench, Plan  # noqa: PLC0415
 
-    plan = Plan(patients, flood, rate, seconds, naive=naive, workers=_numbers(workers))
+    plan = Plan(
+        patients=patients,
+        flood=flood,
+        rate=rate,
+        seconds=seconds,
+        curve=_numbers("--curve", curve),
+        naive=naive,
+        workers=_numbers("--workers", workers),
+    )
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         settings = settings_module.load(home=Path(folder))
 
