@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import NamedTuple
@@ -29,6 +29,7 @@ from streams.policy.document import (
     check_order,
 )
 
+_DAYS_KEPT = 1_000
 MICRO = 1_000_000  # probabilities are compared as printed: to six decimals
 
 
@@ -94,6 +95,7 @@ class Rulebook:
         self.policy = policy or Policy()
         self.version = version
         self._rules: dict[tuple[str, str], Rule] = {}
+        self._days: dict[tuple[str, date], Sequence[float]] = {}
         self._zones = {q.name: ZoneInfo(q.time_zone) for q in self.policy.quiet_hours}
 
     def check(self, shipped: Iterable[tuple[str, AlertRule]]) -> None:
@@ -200,19 +202,21 @@ class Rulebook:
             return hours.start <= minute < hours.until
         return minute >= hours.start or minute < hours.until
 
-    def _borders(self, hours: QuietHours, at: float) -> list[float]:
-        """The next time that they begin, and the next time that they end."""
-        zone = self._zones[hours.name]
-        today = datetime.fromtimestamp(at, zone).date()
-        found = []
-        for days in range(3):
-            day = today + timedelta(days=days)
-            for minute in (hours.start, hours.until):
-                moment = datetime(
-                    day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=zone
-                )
-                found.append(moment.timestamp())
+    def _borders(self, hours: QuietHours, at: float) -> Sequence[float]:
+        """When they begin and end next: today, tomorrow and the day after."""
+        day = datetime.fromtimestamp(at, self._zones[hours.name]).date()
+        found = self._days.get((hours.name, day))
+        if found is None:
+            if len(self._days) > _DAYS_KEPT:
+                self._days.clear()
+            found = self._days[hours.name, day] = self._of_days(hours, day)
         return found
+
+    def _of_days(self, hours: QuietHours, first: date) -> Sequence[float]:
+        zone = self._zones[hours.name]
+        days = [first + timedelta(days=n) for n in range(3)]
+        clocks = [time(minute // 60, minute % 60) for minute in (hours.start, hours.until)]
+        return [datetime.combine(d, c, zone).timestamp() for d in days for c in clocks]
 
     # ── who is next ─────────────────────────────────────────────────────────────────────────
 
