@@ -13,6 +13,7 @@ import logging
 import time
 from functools import partial
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -21,7 +22,8 @@ from starlette.routing import Route
 
 from connectors import metrics
 from connectors.http import body as bodies
-from connectors.http.answers import Answer, Refused, later, response
+from connectors.http.answers import FHIR_JSON, Answer, Refused, later, response
+from connectors.http.capability import RESOURCES, statement
 from connectors.http.intake import HEAD_BYTES, Entry, Intake, Request
 from connectors.http.kinds import BED, FHIR, NOTICE, STOW, VCF, Kind, kind_of
 from connectors.http.senders import Senders
@@ -42,14 +44,13 @@ def application(log: Log, settings: HttpSettings, intake: Intake, senders: Sende
         return Route(path, partial(port.receive, kinds, name), methods=methods, name=path)
 
     routes = [
+        Route("/fhir/metadata", port.describe, methods=["GET"]),
         post("/fhir", FHIR),
         post("/fhir/", FHIR),
         post("/fhir/$process-message", FHIR, name="Bundle"),
         post("/fhir/Bundle", FHIR, name="Bundle"),
-        post("/fhir/ImagingStudy", FHIR, name="ImagingStudy"),
-        post("/fhir/DiagnosticReport", FHIR, name="DiagnosticReport"),
-        post("/fhir/ImagingStudy/{id}", FHIR, name="ImagingStudy"),
-        post("/fhir/DiagnosticReport/{id}", FHIR, name="DiagnosticReport"),
+        *(post(f"/fhir/{kind}", FHIR, name=kind) for kind in RESOURCES),
+        *(post(f"/fhir/{kind}/{{id}}", FHIR, name=kind) for kind in RESOURCES),
         post("/dicom-web/studies", NOTICE, STOW),
         post("/dicom-web/studies/{study}", NOTICE, STOW),
         post("/vcf", VCF),
@@ -74,6 +75,14 @@ class _Port:
         self._log, self._settings = log, settings
         self._intake, self._senders = intake, senders
         self._slots = asyncio.Semaphore(settings.max_requests)
+
+    async def describe(self, request: HttpRequest) -> Response:
+        """What can be sent, for FHIR clients that ask first."""
+        try:
+            self._senders.source_of(request)
+        except Refused as refused:
+            return response(refused.answer, as_fhir=True)
+        return Response(msgspec.json.encode(statement()), media_type=FHIR_JSON)
 
     async def receive(self, kinds: tuple[Kind, ...], name: str, request: HttpRequest) -> Response:
         """One request, from its headers to its answer."""

@@ -205,6 +205,20 @@ async def test_another_method_says_which_ones_there_are(server: Running) -> None
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+async def test_fhir_clients_are_told_what_they_may_send(server: Running, tmp_path: Path) -> None:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(server.url + "/fhir/metadata")
+        assert answer.headers["content-type"] == "application/fhir+json"
+        told = answer.json()
+        assert (told["resourceType"], told["fhirVersion"]) == ("CapabilityStatement", "4.0.1")
+        kinds = [one["type"] for one in told["rest"][0]["resource"]]
+        assert kinds == ["ImagingStudy", "DiagnosticReport"]
+    file = tmp_path / "tokens"
+    file.write_text(f"LAB {TOKEN}\n")
+    async with running(tokens=file) as guarded, httpx.AsyncClient() as client:
+        assert (await client.get(guarded.url + "/fhir/metadata")).status_code == 401
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_body_that_is_too_large_keeps_its_beginning(announced: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
