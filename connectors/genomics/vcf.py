@@ -6,10 +6,10 @@ of several samples the content type says which (`text/x-vcf; sample=NA12878`). I
 
 A variant counts as present where its genotype has it and no filter objects. A genotype that is not
 called, or a call that a filter rejects, is *not called*; one of reference alleles alone is
-*absent*; what the file does not mention was, as far as the file says, not examined: a BED of the
-same sample (`connectors.genomics.bed`) says what was. Each file is also a document (its id is
-`Variant.report`): a newer file of the same sample replaces the older one as a whole
-(`models.genome`).
+*absent*; what the file does not mention was, as far as the file says, not examined: reference
+blocks of a gVCF, or a BED of the same sample (`connectors.genomics.bed`), say what was. Each file
+is also a document (its id is `Variant.report`): a newer file of the same sample replaces the older
+one as a whole (`models.genome`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from connectors.apart import Apart, BrokeError
-from connectors.facts import AnyFact, Presence, Statement, Variant
+from connectors.facts import AnyFact, Examined, Presence, Statement, Variant
 from connectors.genomics.hgvs import normalised
+from connectors.genomics.regions import MOST_RANGES
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
@@ -92,6 +93,22 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
             "vcf-variant", report, call.chromosome, str(call.position), call.ref, call.alt
         )
         facts[id] = _variant(id, call, rank, time, assembly, source_class, report)
+    blocks = len(contents.examined) + len(contents.uncallable)
+    if blocks > MOST_RANGES:
+        detail = f"more than {MOST_RANGES:,} reference blocks, joined: send a panel"
+        out.issues.append(Issue(Reason.TOO_MANY_VARIANTS, detail, "reference blocks"))
+    elif blocks:
+        id = key.short("examined", report, "blocks")
+        facts[id] = Examined(
+            id=id,
+            rank=rank,
+            time=time,
+            source_class=source_class,
+            assembly=assembly,
+            ranges=contents.examined,
+            uncallable=contents.uncallable,
+            report=report,
+        )
     for number in contents.unusable[:1]:
         detail = f"REF is no sequence, in {len(contents.unusable)} of the file's records"
         out.issues.append(Issue(Reason.BAD_VCF, detail, f"record {number}"))

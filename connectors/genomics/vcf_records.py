@@ -12,6 +12,7 @@ import zlib
 from typing import Any, Final, NamedTuple
 
 from connectors.genomics.annotations import Annotation, Annotations
+from connectors.genomics.regions import Range, joined
 
 MOST_BYTES: Final = 256_000_000  # unpacked: a whole exome; a whole genome is to be cut to a panel
 MOST_RECORDS: Final = 250_000  # about 15 s
@@ -19,6 +20,7 @@ MOST_CALLS: Final = 20_000  # that a patient's state is to hold
 _BASES: Final = frozenset("ACGTNacgtn")
 _COLUMNS: Final = 9  # before the samples
 _GZIP: Final = b"\x1f\x8b"
+_REFERENCE: Final = frozenset(("<NON_REF>", "<*>"))  # anything else: alone, a block of a gVCF
 # Alternatives that are no variant: windows of coverage, "anything else", covered by a deletion.
 _NOT_VARIANTS: Final = frozenset(("<CGA_CNVWIN>", "<NON_REF>", "<*>", "*", "."))
 # VCF 4.3, tables 1 and 2; those that are read here.
@@ -69,6 +71,8 @@ class Contents(NamedTuple):
     samples: list[str]
     calls: list[Call]
     unusable: list[int]  # records (from 1) whose REF is no sequence
+    examined: list[Range]  # reference blocks and sites of a gVCF: looked at, no variant
+    uncallable: list[Range]  # … and looked at without an answer
 
 
 def read(raw: bytes, sample: str) -> Contents:
@@ -85,6 +89,7 @@ def read(raw: bytes, sample: str) -> Contents:
         raise VcfError("too_many_variants", f"more than {MOST_RECORDS:,} records: send a panel")
     calls: list[Call] = []
     unusable: list[int] = []
+    blocks: dict[bool, list[Range]] = {True: [], False: []}  # by whether they were called
     with tempfile.NamedTemporaryFile(suffix=".vcf") as file:
         file.write(_declared(text))
         file.flush()
@@ -98,6 +103,11 @@ def read(raw: bytes, sample: str) -> Contents:
                 if not set(record.REF) <= _BASES:
                     unusable.append(seen)
                     continue
+                if not set(record.ALT) - _REFERENCE:
+                    called = _is_reference(record, column)
+                    if called is not None:
+                        blocks[called].append(_range(record))
+                    continue
                 calls += _calls(record, column, annotations)
                 if len(calls) > MOST_CALLS:
                     detail = f"more than {MOST_CALLS:,} variants of one sample: send a panel"
@@ -108,7 +118,8 @@ def read(raw: bytes, sample: str) -> Contents:
             raise VcfError("bad_vcf", f"htslib cannot read it ({type(error).__name__})") from None
     if seen != lines:
         raise VcfError("bad_vcf", f"record {seen + 1} of {lines} cannot be read")
-    return Contents(*_header(text), samples, calls, unusable)
+    of_blocks = joined(blocks[True]), joined(blocks[False])
+    return Contents(*_header(text), samples, calls, unusable, *of_blocks)
 
 
 def unpacked(raw: bytes, most: int = MOST_BYTES) -> bytes:
@@ -235,6 +246,22 @@ def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
             )
         )
     return found
+
+
+def _is_reference(r: Any, column: int) -> bool | None:
+    """Was a place without alternatives called as the reference? None where that is not said."""
+    if "GT" not in (r.FORMAT or ()):
+        return None
+    alleles = [a for a in r.genotypes[column][:-1] if a != -2]
+    if any(a > 0 for a in alleles):
+        return None
+    covered = all(_number(_format(r, name, column), 0) != 0 for name in ("DP", "MIN_DP", "GQ"))
+    return r.FILTER is None and covered and bool(alleles) and all(a == 0 for a in alleles)
+
+
+def _range(r: Any) -> Range:
+    """From POS to END, where that is said, else as long as REF."""
+    return chromosome(str(r.CHROM)), int(r.POS), int(r.end)
 
 
 def chromosome(name: str) -> str:
