@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from connectors.http.answers import Answer, Refused
+from connectors.loopback import host_of, is_loopback
 from connectors.settings import HttpSettings
 
 log = logging.getLogger("tocsin.http")
 
 SHORTEST_TOKEN: Final = 16  # characters
 _SOURCE = re.compile(r"[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,199}")
-_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SendersError(Exception):
@@ -91,20 +89,10 @@ class Senders:
 
     def _check_local(self, request: Request) -> None:
         """Pages of other sites must not send through a browser of this machine."""
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if request.headers.get("origin") is not None or host not in _LOOPBACK_NAMES:
+        here = is_loopback(host_of(request.headers.get("host", "")))
+        if request.headers.get("origin") is not None or not here:
             detail = "without tokens or client certificates, only this machine may send"
             raise Refused(Answer(403, detail, "forbidden"))
-
-
-def is_loopback(host: str) -> bool:
-    """Does a socket bound to `host` answer on this machine only?"""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_tokens(file: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 from nicegui import ui
 
 from connectors.clock import wall_clock
+from connectors.loopback import host_of
 from models.units import warm
 from streams.console import listening
 from streams.console.api.build import add_api
@@ -30,7 +31,7 @@ from streams.console.ports import Feed, Names, Reader
 from streams.console.presence import Presence
 from streams.console.quarantine_room import QuarantineRoom
 from streams.console.room import Room
-from streams.console.security import OwnPagesOnly, SafeHeaders, host_of
+from streams.console.security import OwnPagesOnly, SafeHeaders
 from streams.console.sign_in.browser import OidcSignIn
 from streams.console.times import HospitalTime
 from streams.console.trials import Trials

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 
-from streams.console.security import is_loopback
+from connectors.loopback import is_loopback
 from streams.settings import ConsoleSettings, SettingsError
 
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not listened on

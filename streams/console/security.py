@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+from connectors.loopback import host_of, is_loopback
 
 # NiceGUI runs small scripts that it sends over the socket, hence unsafe-inline and unsafe-eval;
 # everything else, and every connection, stays with this host.
@@ -26,21 +25,6 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Does a socket bound to `host` answer on this machine only?"""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def host_of(header: str) -> str:
-    """The host of a Host header or an origin, without port and brackets."""
-    return urlsplit(header if "//" in header else f"//{header}").hostname or ""
 
 
 class OwnPagesOnly:

@@ -19,7 +19,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from streams.console.security import is_loopback
+from connectors.loopback import is_loopback
 from streams.roles import Role
 
 CLIENT = "tocsin"

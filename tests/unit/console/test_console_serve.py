@@ -11,10 +11,10 @@ from typing import cast
 import pytest
 from nicegui.client import Client
 
+from connectors.loopback import host_of, is_loopback
 from connectors.settings import TlsServer
 from streams.console import presence
 from streams.console.app import serve
-from streams.console.security import host_of, is_loopback
 from streams.settings import ConsoleSettings, SettingsError
 from tests.acceptance.console.fake_hospital import FakeHospital
 

@@ -188,6 +188,7 @@ async def test_what_is_malformed_is_refused_with_a_reason_and_kept(
         ("/vcf?source=%00", OF_FILE, 400, "bad_source"),
         ("/fhir", {**FHIR, "origin": "http://evil.example"}, 403, "forbidden"),
         ("/fhir", {**FHIR, "host": "rebound.example"}, 403, "forbidden"),
+        ("/fhir", {**FHIR, "host": "["}, 403, "forbidden"),
     ],
 )
 async def test_what_is_not_for_this_port_leaves_no_trace(
