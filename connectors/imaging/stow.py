@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors.identity import IdentityKey
-from connectors.interpretation import Interpretation, Issue, RefusedError, Site
+from connectors.interpretation import Interpretation, Issue, RefusedError, Site, StudyToFetch
 from connectors.quarantine import Reason
 from connectors.wire import WireMessage, parameters
 
@@ -61,9 +61,12 @@ def interpret_stow(
         out.refuse(refused.issue)
         return [out]
     found: list[Interpretation] = []
+    asked: set[StudyToFetch] = set()  # many pictures, one question
     for number, raw in enumerate(objects, 1):
         for one in read(message._replace(raw=raw), key, site):
             one.issues = [_placed(issue, number) for issue in one.issues]
+            one.fetch = [study for study in one.fetch if study not in asked]
+            asked.update(one.fetch)
             found.append(one)
     return found
 

@@ -70,6 +70,7 @@ def test_pushed_twice_and_picture_by_picture_is_one_study() -> None:
     for raw in (body(picture()), body(picture(), picture()), body(picture())):
         for one in read(raw):
             record.fold_facts(one.facts)
+    assert [len(one.fetch) for one in read(body(picture(), picture()))] == [1, 0]
     events = [f for f in record.facts.values() if isinstance(f, StudyEvent)]
     assert [s.stage for s in studies(events)] == [Stage.AVAILABLE]
     assert len(events) == 1
