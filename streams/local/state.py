@@ -37,10 +37,10 @@ class Plan(msgspec.Struct, frozen=True):
     metrics_host: str
     mllp: str  # host:port
     console: str  # URL
-    dicom: str  # host:port
-    http: str  # URL
     settings: str  # digest of the settings and commands that the processes run with
     variables: dict[str, str]  # environment variables that hold no secret
+    dicom: str = ""  # host:port; a note of an older version has none
+    http: str = ""  # URL
 
 
 class State(msgspec.Struct):
