@@ -60,6 +60,12 @@ class SinksProcess:
         until(self._is_ready, 60)
 
     @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def environment(self) -> dict[str, str]:
         """For commands beside it."""
         root = str(Path(__file__).resolve().parents[3])

@@ -144,8 +144,8 @@ class Hl7Peer(_Peer):
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.messages: list[Any] = []
         self.replies: list[Any] = []  # what came back for what it said by itself
-        self.code, self.silent, self.delay_s = "CA", False, 0.0
-        self.codes: list[str] = []
+        self.silent, self.delay_s = False, 0.0
+        self.codes: list[str] = []  # in place of a positive acknowledgement
         self.says: list[bytes] = []  # sent after the next acknowledgement
         self._tls = tls
         self.port = 0
@@ -188,7 +188,9 @@ class Hl7Peer(_Peer):
         time.sleep(self.delay_s)
         if self.silent:
             return
-        code = self.codes.pop(0) if self.codes else self.code
+        # As the sender asks: an accept acknowledgement, or (MSH-15 blank) an application's.
+        good = "CA" if str(message.segment("MSH")[15]) else "AA"
+        code = self.codes.pop(0) if self.codes else good
         if code.endswith("A"):
             self.messages.append(message)
         connection.sendall(_START + str(message.create_ack(code)).encode() + _END)

@@ -272,6 +272,14 @@ async def test_an_alert_manager_gets_pcd04(system: Hl7Peer) -> None:
     assert str(system.messages[0].segment("MSH")[5]) == "AM"
 
 
+async def test_a_chart_gets_the_score_in_original_mode(system: Hl7Peer) -> None:
+    """ORU^R01 asks for nothing in MSH-15, so an application acknowledgement ends it."""
+    s = sink(mllp(system, message="oru"))
+    await s.send(notice())
+    await s.close()
+    assert str(system.messages[0].segment("MSH")[9]) == "ORU^R01^ORU_R01"
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [
