@@ -102,14 +102,15 @@ def _desks(
     from streams.backtest_desk import BacktestDesk  # noqa: PLC0415
     from streams.cli.interpreting import Interpreter  # noqa: PLC0415
     from streams.console.desks import Desks  # noqa: PLC0415
+    from streams.delivery.dead_letters import DeadLetters  # noqa: PLC0415
     from streams.drift import DriftDesk  # noqa: PLC0415
     from streams.event_log import KafkaEvents  # noqa: PLC0415
     from streams.feedback_desk import FeedbackDesk  # noqa: PLC0415
     from streams.policy.desk import PolicyDesk  # noqa: PLC0415
     from streams.quarantine_desk import Desk as QuarantineDesk  # noqa: PLC0415
 
-    journals = [KafkaJournal(settings.kafka) for _ in range(4)]
-    refused, versions, scores, recent = journals
+    journals = [KafkaJournal(settings.kafka) for _ in range(5)]
+    refused, versions, scores, recent, told = journals
     shipped, two_person = list(rules.items()), settings.policy.two_person
     try:
         yield Desks(
@@ -121,6 +122,7 @@ def _desks(
             feedback=FeedbackDesk(actions, wall_clock),
             events=KafkaEvents(settings.kafka),
             audit=audit,
+            dead_letters=DeadLetters(told, wall_clock),
             authority=settings.sinks.authority,
         )
     finally:

@@ -19,6 +19,7 @@ PAGES: Final[dict[str, Role]] = {
     "/thresholds/{version}": Role.READER,
     "/backtest": Role.OPERATOR,
     "/quality": Role.READER,
+    "/deliveries": Role.OPERATOR,
 }
 ROUTES: Final[dict[str, Role]] = {
     "GET /api/v1/alerts": Role.READER,
@@ -62,5 +63,6 @@ LINKS: Final = (
     ("Quality", "/quality"),
     ("Thresholds", "/thresholds"),
     ("Back-test", "/backtest"),
+    ("Not delivered", "/deliveries"),
     ("Quarantine", "/quarantine"),
 )

@@ -20,6 +20,7 @@ from models.units import warm
 from streams.console import listening
 from streams.console.api.build import add_api
 from streams.console.board import Board
+from streams.console.dead_letter_room import DeadLetterRoom
 from streams.console.desks import Desks
 from streams.console.frame import Console
 from streams.console.guard import Demonstration, Guard, SignIn
@@ -78,6 +79,7 @@ async def serve(
             clock=wall_clock,
             feedback=desks.feedback,
             quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
+            dead_letters=DeadLetterRoom(desks.dead_letters) if desks.dead_letters else None,
             url=settings.url or url,
             authority=desks.authority,
             drift=Room(desks.drift.report) if desks.drift else None,

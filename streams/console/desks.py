@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from models.risk import AlertRule
 from streams.backtest_desk import BacktestDesk
 from streams.console.ports import Audit, EventLog
+from streams.delivery.dead_letters import DeadLetters
 from streams.drift import DriftDesk
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
@@ -25,5 +26,6 @@ class Desks:
     policy: PolicyDesk | None = None
     backtest: BacktestDesk | None = None
     drift: DriftDesk | None = None
+    dead_letters: DeadLetters | None = None
     authority: str = "TOCSIN"  # of pseudonyms that are given out
     shipped: Mapping[str, AlertRule] = field(default_factory=dict)  # rules of the bundles, by risk

@@ -15,6 +15,7 @@ from connectors.clock import Clock
 from connectors.identity import Identity
 from streams.console.access import LINKS, PAGES
 from streams.console.board import Board, Status
+from streams.console.dead_letter_room import DeadLetterRoom
 from streams.console.elements import StatusBar, Words
 from streams.console.guard import SIGN_IN, SignIn
 from streams.console.people import Person, person_of
@@ -50,6 +51,7 @@ class Console:
     policy: PolicyRoom | None = None
     trials: Trials | None = None
     drift: Room[list[Drift]] | None = None
+    dead_letters: DeadLetterRoom | None = None
     url: str = ""  # the console's own address
     authority: str = "TOCSIN"  # of pseudonyms that are given out
     budgets: Mapping[str, float] = field(default_factory=dict)  # alerts a patient-day, by ward
@@ -61,6 +63,7 @@ class Console:
             "/thresholds": self.policy,
             "/backtest": self.policy and self.trials,
             "/quality": self.drift,
+            "/deliveries": self.dead_letters,
         }
         absent = {path for path, room in desks.items() if room is None}
         return [(text, to) for text, to in LINKS if to not in absent and person.may(PAGES[to])]

@@ -10,6 +10,7 @@ from nicegui import ui
 from streams.console.access import PAGES
 from streams.console.alerts_page import AlertsPage
 from streams.console.backtest_page import BacktestPage
+from streams.console.deliveries_page import DeliveriesPage
 from streams.console.frame import Console, NoticePage
 from streams.console.patient_page import PatientPage
 from streams.console.patients_page import PatientsPage
@@ -64,6 +65,13 @@ def add_pages(console: Console) -> None:
     @page("/wall")
     def wall(ward: str = "") -> None:
         WallPage(console, ward).start()
+
+    letters = console.dead_letters
+    if letters is not None:
+
+        @page("/deliveries")
+        def deliveries() -> None:
+            DeliveriesPage(console, letters).start()
 
     drift = console.drift
     if drift is not None:

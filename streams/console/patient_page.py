@@ -16,6 +16,12 @@ from streams.console.acts import Acts
 from streams.console.charts import trends
 from streams.console.elements import LiveTable, Words, panel
 from streams.console.frame import Console, LivePage
+from streams.console.genome_and_images import (
+    STUDY_COLUMNS,
+    VARIANT_COLUMNS,
+    study_rows,
+    variant_rows,
+)
 from streams.console.history import HISTORY_COLUMNS, history_rows
 from streams.console.ports import PatientView, Unavailable
 from streams.console.results import RESULT_COLUMNS, UNUSED_COLUMNS, result_rows, unused_rows
@@ -89,8 +95,13 @@ class PatientPage(LivePage):
                     self._history = LiveTable(HISTORY_COLUMNS, "Alert history", "")
                 with panel("Received and not used"):
                     self._unused = LiveTable(UNUSED_COLUMNS, "Received and not used", "")
-            with panel("Results"):
-                self._results = LiveTable(RESULT_COLUMNS, "Newest results", "")
+            with ui.element("div"):
+                with panel("Results"):
+                    self._results = LiveTable(RESULT_COLUMNS, "Newest results", "")
+                with panel("Imaging") as self._imaging:
+                    self._studies = LiveTable(STUDY_COLUMNS, "Imaging studies", "")
+                with panel("Genes") as self._genome:
+                    self._variants = LiveTable(VARIANT_COLUMNS, "Variants", "")
 
     def _build_ranges(self) -> None:
         self._buttons: dict[float | None, ui.element] = {}
@@ -160,6 +171,11 @@ class PatientPage(LivePage):
             self._sections[risk].show(score, alert, threshold_of(view, risk), now)
         self._draw_trends(view)
         self._results.show(result_rows(view.record, times), "No results yet.")
+        studied, genes = study_rows(view.record, times), variant_rows(view.record, times)
+        self._imaging.set_visibility(bool(studied))
+        self._genome.set_visibility(bool(genes))
+        self._studies.show(studied, "No studies.")
+        self._variants.show(genes, "No variants.")
         self._unused.show(unused_rows(view.record, times), "Every result received is used.")
         self._history.show(history_rows(view.alerts, times, now), "No alerts yet.")
 

@@ -29,12 +29,16 @@ from connectors.identity import Identity
 from connectors.quarantine import Reason
 from connectors.quarantine_log import QuarantineLog
 from connectors.settings import TlsServer
+from connectors.sinks import deliveries
+from connectors.sinks.deliveries import Delivery
+from connectors.sinks.deliveries import Outcome as Told
 from models.risk import AlertRule
 from streams.backtest_desk import BacktestDesk
 from streams.console.app import serve
 from streams.console.desks import Desks
 from streams.console.evidence import probability_of
 from streams.console.sign_in import development_issuer
+from streams.delivery.dead_letters import DeadLetters
 from streams.drift import DriftDesk
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
@@ -91,6 +95,7 @@ class Stage:
             feedback=FeedbackDesk(self.hospital, wall_clock),
             policy=PolicyDesk(MemoryJournal(), list(RULES.items()), wall_clock, two_person=two),
             shipped=RULES,
+            dead_letters=DeadLetters(self.journal, lambda: NOW),
             drift=DriftDesk(self.journal, lambda: NOW),
             backtest=BacktestDesk(self.journal, RULES, {RISK: 86_400.0}, cohorts),
         )
@@ -159,6 +164,25 @@ class Stage:
                 return self.journal.wired(reason=Reason(reason)).id
             case ["quarantine", "audit"]:
                 return self.journal.audit()
+            case ["undelivered", n]:
+                alert = self.hospital.revisions[f"a-p-{int(n):026d}"][-1]
+                letter = Delivery(
+                    id=f"d{n}",
+                    receiver="pager",
+                    alert_id=alert.alert_id,
+                    revision=alert.revision,
+                    patient=alert.patient,
+                    risk=alert.risk,
+                    state=alert.state,
+                    outcome=Told.DEAD,
+                    at=alert.at,
+                    reason="gave_up",
+                    detail="the gateway did not answer",
+                    attempts=9,
+                    alert=alert,
+                )
+                self.journal.append(topics.DELIVERIES, deliveries.encode(letter), [])
+                return letter.id
             case ["wire"]:
                 return [r.value.decode() for r in self.journal.of(topics.WIRE_HL7)]
             case _:

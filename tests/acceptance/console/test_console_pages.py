@@ -299,7 +299,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
     page.goto(console.url)
     page.wait_for_selector(row(1))
     reached = []
-    for _ in range(10):
+    for _ in range(11):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
@@ -314,6 +314,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
         "Quality",
         "Thresholds",
         "Back-test",
+        "Not delivered",
         "Quarantine",
         "Ward",
         "Show",

@@ -123,3 +123,28 @@ def test_the_quarantine_fits_a_phone(start_console: Start, new_page: NewPage) ->
     page.goto(f"{console.url}/quarantine")
     page.wait_for_selector("tbody tr")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_was_not_delivered_is_decided_about(start_console: Start, new_page: NewPage) -> None:
+    """Tried again or discarded, for a reason, once."""
+    console, page = start_console(), new_page()
+    page.goto(f"{console.url}/deliveries")
+    page.wait_for_selector("text=Every alert has reached its receivers.")
+    console.tell("undelivered 1")
+    console.tell("undelivered 2")
+    page.wait_for_selector('tr[data-key="d2"]')
+    words = text_of(page, 'tr[data-key="d1"]')
+    assert "pager Deterioration, alerting" in words
+    assert "The receiver could not be reached the gateway did not answer 9" in words
+    page.locator('tr[data-key="d1"] [data-act=retry]').click()
+    page.wait_for_selector("text=Give the reason")
+    page.get_by_label("Why (kept in the audit)").fill("the gateway is back")
+    page.locator('tr[data-key="d1"] [data-act=retry]').click()
+    page.wait_for_selector("text=pager: will be tried again.")
+    page.wait_for_selector('tr[data-key="d1"]', state="detached")
+    page.locator('tr[data-key="d2"] [data-act=discard]').click()
+    page.wait_for_selector("text=Every alert has reached its receivers.")
+    assert [(n["event"], n["item"]) for n in console.tell("quarantine audit")] == [
+        ("dead_letter_retried", "d1"),
+        ("dead_letter_discarded", "d2"),
+    ]
