@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -112,9 +112,6 @@ class ConsoleSettings(Section):
         "", description="the console's address as browsers know it; empty: host and port"
     )
     tls: TlsServer = TlsServer()
-    alert_budget: dict[str, PositiveFloat] = Field(
-        {}, description="alerts a patient-day by ward (`*`: any); the page Quality watches it"
-    )
     cohorts: dict[str, Path] = Field(
         {}, description="risk → predictions.csv of `tocsin evaluate`, to try thresholds on"
     )

@@ -83,7 +83,6 @@ async def serve(
             url=settings.url or url,
             authority=desks.authority,
             drift=Room(desks.drift.report) if desks.drift else None,
-            budgets=settings.alert_budget,
             trials=Trials(desks.backtest) if desks.backtest else None,
             policy=PolicyRoom(desks.policy, desks.shipped) if desks.policy else None,
         )

@@ -16,6 +16,7 @@ from streams.console.ports import Feed, PatientSummary, Reader, Unavailable
 
 RECONCILE_S = 30.0
 RETRY_S = 2.0
+CALLS = 20_000  # newest calls that the feed has brought
 ANSWERS = 2_000  # newest answers to actions that are kept
 TRAIL = 48  # scores of a patient and risk kept for the small curve in the list of patients
 
@@ -51,6 +52,7 @@ class Board:
         self.scores: dict[tuple[str, str], Score] = {}
         self.patients: dict[str, PatientSummary] = {}
         self.answers: dict[str, FeedbackAnswer] = {}  # by the id of the action
+        self.calls: deque[tuple[float, str]] = deque(maxlen=CALLS)  # (loop's time, ward)
         self.hospital_time: float | None = None
         self.trails: dict[tuple[str, str], deque[tuple[float, float]]] = {}
         self._alerts_of: dict[tuple[str, str], set[str]] = {}
@@ -109,10 +111,17 @@ class Board:
         while True:
             try:
                 async for item in self._feed.subscribe():
+                    self._count(item)
                     self.take(item)
             except Unavailable:
                 pass  # the feed's age tells, and pages show it
             await asyncio.sleep(RETRY_S)
+
+    def _count(self, item: Alert | Score | FeedbackAnswer) -> None:
+        if isinstance(item, Alert) and item.calls:
+            known = self.alerts.get(item.alert_id)
+            if known is None or known.revision < item.revision:
+                self.calls.append((asyncio.get_running_loop().time(), item.ward))
 
     async def _reconcile(self) -> None:
         while True:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -54,7 +54,6 @@ class Console:
     dead_letters: DeadLetterRoom | None = None
     url: str = ""  # the console's own address
     authority: str = "TOCSIN"  # of pseudonyms that are given out
-    budgets: Mapping[str, float] = field(default_factory=dict)  # alerts a patient-day, by ward
 
     def links(self, person: Person) -> list[tuple[str, str]]:
         """The pages of the bar that exist and that the person may open."""

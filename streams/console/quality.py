@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from connectors.clock import from_iso
 from connectors.contract import Alert
 from connectors.feedback import RIGHT, WRONG, Action, Outcome
+from streams.policy.document import Budget
 
 DAY_S = 86_400.0
+HOUR_S = 3_600.0
 _Z = 1.959964  # 95 %
 
 
@@ -28,28 +30,20 @@ class Group:
     wrong: int = 0
     expected: float = 0.0  # sum of probabilities of those with an outcome
     per_day: float | None = None  # alerts a patient-day
-    budget: float | None = None
-    seen: set[str] = field(default_factory=set)
 
     @property
     def judged(self) -> int:
         """Alerts with an outcome."""
         return self.right + self.wrong
 
-    @property
-    def over_budget(self) -> bool:
-        """More than was agreed on."""
-        return self.per_day is not None and self.budget is not None and self.per_day > self.budget
-
 
 def groups(
     alerts: Iterable[Alert],
     patients: Mapping[str, int],
-    budgets: Mapping[str, float],
     now: float,
     window_s: float,
 ) -> list[Group]:
-    """By ward and risk. `patients` of each ward now; `budgets` by ward, `*` for any."""
+    """By ward and risk. `patients` of each ward now."""
     found: dict[tuple[str, str], Group] = {}
     for alert in alerts:
         if alert.called and from_iso(alert.since) > now - window_s:
@@ -58,9 +52,6 @@ def groups(
     for group in found.values():
         present = patients.get(group.ward, 0)
         group.per_day = group.alerts / (present * window_s / DAY_S) if present else None
-        group.budget = next(
-            (most for ward, most in budgets.items() if fnmatchcase(group.ward, ward)), None
-        )
     return sorted(found.values(), key=lambda g: (g.ward, g.risk))
 
 
@@ -75,6 +66,34 @@ def _take(group: Group, alert: Alert) -> None:
         group.right += judged[-1] in RIGHT
         group.wrong += judged[-1] in WRONG
         group.expected += alert.score.probability or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Calls of the last hour against what some wards can bear."""
+
+    budget: Budget
+    calls: int
+
+    @property
+    def exceeded(self) -> bool:
+        """More than they can bear."""
+        return self.calls > self.budget.calls_per_hour
+
+
+def spent(budgets: Sequence[Budget], calls: Iterable[tuple[float, str]], now: float) -> list[Spent]:
+    """`calls`: when, on the clock of `now`, and from which ward."""
+    recent = [ward for at, ward in calls if at > now - HOUR_S]
+    return [
+        Spent(
+            budget,
+            sum(
+                not budget.wards or any(fnmatchcase(ward, w) for w in budget.wards)
+                for ward in recent
+            ),
+        )
+        for budget in budgets
+    ]
 
 
 def wilson(successes: int, of: int) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 from nicegui import ui
@@ -11,7 +12,7 @@ from streams.console.diff import Cell, Row
 from streams.console.elements import Field, LiveTable, Words, panel
 from streams.console.frame import Console, LivePage
 from streams.console.ports import Unavailable
-from streams.console.quality import DAY_S, Group, groups, wilson
+from streams.console.quality import DAY_S, Group, Spent, groups, spent, wilson
 from streams.console.room import Room
 from streams.console.units import NO_BREAK, percent, percent_range
 from streams.console.words import risk_words
@@ -26,6 +27,12 @@ GROUP_COLUMNS = (
     {"id": "dismissed", "label": "Dismissed", "kind": "text"},
     {"id": "right", "label": "Right", "kind": "text"},
     {"id": "expected", "label": "Expected", "kind": "text"},
+)
+BUDGET_COLUMNS = (
+    {"id": "state", "label": "State", "kind": "badge"},
+    {"id": "what", "label": "Budget", "kind": "text"},
+    {"id": "calls", "label": "Calls", "kind": "text"},
+    {"id": "most", "label": "At most", "kind": "text"},
 )
 DRIFT_COLUMNS = (
     {"id": "state", "label": "State", "kind": "badge"},
@@ -64,6 +71,8 @@ class QualityPage(LivePage):
             with panel("Alerts by ward and risk"):
                 Words("p", _HELP).classes("help")
                 self._groups = LiveTable(GROUP_COLUMNS, "Alerts by ward and risk", "Reading …")
+            with panel("Budgets: calls of the last hour"):
+                self._budgets = LiveTable(BUDGET_COLUMNS, "Budgets of calls", "Reading …")
             with panel("Drift: the last day against those before"):
                 Words(
                     "p", f"PSI below {STEADY} is steady; above {CHANGED} somebody should look."
@@ -82,13 +91,21 @@ class QualityPage(LivePage):
         if now is not None and board.status().loaded:
             patients = Counter(p.ward for p in board.patients.values())
             window = float(self._days.value) * DAY_S
-            budgets = self.console.budgets
-            found = groups(self._alerts, patients, budgets, now, window)
+            found = groups(self._alerts, patients, now, window)
             self._groups.show([group_row(g) for g in found], "No alert has called anybody yet.")
+        self._show_budgets()
         drifts = self._drift.newest
         if drifts is not None:
             self._drifts.show([drift_row(d) for d in drifts], "Nothing has been scored yet.")
         self.show_status("Quality – Tocsin", self._problem or self._drift.problem)
+
+    def _show_budgets(self) -> None:
+        policy = self.console.policy
+        if policy is None or policy.newest is not None:
+            budgets = policy.book().policy.budget if policy else ()
+            now = asyncio.get_running_loop().time()
+            rows = [budget_row(s) for s in spent(budgets, self.console.board.calls, now)]
+            self._budgets.show(rows, "The policy sets no budget.")
 
     async def _load(self) -> None:
         now = self.console.clock()
@@ -106,26 +123,18 @@ def group_row(group: Group) -> Row:
     """One ward and risk."""
     return Row(
         key=f"{group.ward}/{group.risk}",
-        tone="warning" if group.over_budget else "",
+        tone="",
         cells=[
             {"v": group.ward or "no ward"},
             {"v": risk_words(group.risk).name},
             {"v": str(group.alerts)},
-            _load(group),
+            {"v": "–" if group.per_day is None else f"{group.per_day:.2f}"},
             _share(group.acknowledged, group.alerts),
             _share(group.dismissed, group.alerts),
             _right(group),
             _expected(group),
         ],
     )
-
-
-def _load(group: Group) -> Cell:
-    said = "–" if group.per_day is None else f"{group.per_day:.2f}"
-    if group.budget is None:
-        return {"v": said}
-    over = "over the budget of" if group.over_budget else "budget"
-    return {"v": said, "sub": f"{over} {group.budget:g}"}
 
 
 def _share(count: int, of: int) -> Cell:
@@ -142,6 +151,24 @@ def _right(group: Group) -> Cell:
 
 def _expected(group: Group) -> Cell:
     return {"v": percent(group.expected / group.judged) if group.judged else "–"}
+
+
+def budget_row(spent: Spent) -> Row:
+    """One budget of the policy in force."""
+    budget = spent.budget
+    state = {"v": "Within", "tone": "calm", "icon": "check"}
+    if spent.exceeded:
+        state = {"v": "Exceeded", "tone": "critical", "icon": "critical"}
+    return Row(
+        key=budget.name,
+        tone="critical" if spent.exceeded else "",
+        cells=[
+            state,
+            {"v": budget.name, "sub": ", ".join(budget.wards) or "all wards"},
+            {"v": str(spent.calls)},
+            {"v": f"{budget.calls_per_hour:g}"},
+        ],
+    )
 
 
 def drift_row(drift: Drift) -> Row:

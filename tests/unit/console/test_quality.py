@@ -12,10 +12,11 @@ from connectors.clock import from_iso, iso
 from connectors.contract import Acted, Alert, Missing
 from connectors.feedback import Action, Outcome
 from streams.console.api.examples import ALERT, AT, SCORE
-from streams.console.quality import DAY_S, groups, wilson
-from streams.console.quality_page import drift_row, group_row
+from streams.console.quality import DAY_S, groups, spent, wilson
+from streams.console.quality_page import budget_row, drift_row, group_row
 from streams.drift import DriftDesk, psi
 from streams.errors import UserError
+from streams.policy.document import Budget
 from tests.unit.journal import MemoryJournal
 
 NOW = from_iso(AT) + 60
@@ -42,16 +43,28 @@ def test_alerts_are_counted_by_ward_with_the_last_word_on_each() -> None:
         replace(alert(5), since=iso(NOW - 2 * DAY_S)),
         alert(6, ward="5B"),
     ]
-    first, second = groups(alerts, {"4A": 10}, {"4?": 0.2, "*": 9.0}, NOW, DAY_S)
+    first, second = groups(alerts, {"4A": 10}, NOW, DAY_S)
     assert (first.ward, first.alerts, first.acknowledged, first.dismissed) == ("4A", 3, 1, 1)
     assert (first.right, first.wrong) == (1, 1)
     assert first.per_day == pytest.approx(0.3)
-    assert (first.budget, first.over_budget) == (0.2, True)
-    assert (second.per_day, second.budget, second.over_budget) == (None, 9.0, False)
+    assert (second.ward, second.per_day) == ("5B", None)
     row = group_row(first)
-    assert row["tone"] == "warning"
-    assert row["cells"][3] == {"v": "0.30", "sub": "over the budget of 0.2"}
+    assert row["cells"][3] == {"v": "0.30"}
     assert row["cells"][6]["v"] == "50\u00a0%"
+
+
+def test_calls_of_the_last_hour_are_held_against_the_budget() -> None:
+    """By ward pattern; a budget without wards counts all of them."""
+    budgets = [
+        Budget(name="fours", wards=("4?",), calls_per_hour=1),
+        Budget(name="house", calls_per_hour=3),
+    ]
+    calls = [(0.0, "4A"), (100.0, "4A"), (200.0, "4B"), (300.0, "5B")]
+    fours, house = spent(budgets, calls, 3_650.0)
+    assert (fours.calls, fours.exceeded) == (2, True)
+    assert (house.calls, house.exceeded) == (3, False)
+    assert budget_row(fours)["cells"][0]["v"] == "Exceeded"
+    assert budget_row(house)["cells"][1] == {"v": "house", "sub": "all wards"}
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
