@@ -28,13 +28,15 @@ from models.features import contract
 from models.questions import QUESTIONS
 from models.risk import RiskModel
 from models.rule import DESCRIPTION, SHIPPED
+from models.sepsis_features import sepsis_contract
 from models.units import warm
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 # Tensors with a first dimension of members.
 MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
-    *("center", "scale", "weight", "bias", "gain", "middle")
+    *("columns", "unmeasured", "leaves", "covers", "children"),
+    *("center", "scale", "weight", "bias", "gain", "middle"),
 }
 
 
@@ -125,7 +127,9 @@ def contract_of(risk: str) -> dict[str, Any]:
     """What this code computes for the risk."""
     if risk == "news2":
         return news2.contract()
-    return QUESTIONS[risk].contract() if risk in QUESTIONS else contract()
+    if risk in QUESTIONS:
+        return QUESTIONS[risk].contract()
+    return sepsis_contract() if risk == "sepsis" else contract()
 
 
 def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
@@ -200,10 +204,12 @@ def _load(folder: Path, risk: str) -> RiskModel:
     from models.deterioration import DeteriorationModel  # noqa: PLC0415 - it imports this module
     from models.multimodal import MultimodalModel  # noqa: PLC0415 - likewise
     from models.news2_model import News2Model  # noqa: PLC0415 - likewise
+    from models.sepsis import SepsisModel  # noqa: PLC0415 - likewise
 
     makers: dict[str, Callable[[Bundle], RiskModel]] = {
         "deterioration": DeteriorationModel,
         "news2": News2Model,
+        "sepsis": SepsisModel,
     }
     makers |= {risk: partial(MultimodalModel, q) for risk, q in QUESTIONS.items()}
     if risk not in makers:

@@ -22,8 +22,8 @@ class Recorded(Protocol):
     """A patient of a cohort."""
 
     @property
-    def record_id(self) -> int:
-        """The cohort's number of the patient."""
+    def record_id(self) -> int | str:
+        """The cohort's number or name of the patient."""
         ...
 
 
@@ -43,13 +43,13 @@ class Ensemble(Protocol):
 _Model = TypeVar("_Model", bound=Ensemble)
 
 
-def cohort_hash(cohort: str, record_id: int) -> int:
+def cohort_hash(cohort: str, record_id: int | str) -> int:
     """A record id as it is listed in a bundle: says who was in the training set, not more."""
     seal = hashlib.sha256(f"{cohort}/{record_id}".encode()).digest()
     return int.from_bytes(seal[:8], "big") >> 1  # fits a signed 64-bit integer
 
 
-def fold_of(cohort: str, record_id: int) -> int:
+def fold_of(cohort: str, record_id: int | str) -> int:
     """The fold of a training patient, and the member that never saw them."""
     return cohort_hash(cohort, record_id) % FOLDS
 

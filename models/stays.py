@@ -39,6 +39,8 @@ class Stay(NamedTuple):
 
     def in_ward_since(self, as_of: float) -> float:
         """When the patient came to the ward in which they lie at that time."""
+        if not self.moves:
+            return self.start
         return max((at for at in self.moves if at <= as_of), default=self.start)
 
     def on_leave(self, as_of: float) -> bool:

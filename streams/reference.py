@@ -25,6 +25,7 @@ from connectors.quarantine import Reason
 from connectors.sinks import deliveries
 from models import deterioration, multimodal, news2, news2_model
 from models.questions import QUESTIONS
+from models.sepsis_variables import SEPSIS_CATALOGUE
 from models.variables import CATALOGUE, Variable
 from streams.delivery import reference as receivers
 from streams.doctor.listing import listing
@@ -161,6 +162,11 @@ def _inputs() -> str:
         "",
         *_HEAD,
         *(_input(v) for v in news2.READ),
+        "",
+        "## sepsis (health record)",
+        "",
+        *_HEAD,
+        *(_input(v) for v in SEPSIS_CATALOGUE),
     ]
     for question in QUESTIONS.values():
         for modality in question.sources:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -31,15 +32,16 @@ from streams.settings import Settings
 _PATIENCE_S = 1_800.0
 
 Progress = Callable[[str], None]
+_Id = TypeVar("_Id", int, str)  # of a patient in the cohort
 
 
 def scores(
-    messages: Mapping[int, Sequence[Timed]],
+    messages: Mapping[_Id, Sequence[Timed]],
     authority: str,
     bundle: Bundle,
     home: Path,
     progress: Progress,
-) -> dict[int, Assessment]:
+) -> dict[_Id, Assessment]:
     """The score of each patient after the last of their messages, by record id.
 
     `messages` by record id, which is also the patient's number of that authority. Raises
@@ -111,10 +113,10 @@ def _applied(reader: Consumer, redis: Redis) -> bool:
 
 
 def _read(
-    names: Mapping[int, str], risk: str, endpoints: Endpoints, settings: Settings
-) -> dict[int, Assessment]:
+    names: Mapping[_Id, str], risk: str, endpoints: Endpoints, settings: Settings
+) -> dict[_Id, Assessment]:
     redis = Redis.from_url(endpoints.redis)
-    found: dict[int, Assessment] = {}
+    found: dict[_Id, Assessment] = {}
     for record_id, pseudonym in names.items():
         partition = topics.partition_of(pseudonym, settings.kafka.partitions)
         raw = redis.hget(keys.patient(partition, pseudonym), _field(risk))

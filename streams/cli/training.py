@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from connectors.cohorts import physionet2012
 from connectors.replay.physionet2012 import AUTHORITY, messages_for
 from connectors.replay.timed import Timed
-from streams.cli import tumours
+from streams.cli import sepsis, tumours
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Risk(StrEnum):
 
     DETERIORATION = "deterioration"
     NEWS2 = "news2"
+    SEPSIS = "sepsis"
     GLIOMA_SURVIVAL = "glioma-survival"
     HEAD_NECK_RECURRENCE = "head-neck-recurrence"
 
@@ -50,7 +51,7 @@ class Via(StrEnum):
 RiskName = Annotated[Risk, typer.Argument(help="Which risk.")]
 Data = Annotated[
     Path,
-    typer.Option(help="Folder of the risk's cohort: PhysioNet 2012, UCSF-PDGM or HANCOCK."),
+    typer.Option(help="Folder of the risk's cohort: PhysioNet 2012 or 2019, UCSF-PDGM or HANCOCK."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write to; made when it does not exist.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or c; default: all there.")]
@@ -72,6 +73,10 @@ def train(
     if risk.value in tumours.COHORTS:
         _refuse_sets(risk, sets)
         _train_tumours(risk, data, out, seed)
+        return
+    if risk is Risk.SEPSIS:
+        _refuse_sets(risk, sets)
+        sepsis.train(data, out, seed, _progress)
         return
     from models.training import deterioration, news2  # noqa: PLC0415 - torch
 
@@ -121,6 +126,10 @@ def evaluate(
     if risk.value in tumours.COHORTS:
         _refuse_sets(risk, sets)
         _evaluate_tumours(risk, data, out, bundle, via, patients)
+        return
+    if risk is Risk.SEPSIS:
+        _refuse_sets(risk, sets)
+        sepsis.evaluate(data, out, bundle, via is Via.STREAM, patients, _progress)
         return
     model = _cohort_model(bundle)
     stays = _stays(data, sets, patients)

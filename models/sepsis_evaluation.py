@@ -1,0 +1,327 @@
+"""Scores of a cohort hour by hour, and what they are worth.
+
+At each hour of a patient's record the model is asked anew. Patients that the bundle was trained on
+are scored by the member that never saw them (cross-fitted), all others by the whole ensemble. The
+threshold of the utility is chosen on other patients: for a training patient on the other folds, for
+others it is the one that the bundle ships with.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import hourly_metrics, metrics, utility
+from models.ensemble import FOLDS, Scorer
+from models.hourly_metrics import Hours
+from models.metrics import Array
+from models.risk import Assessment, probability_of
+from models.sepsis import SepsisModel
+from models.training.sepsis_cohort import COHORT, SepsisStay
+
+COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
+# Hours in intensive care, in spans.
+SPANS = ((1, 6), (7, 12), (13, 24), (25, 48), (49, 96), (97, 1_000))
+CHECKED = 500  # patients whose figures a test recomputes
+_LOOK_BACK_H = 24  # an alarm this long before the onset is not taken for a warning of it
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One patient's hours."""
+
+    record_id: str
+    fold: int | None  # that may score them; None: not a training patient
+    hours: tuple[int, ...]
+    labels: tuple[int, ...]
+    log_odds: Array  # NaN where the model abstains
+    abstained: dict[int, str]  # index of the hour → reason
+    group: dict[str, str]  # what subgroups they belong to
+
+
+def score(stay: SepsisStay, scorer: Scorer[SepsisModel]) -> Scored:
+    """Ask at every hour."""
+    model = scorer.model(stay)
+    moments = stay.moments()
+    log_odds = model.log_odds(moments)
+    silent = [i for i, z in enumerate(log_odds) if z is None]
+    reasons = [a.abstained or "" for a in model.assess([moments[i] for i in silent])]
+    return Scored(
+        stay.record_id,
+        scorer.member(stay),
+        stay.hours,
+        stay.labels,
+        np.array([math.nan if z is None else z for z in log_odds]),
+        dict(zip(silent, reasons, strict=True)),
+        groups_of(stay),
+    )
+
+
+def score_all(
+    stays: Iterable[SepsisStay], model: SepsisModel, on_stay: Callable[[], None] = lambda: None
+) -> list[Scored]:
+    """Ask for everybody; a patient's record is not kept."""
+    scorer = Scorer(model, COHORT)
+    found: list[Scored] = []
+    for stay in stays:
+        found.append(score(stay, scorer))
+        on_stay()
+    return found
+
+
+def heard(scored: Sequence[Scored], answers: Mapping[str, Assessment]) -> list[Scored]:
+    """The last hour of each patient alone, as somebody else (the running system) scored it."""
+    found = []
+    for one in scored:
+        answer = answers.get(one.record_id)
+        if answer is None:
+            continue
+        z = math.nan if answer.log_odds is None else answer.log_odds
+        reasons = {0: answer.abstained} if answer.abstained else {}
+        found.append(
+            Scored(
+                one.record_id, one.fold, one.hours[-1:], one.labels[-1:], np.array([z]), reasons,
+                one.group,
+            )
+        )  # fmt: skip
+    return found
+
+
+def compared(rows: Sequence[Scored], scored: Sequence[Scored]) -> dict[str, Any]:
+    """How far last hours from elsewhere are from our own, in log-odds."""
+    own = {one.record_id: float(one.log_odds[-1]) for one in scored}
+    far = np.array([float(one.log_odds[-1]) - own[one.record_id] for one in rows])
+    alone = sum(math.isnan(one.log_odds[-1]) != math.isnan(own[one.record_id]) for one in rows)
+    return {
+        "patients": len(rows),
+        "largest_difference": round(float(np.nan_to_num(np.abs(far)).max(initial=0.0)), 6),
+        "abstained_on_one_side": alone,
+    }
+
+
+def groups_of(stay: SepsisStay) -> dict[str, str]:
+    """Age, sex, unit and the way into intensive care."""
+    bands = ((50, "under 50"), (65, "50-64"), (80, "65-79"), (math.inf, "80 and over"))
+    age = "unknown" if stay.age is None else next(n for top, n in bands if stay.age < top)
+    before = "at once" if stay.hospital_h < 1 else "from the ward"
+    return {"age": age, "sex": stay.sex, "unit": stay.unit or "unknown", "admission": before}
+
+
+# ── figures ────────────────────────────────────────────────────────────────────────────────────
+
+
+def figures(scored: Sequence[Scored], model: SepsisModel) -> dict[str, Any]:
+    """All figures of a cohort."""
+    hours = to_hours(scored)
+    patients = len(scored)
+    probabilities = 1 / (1 + np.exp(-hours.scores))
+    reasons = [reason for one in scored for reason in one.abstained.values()]
+    threshold = float(model.bundle.answers["utility_log_odds"])
+    nested = nested_thresholds(scored, threshold)
+    return {
+        "risk": model.risk,
+        "model": model.digest,
+        "patients": patients,
+        "patients_with_sepsis": sum(1 in one.labels for one in scored),
+        "patients_in_training_set": sum(one.fold is not None for one in scored),
+        "cross_fitted": any(one.fold is not None for one in scored),
+        "hours": sum(len(one.hours) for one in scored),
+        "scored": len(hours.labels),
+        "positive_scored": int(hours.labels.sum()),
+        "abstained": {r: reasons.count(r) for r in sorted(set(reasons))},
+        **{k: v.as_dict() for k, v in hourly_metrics.ranking(hours, patients).items()},
+        "all_hours": all_hours(scored, model.baseline),
+        "first_patients": all_hours(scored[:CHECKED], model.baseline),
+        "calibration_slope": hourly_metrics.slope(hours, patients).as_dict(),
+        "calibration_intercept": metrics.rounded(
+            metrics.calibration_line(hours.labels, hours.scores)[1]
+        ),
+        "ece": metrics.rounded(metrics.ece(hours.labels, probabilities)),
+        "utility": utility_of(scored, nested).as_dict(),
+        "utility_thresholds": sorted({round(probability_of(t), 4) for t in nested}),
+        "over_time": over_time(scored),
+        "subgroups": subgroups(scored, nested),
+        "alarms": [
+            alarms(scored, model.rule.fire, model.rule.clear),
+            alarms(scored, model.rule.critical, model.rule.clear),
+            alarms(scored, probability_of(threshold), 0.75 * probability_of(threshold)),
+        ],
+    }
+
+
+def to_hours(scored: Sequence[Scored]) -> Hours:
+    """The rows that have a score."""
+    if not scored:
+        return Hours(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    patient = np.repeat(np.arange(len(scored)), [len(one.hours) for one in scored])
+    labels = np.concatenate([np.array(one.labels, dtype=np.float64) for one in scored])
+    scores = np.concatenate([one.log_odds for one in scored])
+    known = ~np.isnan(scores)
+    return Hours(patient[known], labels[known], scores[known])
+
+
+def all_hours(scored: Sequence[Scored], baseline: float) -> dict[str, float | None]:
+    """Discrimination with abstentions at the baseline, as who must answer at every hour would."""
+    labels = np.concatenate([np.array(one.labels, dtype=np.float64) for one in scored])
+    scores = np.nan_to_num(np.concatenate([one.log_odds for one in scored]), nan=baseline)
+    return {
+        "auroc": metrics.rounded(metrics.auroc(labels, scores)),
+        "auprc": metrics.rounded(metrics.auprc(labels, scores)),
+    }
+
+
+def nested_thresholds(scored: Sequence[Scored], shipped: float) -> list[float]:
+    """For each patient, the log-odds from which on alarms were worth most on other patients."""
+    chosen: dict[int | None, float] = {None: shipped}
+    for fold in range(FOLDS):
+        others = [one for one in scored if one.fold is not None and one.fold != fold]
+        if any(1 in one.labels for one in others):
+            chosen[fold] = best_threshold(others)
+    return [chosen.get(one.fold, shipped) for one in scored]
+
+
+def best_threshold(scored: Sequence[Scored]) -> float:
+    """The log-odds from which on alarms are worth most."""
+    known = utility.gains([one.labels for one in scored])
+    scores = np.concatenate([one.log_odds for one in scored])
+    return utility.best_threshold(known, np.nan_to_num(scores, nan=-np.inf))
+
+
+def utility_of(scored: Sequence[Scored], thresholds: Sequence[float]) -> metrics.Estimate:
+    """Normalised utility of an alarm at each hour from a patient's threshold on."""
+    known = [utility.gains([one.labels]) for one in scored]
+    raised = [one.log_odds >= t for one, t in zip(scored, thresholds, strict=True)]
+    return hourly_metrics.utility_estimate(known, raised)
+
+
+def over_time(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Discrimination and calibration by the hour in intensive care."""
+    hour = np.concatenate([np.array(one.hours) for one in scored])
+    z = np.concatenate([one.log_odds for one in scored])
+    y = np.concatenate([np.array(one.labels, dtype=np.float64) for one in scored])
+    found: list[dict[str, Any]] = []
+    for first, last in SPANS:
+        k = (hour >= first) & (hour <= last) & ~np.isnan(z)
+        if not 0 < y[k].sum() < k.sum():
+            continue
+        found.append(
+            {
+                "hours": f"{first}-{last}" if last < SPANS[-1][1] else f"{first} and later",
+                "scored": int(k.sum()),
+                "positive": round(float(y[k].mean()), 4),
+                "auroc": metrics.rounded(metrics.auroc(y[k], z[k])),
+                "auprc": metrics.rounded(metrics.auprc(y[k], z[k])),
+                "calibration_slope": metrics.rounded(metrics.slope(y[k], z[k])),
+                "ece": metrics.rounded(metrics.ece(y[k], 1 / (1 + np.exp(-z[k])))),
+            }
+        )
+    return found
+
+
+def subgroups(
+    scored: Sequence[Scored], thresholds: Sequence[float]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures by age, sex, unit and admission; none is shown with fewer than ten with sepsis."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    members: dict[tuple[str, str], list[int]] = {}
+    for i, one in enumerate(scored):
+        for item in one.group.items():
+            members.setdefault(item, []).append(i)
+    for (kind, name), at in sorted(members.items()):
+        part = [scored[i] for i in at]
+        septic = sum(1 in one.labels for one in part)
+        if septic < 10:
+            continue
+        hours = to_hours(part)
+        found.setdefault(kind, {})[name] = {
+            "patients": len(part),
+            "with_sepsis": septic,
+            "auroc": hourly_metrics.ranking(hours, len(part), 100)["auroc"].as_dict(),
+            "calibration_slope": metrics.rounded(metrics.slope(hours.labels, hours.scores)),
+            "utility": utility_of(part, [thresholds[i] for i in at]).as_dict(),
+        }
+    return found
+
+
+# ── alarms of a rule ───────────────────────────────────────────────────────────────────────────
+
+
+def burning(probabilities: Array, fire: float, clear: float) -> NDArray[np.bool_]:
+    """Whether the alarm is on at each hour; an abstention leaves it as it is."""
+    on = False
+    found = np.zeros(len(probabilities), dtype=bool)
+    for i, p in enumerate(probabilities.tolist()):
+        on = p >= fire if not on else not p < clear
+        found[i] = on
+    return found
+
+
+def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any]:
+    """What a rule would do hour by hour: how often it alarms, how right and how early it is."""
+    episodes = right = alarmed_well = well = 0
+    hours = 0
+    leads: list[float] = []
+    septic = 0
+    for one in scored:
+        on = burning(1 / (1 + np.exp(-one.log_odds)), fire, clear)
+        starts = np.flatnonzero(on & ~np.append(False, on[:-1]))
+        hours += len(on)
+        episodes += len(starts)
+        onset = utility.onset(one.labels)
+        if onset is None:
+            well += 1
+            alarmed_well += bool(len(starts))
+            continue
+        septic += 1
+        lead = _lead(on, starts, onset)
+        right += sum(onset - _LOOK_BACK_H <= s <= onset + 3 for s in starts.tolist())
+        if lead is not None:
+            leads.append(lead)
+    days = hours / 24
+    early = [sum(lead >= h for lead in leads) / max(septic, 1) for h in (0, 3, 6, 12)]
+    return {
+        "fire": round(fire, 4),
+        "clear": round(clear, 4),
+        "episodes_per_patient_day": metrics.rounded(episodes / days if days else math.nan),
+        "patients_without_sepsis_alarmed": metrics.rounded(alarmed_well / max(well, 1)),
+        "sensitivity": metrics.rounded(len(leads) / septic if septic else math.nan),
+        "sensitivity_0_3_6_12_h_before": [metrics.rounded(e) for e in early],
+        "episodes_before_sepsis": metrics.rounded(right / episodes if episodes else math.nan),
+        "median_lead_time_h": metrics.rounded(float(np.median(leads)) if leads else math.nan),
+    }
+
+
+def _lead(on: NDArray[np.bool_], starts: NDArray[np.int64], onset: float) -> float | None:
+    """Hours from the first alarm that warns of the onset to the onset; None: none did.
+
+    Negative when it came later, up to three hours. An alarm that had been on for longer than a day
+    counts for a day.
+    """
+    first = max(0, int(onset) - _LOOK_BACK_H)
+    last = int(onset) + 3
+    if first < len(on) and on[first]:
+        return onset - first
+    warning = [s for s in starts.tolist() if first <= s <= last]
+    return onset - warning[0] if warning else None
+
+
+def write_predictions(scored: Iterable[Scored], baseline: float, file: Path) -> None:
+    """predictions.csv; `as_of` is the hour in intensive care; an abstention leaves cells empty."""
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for one in scored:
+            rows = zip(one.hours, one.log_odds.tolist(), one.labels, strict=True)
+            for i, (hour, z, label) in enumerate(rows):
+                if math.isnan(z):
+                    writer.writerow([one.record_id, hour, "", "", one.abstained[i], label, ""])
+                    continue
+                llr = round(z - baseline, 6)
+                writer.writerow([one.record_id, hour, probability_of(z), z, "", label, llr])

@@ -1,0 +1,218 @@
+"""From patients' records and times to the numbers that the sepsis model reads.
+
+One function for training and serving. Only what was true of a patient by `as_of`, within the last
+48 hours and not before the present stay, is looked at; all times are relative. What was not
+measured is NaN, and the model treats that as information of its own. Counts are of hours with a
+value, not of values: a monitor that sends every minute says no more than one that sends hourly.
+
+Letters in shape comments: P patients, V variables, F features, K segments that hold something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from connectors.facts import PersonDetail
+from models.columns import HOUR_S, Array, Asked, Batch, ColumnReader
+from models.features import WINDOW_S
+from models.record import PatientRecord, Stay
+from models.sepsis_variables import LABORATORY, SEPSIS_CATALOGUE, VITALS
+
+NAN = math.nan
+
+# What is computed of every variable. Bundles name these: changing what one means needs a new name.
+STATISTICS = {
+    "last": "last",
+    "hours_since": "hours since last",
+    "lowest": "lowest",
+    "highest": "highest",
+    "mean": "mean",
+    "spread": "spread",
+    "change": "change since the value before",
+    "trend": "change since first",
+    "hours": "hours with a value",
+}
+WINDOWS = (6, 12, 24)  # hours, for vital signs
+RECENT = {"lowest": "lowest", "highest": "highest", "mean": "mean"}
+RATIOS = {
+    "shock_index": ("heart_rate", "sbp", "Heart rate / systolic pressure"),
+    "modified_shock_index": ("heart_rate", "map", "Heart rate / mean pressure"),
+    "saturation_to_oxygen": ("spo2", "fio2", "Oxygen saturation / inspired oxygen"),
+    "urea_to_creatinine": ("urea_nitrogen", "creatinine", "Urea nitrogen / creatinine"),
+    "breaths_to_saturation": ("resp_rate", "spo2", "Respiratory rate / oxygen saturation"),
+}
+CONTEXT = {
+    "age": ("Age", "a"),
+    "male": ("Male sex", ""),
+    "hours_in_ward": ("Hours in the ward", "h"),
+    "hours_in_hospital": ("Hours in the hospital", "h"),
+    "hours_before_ward": ("Hours in the hospital before the ward", "h"),
+    "variables": ("Number of different measurements", ""),
+    "hours_since_laboratory": ("Hours since last laboratory result", "h"),
+    "laboratory_6h": ("Laboratory results of 6 h", ""),
+    "laboratory_12h": ("Laboratory results of 12 h", ""),
+    "laboratory_24h": ("Laboratory results of 24 h", ""),
+    "laboratory_48h": ("Laboratory results of 48 h", ""),
+}
+_MALE: dict[object, float] = {"M": 1.0, "F": 0.0}
+LONGEST_H = 1_000.0  # hours in ward and hospital are not told apart beyond
+
+
+class Feature(NamedTuple):
+    """One number. Its contribution is shown with `variable`'s, or alone where that is ""."""
+
+    name: str
+    variable: str
+    statistic: str
+    display: str
+    unit: str
+
+
+def _features() -> list[Feature]:
+    found = [Feature(n, "", n, display, unit) for n, (display, unit) in CONTEXT.items()]
+    found += [
+        Feature(
+            f"{v.name}.{statistic}", v.name, statistic, f"{v.display}, {words}",
+            "h" if statistic.startswith("hours") else v.unit,
+        )
+        for statistic, words in STATISTICS.items()
+        for v in SEPSIS_CATALOGUE
+    ]  # fmt: skip
+    found += [
+        Feature(
+            f"{v.name}.{statistic}_{hours}h", v.name, f"{statistic}_{hours}h",
+            f"{v.display}, {words} of {hours} h", v.unit,
+        )
+        for hours in WINDOWS
+        for statistic, words in RECENT.items()
+        for v in VITALS
+    ]  # fmt: skip
+    return found + [Feature(n, over, n, display, "") for n, (over, _, display) in RATIOS.items()]
+
+
+FEATURES: tuple[Feature, ...] = tuple(_features())
+CODES: frozenset[str] = frozenset(code for v in SEPSIS_CATALOGUE for code in v.codes)
+_INDEX = {v.name: i for i, v in enumerate(SEPSIS_CATALOGUE)}
+_IS_VITAL = np.array([v in VITALS for v in SEPSIS_CATALOGUE])
+# Glucose and inspired oxygen are also taken at the bedside: they say nothing of an order.
+_BEDSIDE = {"glucose", "fio2"}
+_IS_ORDERED = np.array([v in LABORATORY and v.name not in _BEDSIDE for v in SEPSIS_CATALOGUE])
+
+
+def sepsis_contract() -> dict[str, object]:
+    """What the meaning of the numbers rests on; a bundle made under another one is refused."""
+    return {
+        "window_s": WINDOW_S,
+        "features": [f.name for f in FEATURES],
+        "variables": {
+            v.name: [v.unit, v.low, v.high, v.molar_mass, v.valence, list(v.codes)]
+            for v in SEPSIS_CATALOGUE
+        },
+    }
+
+
+class SepsisReader:
+    """Computes features, remembering of each patient what has not changed."""
+
+    def __init__(self) -> None:
+        self.columns = ColumnReader(SEPSIS_CATALOGUE)
+
+    def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:
+        """(P, F) features, NaN where not measured."""
+        if not patients:
+            return np.zeros((0, len(FEATURES)))
+        asked: list[Asked] = []
+        persons: list[tuple[float, ...]] = []
+        for record, as_of in patients:
+            stay = record.stay(as_of)
+            start = as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
+            asked.append(Asked(record, as_of, start))
+            persons.append(_person(record, as_of, stay))
+        batch = self.columns.read(asked)
+        tables = _statistics(batch)
+        parts = [np.array(persons), _activity(batch, tables["hours_since"]), *tables.values()]
+        parts += _recent(batch)
+        parts += [
+            (tables["last"][:, _INDEX[over]] / tables["last"][:, _INDEX[under]])[:, None]
+            for over, under, _ in RATIOS.values()
+        ]
+        return np.concatenate(parts, axis=1)
+
+
+def _statistics(batch: Batch) -> dict[str, Array]:
+    """(P, V) for each of `STATISTICS`."""
+    view, values, ages = batch.all, batch.values, batch.ages
+    begin, newest = view.begin, view.end - 1
+    n = (view.end - begin).astype(np.float64)
+    mean = view.reduce(np.add, values) / n
+    centred = values - np.append(np.repeat(mean, view.end - begin), 0.0)
+    several = n > 1
+    before = np.where(several, newest - 1, newest)
+    # Ages fall along a segment: an hour with a value begins where the whole part changes.
+    whole = np.floor(ages)
+    new_hour = np.append(1.0, (whole[1:] != whole[:-1]).astype(np.float64))
+    new_hour[begin] = 1.0
+    found = {
+        "last": values[newest],
+        "hours_since": ages[newest],
+        "lowest": view.reduce(np.minimum, values),
+        "highest": view.reduce(np.maximum, values),
+        "mean": mean,
+        "spread": np.where(several, np.sqrt(view.reduce(np.add, centred**2) / n), NAN),
+        "change": np.where(several, values[newest] - values[before], NAN),
+        "trend": np.where(several, values[newest] - values[begin], NAN),
+        "hours": view.reduce(np.add, new_hour),
+    }
+    tables = {name: view.spread(found[name]) for name in STATISTICS}
+    tables["hours"] = np.nan_to_num(tables["hours"], nan=0.0)
+    return tables
+
+
+def _recent(batch: Batch) -> list[Array]:
+    """(P, vital signs) for each window and statistic of `RECENT`."""
+    found: list[Array] = []
+    view = batch.all.of(_IS_VITAL)
+    for hours in WINDOWS:
+        recent = view.within(hours)
+        n = recent.end - recent.begin
+        found += [
+            recent.spread(statistic)[:, _IS_VITAL]
+            for statistic in (
+                recent.reduce(np.minimum, batch.values),
+                recent.reduce(np.maximum, batch.values),
+                recent.reduce(np.add, batch.values) / n,
+            )
+        ]
+    return found
+
+
+def _activity(batch: Batch, hours_since: Array) -> Array:
+    """(P, 6): how much is measured, and how lately the laboratory was asked."""
+    ordered = batch.all.of(_IS_ORDERED)
+    columns = [
+        (~np.isnan(hours_since)).sum(1).astype(np.float64),
+        np.fmin.reduce(hours_since[:, _IS_ORDERED], axis=1, initial=np.inf),
+    ]
+    columns[1][~np.isfinite(columns[1])] = NAN
+    for hours in (6.0, 12.0, 24.0, math.inf):
+        recent = ordered.within(hours)
+        counts = np.nan_to_num(recent.spread((recent.end - recent.begin).astype(np.float64)))
+        columns.append(counts.sum(1))
+    return np.stack(columns, axis=1)
+
+
+def _person(record: PatientRecord, as_of: float, stay: Stay | None) -> tuple[float, ...]:
+    """The first five of `CONTEXT`."""
+    age = record.age(as_of)
+    male = _MALE.get(record.person(PersonDetail.SEX), NAN)
+    in_ward = in_hospital = before = NAN
+    if stay is not None:
+        came = stay.in_ward_since(as_of)
+        in_ward = min((as_of - came) / HOUR_S, LONGEST_H)
+        in_hospital = min((as_of - stay.start) / HOUR_S, LONGEST_H)
+        before = min((came - stay.start) / HOUR_S, LONGEST_H)
+    return (NAN if age is None else age, male, in_ward, in_hospital, before)

@@ -1,0 +1,113 @@
+"""Trees grown leaf by leaf say in torch what LightGBM says, and explain themselves exactly."""
+
+from __future__ import annotations
+
+import math
+
+import lightgbm
+import numpy as np
+import pytest
+import torch
+
+from models.leafwise import (
+    LEAVES,
+    STEP,
+    TESTS,
+    LeafwiseForest,
+    LeafwiseTrees,
+    contributions,
+)
+from models.metrics import auroc
+from models.training.leafwise_boosting import LeafwiseConfig, grow, joined, to_trees
+
+_CONFIG = LeafwiseConfig(trees=40, rate=0.2, least_rows=10, l2=1.0, feature_share=1.0)
+F32 = np.float32
+
+
+def _rows(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Five features, gaps in all but the last; the label needs two of them together."""
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.normal(size=(n, 5)), 1).astype(F32)
+    z = 3 * ((x[:, 0] > 0) ^ (x[:, 1] > 0.3)) + x[:, 2] - 2
+    x[rng.random(x.shape) < 0.2] = np.nan
+    x[:, 4] = np.abs(np.nan_to_num(x[:, 4]))
+    return x, (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+
+
+def _member(seed: int = 0) -> LeafwiseTrees:
+    x, labels = _rows()
+    return grow(x, labels, np.ones(len(x)), _CONFIG, seed)
+
+
+@pytest.fixture(scope="module")
+def forest() -> LeafwiseForest:
+    """Two members."""
+    return LeafwiseForest(joined([_member(1), _member(2)]), 5)
+
+
+def test_it_says_what_lightgbm_says() -> None:
+    x, labels = _rows()
+    settings = {"objective": "binary", "num_leaves": LEAVES, "verbose": -1, "num_threads": 1}
+    settings |= {"min_data_in_leaf": 5}
+    booster = lightgbm.train(settings, lightgbm.Dataset(x, labels, params=settings), 30)
+    trees = to_trees(booster.dump_model()["tree_info"], np.ones((30, LEAVES)))
+    asked = np.concatenate([_rows(300, 5)[0], np.full((1, 5), np.nan, F32), x])
+    asked[:5, 4] = np.nan  # never missing in training
+    found, _ = LeafwiseForest(trees, 5)(torch.from_numpy(asked))
+    expected = booster.predict(asked, raw_score=True)
+    assert np.abs(found[:, 0].numpy() - expected).max() < 30 * STEP
+
+
+def test_a_member_learns_what_two_features_say_together(forest: LeafwiseForest) -> None:
+    x, labels = _rows(1_000, 9)
+    scores, _ = forest(torch.from_numpy(x))
+    assert auroc(labels, scores.mean(1).numpy()) > 0.7
+
+
+def test_contributions_add_up_exactly_and_leave_out_what_is_not_asked(
+    forest: LeafwiseForest,
+) -> None:
+    x = torch.from_numpy(_rows(200, 3)[0])
+    scores, parts = forest(x, 150)
+    assert parts.shape == (150, 5)
+    total = forest.expected + parts.sum(1)
+    assert torch.equal((total * 2 / STEP).round(), (scores[:150].sum(1) / STEP).round())
+
+
+def test_a_batch_of_one_is_a_batch_of_many(forest: LeafwiseForest) -> None:
+    x = torch.from_numpy(_rows(130, 4)[0])
+    scores, parts = forest(x, 130)
+    for i in (0, 63, 64, 129):
+        alone = forest(x[i : i + 1], 1)
+        assert torch.equal(alone[0][0], scores[i])
+        assert torch.equal(alone[1][0], parts[i])
+    assert forest(x[:0], 0)[0].shape == (0, 2)
+
+
+def test_a_contribution_is_the_change_of_the_expected_value() -> None:
+    """Test 0 sends a quarter of the patients to leaf 0; test 1 halves the rest."""
+    children = torch.full((1, TESTS, 2), -1)
+    children[0, 0] = torch.tensor([~0, 1])
+    children[0, 1] = torch.tensor([~1, ~2])
+    leaves, covers = torch.zeros(1, LEAVES), torch.zeros(1, LEAVES)
+    leaves[0, :3] = torch.tensor([-1.0, 1.0, 3.0])
+    covers[0, :3] = torch.tensor([1e6, 1.5e6, 1.5e6])
+    mean, shares = contributions(children, leaves, covers)
+    assert mean.item() == pytest.approx(1.25, abs=1e-4)
+    assert shares[0, 0, :3].tolist() == pytest.approx([-2.25, 0.75, 0.75], abs=1e-4)
+    assert shares[1, 0, :3].tolist() == pytest.approx([0.0, -1.0, 1.0], abs=1e-4)
+    assert shares[2:].abs().sum() == 0
+
+
+def test_a_tree_that_found_no_split_is_its_one_leaf() -> None:
+    x = np.zeros((50, 5), F32)
+    labels = (np.arange(50) < 10).astype(float)
+    trees = grow(x, labels, np.ones(50), LeafwiseConfig(trees=1), 0)
+    scores, parts = LeafwiseForest(trees, 5)(torch.full((1, 5), math.nan), 1)
+    assert scores.item() == pytest.approx(math.log(0.25), abs=1e-4)
+    assert parts.abs().sum() == 0
+
+
+def test_the_same_seed_gives_the_same_trees() -> None:
+    for one, two in zip(_member(3), _member(3), strict=True):
+        assert torch.equal(one, two)
