@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -20,6 +21,8 @@ from streams.trajectory import Trajectory
 _remembered = msgspec.json.Decoder(Remembered)
 _trend = msgspec.json.Decoder(list[tuple[float, float]])
 _json = msgspec.json.Encoder()
+_fields = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
+_PACKED_LEVEL = 6
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +86,18 @@ def _walk_field(risk: str, chunk: int) -> bytes:
 
 def _part_field(part: str, slot: str) -> bytes:
     return keys.PART_FIELD + f"{part}/{slot}".encode()
+
+
+def packed(fields: Fields) -> Fields:
+    """One field that stands for all. Equal fields give equal bytes."""
+    whole = msgspec.msgpack.encode(sorted(fields.items()))
+    return {keys.PACKED_FIELD: zlib.compress(whole, _PACKED_LEVEL)}
+
+
+def unpacked(fields: Fields) -> Fields:
+    """The fields of a patient, however they lie in the store."""
+    whole = fields.get(keys.PACKED_FIELD)
+    return fields if whole is None else dict(_fields.decode(zlib.decompress(whole)))
 
 
 def to_state(pseudonym: str, fields: Fields) -> PatientState:

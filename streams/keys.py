@@ -41,6 +41,7 @@ def patient(partition: int, pseudonym: str) -> str:
 
 
 STATE_FIELD = b"m"
+PACKED_FIELD = b"z"  # alone in its hash: all other fields, compressed (`streams.memory`)
 FACT_FIELD = b"f:"
 PART_FIELD = b"p:"
 SCORE_FIELD = b"s:"

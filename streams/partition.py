@@ -9,7 +9,7 @@ Records that wait are applied in one pass (`streams.passes`), which changes no b
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -20,10 +20,10 @@ from connectors.contract import LogPosition
 from connectors.facts import FactRecord
 from streams import codec
 from streams.engine import AS_SHIPPED, Effects, Step
+from streams.memory import Patients
 from streams.passes import MOST_RECORDS, Encoded, Numbered, to_passes, to_write
 from streams.policy.in_force import in_force, refused, rulebook
 from streams.policy.rules import Rulebook
-from streams.state import PatientState
 from streams.store import Lease, MovedError, Store
 from streams.together import Together
 
@@ -76,13 +76,13 @@ class PartitionOwner:
         publisher: Publisher,
         cached_patients: int,
         on_rebuild: Callable[[int, int], None] = lambda start, end: None,
+        rest_s: float = math.inf,
     ) -> None:
         self.lease = lease
         self._store, self._engine, self._log, self._publisher = store, engine, log, publisher
-        self._cached_patients = cached_patients
+        self._patients = Patients(lease.partition, store, cached_patients, rest_s)
         self._policy, self._rulebook = b"", AS_SHIPPED
         self._on_rebuild = on_rebuild
-        self._cache: OrderedDict[str, PatientState] = OrderedDict()
         self._confirmed: list[int] = []
         self._unconfirmed: set[int] = set()
 
@@ -131,7 +131,7 @@ class PartitionOwner:
         """The store lost data under our feet: go on from where it stands now."""
         self.lease = await self._store.acquire(self.lease.partition)
         self._confirmed = []
-        self._cache.clear()
+        self._patients.clear()
 
     async def _catch_up(self, end: int) -> None:
         """Apply what the store lacks. All of it was told before, or is being told right now:
@@ -161,7 +161,7 @@ class PartitionOwner:
         offset, last = records[-1]  # with a tick or a policy it is alone in its pass
         policy, problem = in_force(self.lease.policy, last.policy, self._engine.models)
         expired = self._expired(last, policy != self.lease.policy)
-        states = await self._states(_concerned(records).union(expired))
+        states = await self._patients.states(_concerned(records).union(expired))
         silent = self.lease.silent if last.tick is None else last.tick.silent
         book = self._book(policy)
         steps = [Step(record, self._position(at), expired, silent, book) for at, record in records]
@@ -175,7 +175,11 @@ class PartitionOwner:
         write.outbox = msgspec.msgpack.encode(outputs) if outputs else b""
         write.silent = silent if silent != self.lease.silent else None
         write.policy = policy if policy != self.lease.policy else None
+        self._patients.unpack(write)
+        if tell and last.tick is not None:
+            await self._patients.pack(write, last.tick.at)
         await self._store.commit(self.lease, write)
+        self._patients.stored(write.patients)
         for one in effects:
             for touched in one.touched.values():
                 codec.stored(touched)
@@ -206,21 +210,6 @@ class PartitionOwner:
             return []
         at = record.tick.at
         return sorted(patient for patient, due in self.lease.due.items() if due <= at)
-
-    async def _states(self, patients: set[str]) -> dict[str, PatientState]:
-        """From memory, otherwise from the store."""
-        unknown = sorted(patients - self._cache.keys())
-        if unknown:
-            loaded = await self._store.load(self.lease.partition, unknown)
-            for patient, fields in loaded.items():
-                self._cache[patient] = codec.to_state(patient, fields)
-        states = {}
-        for patient in patients:
-            self._cache.move_to_end(patient)
-            states[patient] = self._cache[patient]
-        while len(self._cache) > max(self._cached_patients, len(patients)):
-            self._cache.popitem(last=False)
-        return states
 
     def _publish(self, offsets: Sequence[int], outputs: Sequence[Output]) -> asyncio.Future[None]:
         """The outbox of a pass stands under its last offset; after a rebuild on the way it may

@@ -96,6 +96,7 @@ class RedisReader:
             raise Unavailable("the state store does not answer") from error
         if not fields:
             return None
+        fields = codec.unpacked(fields)
         state = codec.to_state(pseudonym, fields)
         alerts = [contract.decode_alert(raw) for raw in stored.values()]
         return PatientView(

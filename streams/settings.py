@@ -52,6 +52,11 @@ class WorkerSettings(Section):
         10.0, ge=6.0, description="a worker silent for this long loses its partitions"
     )
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
+    rest_hours: float = Field(
+        24.0,
+        gt=0,
+        description="after so long without a word of them, patients lie packed in the store",
+    )
     bundles: Path | None = Field(None, description="folder of model bundles; empty: those shipped")
     risks: tuple[str, ...] = Field(
         ("deterioration", "glioma-survival", "head-neck-recurrence"),

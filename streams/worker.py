@@ -170,6 +170,7 @@ class Worker:
                 self._publisher,
                 max(1, self._settings.worker.cached_patients // self._settings.kafka.partitions),
                 on_rebuild=lambda start, end: _on_rebuild(partition, start, end),
+                rest_s=self._settings.worker.rest_hours * 3_600.0,
             )
             await owner.publish_outbox()
             self._owners[partition] = owner
