@@ -120,6 +120,7 @@ class PatientRecord:
         self._corrected: set[str] = set()  # ids of which a correction is known
         self._series: dict[str, list[Observation]] = {}
         self._changed_at: dict[str, int] = {}  # code → revision of its newest change, ascending
+        self._latest = EVER  # no observation, counted or not, is dated later
         self._encounters: dict[str, EncounterEvent] = {}  # by slot
         self._studies: dict[str, StudyEvent] = {}
         self._objects: dict[str, ImagingObject] = {}
@@ -250,6 +251,7 @@ class PatientRecord:
         self, base: str, before: Observation | None, after: Observation
     ) -> float | None:
         self._mark(after.code)
+        self._latest = max(self._latest, after.time)
         if before is not None and _same_observation(before, after):
             self._replace_in_series(after, before)
             return None
@@ -369,6 +371,8 @@ class PatientRecord:
     def next_observation(self, codes: Collection[str], after: float) -> float | None:
         """The first time of observation after a time; None in the usual case that there is none."""
         found: float | None = None
+        if self._latest <= after:
+            return None
         for series in self._observed(codes):
             if series[-1].time > after:
                 time = series[bisect_right(series, after, key=_time)].time
