@@ -16,7 +16,6 @@ from torch import Tensor
 
 from models.leafwise import LEAVES, TESTS, LeafwiseTrees, on_grid
 
-
 # A test of "measured at all" has a border beyond all values.
 _LARGEST = float(np.finfo(np.float32).max)
 
