@@ -86,6 +86,7 @@ def _of_stay(
         life.step(time)
     last = points.times[-1]
     life.wait_until(last)
+    life.step(last)  # a timer that runs out with the last score
     life.leave(last)
     return life.raised
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import ENDED, Alert, LogPosition, Severity
@@ -92,6 +92,7 @@ trajectories = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
+@example([(0, 125.0), (5, 97.0)], POLICIES[4])
 @given(trajectories, st.sampled_from(POLICIES))
 def test_it_raises_what_a_worker_raises(points: list[tuple[int, float]], policy: str) -> None:
     """When, how severe, how many calls, and how it ends; nobody acknowledges. Ticks are a minute
