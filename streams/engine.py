@@ -20,7 +20,7 @@ from connectors.facts import FactRecord, MessageFacts
 from connectors.feedback import Feedback
 from models.record import EVER
 from models.risk import Assessment, RiskModel
-from streams import deciding, lifecycle
+from streams import deciding
 from streams.policy.rules import Rulebook
 from streams.state import PatientState, Touched
 
@@ -189,12 +189,12 @@ class Engine:
 
     def _finish(self, turn: _Turn) -> None:
         """When the patient's time comes next; actions on what is not there are answered."""
-        state, answered = turn.touched.state, {answer.id for answer in turn.answers}
+        state, done = turn.touched.state, {answer.id for answer in turn.answers}
         turn.due = deciding.due(turn.patient, self.models, state, turn.step.book)
         turn.answers += [
-            lifecycle.answered(action, Answer.UNKNOWN, None)
+            answered(action, Answer.UNKNOWN, None)
             for action in turn.actions
-            if action.id not in answered
+            if action.id not in done
         ]
 
 

@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from connectors.clock import iso
 from connectors.contract import (
     ENDED,
     OPEN,
-    Acted,
     AlertReason,
     AlertState,
     Answer,
@@ -26,6 +24,7 @@ from connectors.contract import (
 from connectors.feedback import Action, Feedback
 from models.record import Presence
 from streams import alerting
+from streams.acting import NOTED, OF_A_PICTURE, answered, to_acted
 from streams.alerting import Published, RiskState, Wanted
 from streams.policy.rules import Case, Hold, Rulebook
 from streams.transitions import TRANSITIONS
@@ -220,11 +219,11 @@ class _Alerts:
         commented = last.comments + bool(action.comment)
         new = replace(last, actions=kept, comments=commented)
         if last.state in ENDED:
-            if action.action not in _NOTED:
+            if action.action not in NOTED:
                 return Answer.ENDED
-            self._tell(new, _NOTED[action.action])
+            self._tell(new, NOTED[action.action])
             return Answer.NOTED
-        if action.action in _OF_A_PICTURE and action.revision < last.worse:
+        if action.action in OF_A_PICTURE and action.revision < last.worse:
             return Answer.OUTDATED
         if action.action is Action.SNOOZE:
             return self._snooze(new, action)
@@ -310,37 +309,6 @@ def _unanswered(alert: Published) -> Published:
     return replace(alert, acknowledged_by="", snoozed_until=None, escalation=0, escalated_to="")
 
 
-def to_acted(action: Feedback) -> Acted:
-    """An action as an alert shows it."""
-    return Acted(
-        id=action.id,
-        who=action.who,
-        action=action.action,
-        at=iso(action.at),
-        until="" if action.until is None else iso(action.until),
-        reason=action.reason or "",
-        to=action.to,
-        comment=action.comment,
-        outcome=action.outcome or "",
-    )
-
-
-def answered(action: Feedback, answer: Answer, alert: Published | None) -> FeedbackAnswer:
-    """What became of an action, for `tocsin.audit`."""
-    return FeedbackAnswer(
-        event="feedback",
-        id=action.id,
-        who=action.who,
-        at=iso(action.heard),
-        patient=action.patient,
-        alert_id=action.alert_id,
-        action=action.action,
-        answer=answer,
-        state=alert.state if alert else "",
-        revision=alert.revision if alert else 0,
-    )
-
-
 _ENDED_BY_PRESENCE = {
     Presence.DISCHARGED: R.DISCHARGED,
     Presence.DIED: R.DIED,
@@ -348,7 +316,3 @@ _ENDED_BY_PRESENCE = {
     Presence.NOT_YET: R.STAY_CANCELLED,
     Presence.MERGED: R.MERGED,
 }
-# What is noted with an alert that has ended.
-_NOTED = {Action.COMMENT: R.COMMENTED, Action.OUTCOME: R.OUTCOME}
-# What answers the picture that was seen, and not a worse one.
-_OF_A_PICTURE = frozenset({Action.ACKNOWLEDGE, Action.SNOOZE, Action.DISMISS})

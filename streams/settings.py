@@ -73,7 +73,9 @@ class PolicySettings(Section):
     """Versions of the alert policy."""
 
     two_person: bool = Field(
-        False, description="a version has to be approved by somebody else than its author"
+        False,
+        description="a version has to be approved by somebody else than its author; one that was "
+        "not counts no more when this is switched on",
     )
     guard: bool = Field(
         False, description="tocsin up also starts `tocsin guard`, which watches alert rates"
