@@ -352,6 +352,27 @@ def test_every_converted_report_is_read_as_a_whole(shared: Path) -> None:
 
 
 @pytest.mark.shared
+def test_significance_of_a_converted_report_with_the_references_that_it_was_sent_with(
+    shared: Path,
+) -> None:
+    """The files here have had their ids blanked; an implication follows its variant."""
+    content = json.loads((shared / "data" / "vcf" / "expected_annotation.json").read_text())
+    for number, one in enumerate(content["contained"]):
+        one["id"] = f"o{number}"
+        if "derivedFrom" in one:
+            one["derivedFrom"] = [{"reference": f"#o{number - 1}"}]
+    found = read(content, subject=SUBJECT)
+    assert found.issues == []
+    assert {v.hgvs_c: v.significance for v in variants(found)} == {
+        "NM_001127510.3:c.5465T>A": "benign",
+        "NM_000256.3:c.706A>G": "likely benign",
+        "NM_130800.2:c.1516A>G": "benign",
+        "NM_000059.4:c.7397T>C": "benign",
+        "NM_001042723.2:c.7063C>T": "pathogenic",
+    }
+
+
+@pytest.mark.shared
 def test_regions_of_a_converted_report_are_those_of_its_bed(shared: Path) -> None:
     """Their converter adds 1 to both ends of a BED, whose end is already the last base."""
     folder = shared / "data" / "vcf"
