@@ -131,7 +131,7 @@ def test_the_server_and_the_broker_are_killed(sender: Sender) -> None:
         )
         half.sendall(head.encode() + raw[:50])
         time.sleep(0.5)
-        sender.system.process("http").kill()
+        _kill(sender.system.process("http"))
         half.settimeout(10)
         with contextlib.suppress(ConnectionResetError):
             assert half.recv(1) == b""
