@@ -25,6 +25,7 @@ from connectors.genomics.described import (
     symbol,
 )
 from connectors.hl7.context import Context
+from connectors.hl7.regions import read_regions
 from connectors.identity import SHORT
 
 __all__ = ["CODES", "take_variants"]
@@ -47,6 +48,11 @@ def take_variants(found: Iterable[Observation], context: Context) -> Iterator[An
             variant = _variant(report, group, observations, context)
             named.add((report, variant.gene))
             yield variant
+    by_report: dict[str, dict[str, list[Observation]]] = {}
+    for (report, group), observations in groups.items():
+        by_report.setdefault(report, {})[group] = observations
+    for report, of_report in by_report.items():
+        yield from read_regions(report, of_report, context)
     negative = {report for (report, _), found in groups.items() if any(map(_is_negative, found))}
     for (report, _), observations in groups.items():
         if not any(o.code in TELLS_OF_A_VARIANT for o in observations):

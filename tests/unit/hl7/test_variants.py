@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from connectors.facts import Observation, Presence, Variant
+from connectors.facts import Examined, Observation, Presence, Variant
 from models.record import PatientRecord
 from tests.unit.hl7.reading import lines, read
 
@@ -121,6 +121,58 @@ def test_genes_studied_without_a_finding() -> None:
     negative = "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN"
     assert [v.presence for v in variants(report(1, genes, negative))] == [Presence.ABSENT] * 2
     assert {v.presence for v in variants(report(1, genes))} == {Presence.NO_CALL}
+
+
+SEQUENCE = "ST|48013-7^Genomic reference sequence^LN|1a|NC_000005.9"
+
+
+def examined(raw: bytes) -> list[Examined]:
+    return [f for f in read(raw).facts if isinstance(f, Examined)]
+
+
+def test_ranges_examined_are_regions_of_the_report() -> None:
+    (one,) = examined(
+        report(
+            1,
+            SEQUENCE,
+            "NR|51959-5^Range(s)^LN|1a.a|112043201^112181936",
+            "NR|51959-5^Range(s)^LN|1a.b|112181937^112181940~200^300",
+            "ST|48013-7^Sequence^LN|1b|NC_000001.10",
+            "NR|51959-5^Range(s)^LN|1b.a|10^20",
+        )
+    )
+    assert one.assembly == "GRCh37"
+    assert one.ranges == [("1", 10, 20), ("5", 200, 300), ("5", 112_043_201, 112_181_940)]
+    zero = examined(
+        report(1, SEQUENCE, "CWE|92822-6^C^LN|1a|LA30100-4^x^LN", "NR|51959-5^R^LN|1a.a|9^20")
+    )
+    assert zero[0].ranges == [("5", 10, 20)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["NR|51959-5^R^LN|1a.a|1^5"],
+        [SEQUENCE.replace("NC_000005.9", "NM_000546.6"), "NR|51959-5^R^LN|1a.a|1^5"],
+        [SEQUENCE, "ST|51959-5^R^LN|1a.a|exons 1 to 5"],
+        [SEQUENCE, "NR|51959-5^R^LN|1a.a|9^5"],
+    ],
+)
+def test_ranges_that_nobody_can_place_are_set_aside(lines: list[str]) -> None:
+    found = read(report(1, *lines, *BRAF))
+    assert examined(report(1, *lines)) == []
+    assert [issue.reason for issue in found.issues] == ["no_assembly"]
+    assert len([f for f in found.facts if isinstance(f, Variant)]) == 1
+
+
+def test_deleted_ranges_are_gone_in_any_order() -> None:
+    lines = (SEQUENCE, "NR|51959-5^R^LN|1a.a|1^5")
+    said, gone = report(1, *lines), report(2, SEQUENCE, "NR|51959-5^R^LN|1a.a|", status="D")
+    for order in permutations((said, gone)):
+        record = PatientRecord()
+        for raw in order:
+            record.fold_facts(read(raw).facts)
+        assert [f.removed for f in record.facts.values() if isinstance(f, Examined)] == [True]
 
 
 def test_molecular_results_stay_observations() -> None:
