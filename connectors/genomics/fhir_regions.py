@@ -36,8 +36,13 @@ class Regions:
         self._version: Version | None = None
         self._genes: dict[str, tuple[Version, Presence | None]] = {}
 
+    def hear_of(self, parts: Parts) -> None:
+        """Whose genome a finding of the report is of: where they agree, the regions are, too."""
+        self._sources.add(parts.said.get(SOURCE, ""))
+
     def add(self, parts: Parts, version: Version) -> None:
         """One Observation of a region. Raises `RefusedError`."""
+        self.hear_of(parts)
         for gene in parts.genes:
             self._genes[gene] = (version, parts.missing)
         spans = [(name, ends) for name, ends in parts.several if name in self._ranges]
@@ -54,7 +59,6 @@ class Regions:
                 raise RefusedError(Reason.BAD_VALUE, "a range without a low and a high end")
             self._ranges[name].append((chromosome, first, last))
         self._assemblies |= {assembly} - {""}
-        self._sources.add(parts.said.get(SOURCE, ""))
         if self._version is None or version.rank > self._version.rank:
             self._version = version
 
@@ -86,6 +90,7 @@ class Regions:
     def _examined(self, version: Version, key: IdentityKey) -> Examined:
         if len(self._assemblies) > 1:
             raise RefusedError(Reason.NO_ASSEMBLY, "regions on two assemblies in one report")
+        of_all = self._sources & {"germline", "somatic"}
         ranges = joined(self._ranges[RANGES_EXAMINED])
         uncallable = joined(self._ranges[_UNCALLABLE])
         if len(ranges) + len(uncallable) > MOST_RANGES:
@@ -96,7 +101,7 @@ class Regions:
             rank=version.rank,
             removed=version.removed,
             time=version.time,
-            source_class=self._sources.pop() if len(self._sources) == 1 else "",
+            source_class=of_all.pop() if len(of_all) == 1 else "",
             assembly=next(iter(self._assemblies), ""),
             ranges=ranges,
             uncallable=uncallable,

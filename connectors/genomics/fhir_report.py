@@ -145,6 +145,7 @@ class _Report:
         parts = self._parts[o.place]
         version = version_of(o, self._report, self._reading)
         if parts.code == ASSESSMENT:
+            regions.hear_of(parts)
             yield self._variant(o, parts)
         elif parts.code == REGION_STUDIED:
             regions.add(parts, version)

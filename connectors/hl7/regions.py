@@ -11,7 +11,14 @@ from typing import Final
 
 from connectors.facts import Examined, Observation
 from connectors.genomics.answers import ANSWERS
-from connectors.genomics.described import ASSEMBLY, COUNTING, RANGES_EXAMINED, SEQUENCE, one_based
+from connectors.genomics.described import (
+    ASSEMBLY,
+    COUNTING,
+    RANGES_EXAMINED,
+    SEQUENCE,
+    SOURCE,
+    one_based,
+)
 from connectors.genomics.regions import MOST_RANGES, Range, joined
 from connectors.genomics.sequences import placed
 from connectors.hl7.context import Context, Issue
@@ -45,12 +52,18 @@ def read_regions(
             rank=newest.rank,
             removed=not standing,
             time=newest.time,
-            source_class="",
+            source_class=_source_class(groups),
             assembly=next(iter(assemblies), ""),
             ranges=ranges,
             report=report,
             visit=context.visit,
         )
+
+
+def _source_class(groups: Mapping[str, list[Observation]]) -> str:
+    """Of the whole report, where its groups agree: whose genome was looked at."""
+    said = {_said(group, SOURCE, groups) for group in groups} & {"germline", "somatic"}
+    return said.pop() if len(said) == 1 else ""
 
 
 def _place(group: str, groups: Mapping[str, list[Observation]]) -> tuple[str, str]:

@@ -192,6 +192,14 @@ def test_regions_that_were_studied() -> None:
     assert {v.gene: v.presence for v in variants(found) if v.gene} == {"BRAF": Presence.NO_CALL}
 
 
+def test_regions_are_of_the_genome_that_the_report_is_of() -> None:
+    place = part("48013-7", concept("NC_000007.13", system=NUCCORE))
+    region = observation("53041-0", place, part("51959-5", (100, 200)))
+    for held, source in (([], ""), ([variant(*BRAF)], "somatic")):
+        found = read(report(region, *held))
+        assert [f.source_class for f in found.facts if isinstance(f, Examined)] == [source]
+
+
 def test_a_negative_report_makes_its_genes_wild_type() -> None:
     gene = observation("53041-0", part("48018-6", concept("HGNC:1097", "BRAF", HGNC)))
     concluded = report(gene, conclusionCode=[concept("LA6577-6")])

@@ -149,6 +149,15 @@ def test_ranges_examined_are_regions_of_the_report() -> None:
     assert zero[0].ranges == [("5", 10, 20)]
 
 
+def test_regions_are_of_the_genome_that_the_report_is_of() -> None:
+    """A germline report has not looked at the tumour."""
+    lines = (SEQUENCE, "NR|51959-5^R^LN|1a.a|1^5")
+    assert [e.source_class for e in examined(report(1, *lines))] == [""]
+    assert [e.source_class for e in examined(report(1, *lines, *BRAF))] == ["somatic"]
+    germline = [line.replace("LA6684-0", "LA6683-2") for line in BRAF]
+    assert [e.source_class for e in examined(report(1, *lines, *germline))] == ["germline"]
+
+
 @pytest.mark.parametrize(
     "lines",
     [
