@@ -73,6 +73,11 @@ class Regions:
         if self._version is not None:
             yield self._examined(self._version, key)
 
+    @property
+    def _source(self) -> str:
+        said = self._sources & {"germline", "somatic"}
+        return said.pop() if len(said) == 1 else ""
+
     def _gene(self, gene: str, presence: Presence, version: Version, key: IdentityKey) -> Variant:
         return Variant(
             id=key.short("gene", self._report, gene),
@@ -81,7 +86,7 @@ class Regions:
             presence=presence,
             time=version.time,
             status=version.status,
-            source_class="",
+            source_class=self._source,
             gene=gene,
             report=self._report,
             visit=self._visit,
@@ -90,7 +95,6 @@ class Regions:
     def _examined(self, version: Version, key: IdentityKey) -> Examined:
         if len(self._assemblies) > 1:
             raise RefusedError(Reason.NO_ASSEMBLY, "regions on two assemblies in one report")
-        of_all = self._sources & {"germline", "somatic"}
         ranges = joined(self._ranges[RANGES_EXAMINED])
         uncallable = joined(self._ranges[_UNCALLABLE])
         if len(ranges) + len(uncallable) > MOST_RANGES:
@@ -101,7 +105,7 @@ class Regions:
             rank=version.rank,
             removed=version.removed,
             time=version.time,
-            source_class=of_all.pop() if len(of_all) == 1 else "",
+            source_class=self._source,
             assembly=next(iter(self._assemblies), ""),
             ranges=ranges,
             uncallable=uncallable,

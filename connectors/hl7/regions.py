@@ -52,7 +52,7 @@ def read_regions(
             rank=newest.rank,
             removed=not standing,
             time=newest.time,
-            source_class=_source_class(groups),
+            source_class=source_class(groups),
             assembly=next(iter(assemblies), ""),
             ranges=ranges,
             report=report,
@@ -60,7 +60,7 @@ def read_regions(
         )
 
 
-def _source_class(groups: Mapping[str, list[Observation]]) -> str:
+def source_class(groups: Mapping[str, list[Observation]]) -> str:
     """Of the whole report, where its groups agree: whose genome was looked at."""
     said = {_said(group, SOURCE, groups) for group in groups} & {"germline", "somatic"}
     return said.pop() if len(said) == 1 else ""

@@ -25,7 +25,7 @@ from connectors.genomics.described import (
     symbol,
 )
 from connectors.hl7.context import Context
-from connectors.hl7.regions import read_regions
+from connectors.hl7.regions import read_regions, source_class
 from connectors.identity import SHORT
 
 __all__ = ["CODES", "take_variants"]
@@ -56,7 +56,8 @@ def take_variants(found: Iterable[Observation], context: Context) -> Iterator[An
     negative = {report for (report, _), found in groups.items() if any(map(_is_negative, found))}
     for (report, _), observations in groups.items():
         if not any(o.code in TELLS_OF_A_VARIANT for o in observations):
-            yield from _genes(report, observations, named, report in negative, context)
+            source = source_class(by_report[report])
+            yield from _genes(report, observations, named, report in negative, source, context)
 
 
 def _variant(report: str, group: str, observations: list[Observation], context: Context) -> Variant:
@@ -88,6 +89,7 @@ def _genes(
     observations: list[Observation],
     named: set[tuple[str, str]],
     negative: bool,
+    source: str,
     context: Context,
 ) -> Iterator[Variant]:
     """Genes that were studied without a finding: absent where the report is negative as a whole."""
@@ -104,7 +106,7 @@ def _genes(
                 presence=Presence.ABSENT if negative else Presence.NO_CALL,
                 time=o.time,
                 status=o.status,
-                source_class="",
+                source_class=source,
                 gene=gene,
                 report=report,
                 visit=context.visit,

@@ -155,6 +155,9 @@ def test_regions_are_of_the_genome_that_the_report_is_of() -> None:
     assert [e.source_class for e in examined(report(1, *lines))] == [""]
     assert [e.source_class for e in examined(report(1, *lines, *BRAF))] == ["somatic"]
     germline = [line.replace("LA6684-0", "LA6683-2") for line in BRAF]
+    genes = "CWE|48018-6^Gene^LN|1a|HGNC:1^TP53^HGNC"
+    (gene,) = [v for v in variants(report(1, genes, *germline)) if v.gene == "TP53"]
+    assert gene.source_class == "germline"
     assert [e.source_class for e in examined(report(1, *lines, *germline))] == ["germline"]
 
 
