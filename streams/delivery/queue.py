@@ -46,6 +46,7 @@ class ReceiverQueue:
         self._failure: BaseException | None = None
         self._lanes: dict[str, _Lane] = {}
         self._lane_of: dict[str, str] = {}  # of alerts that wait
+        self._of_alert: dict[str, list[Item]] = {}
         self._waiting: dict[Item, None] = {}  # oldest first
         self._told_here: OrderedDict[tuple[str, int, int], None] = OrderedDict()
         labels = {"receiver": name}
@@ -68,6 +69,7 @@ class ReceiverQueue:
             await self._drop_oldest()
         key = self._lane_of.get(item.alert.alert_id) or _lane_key(item)
         self._lane_of[item.alert.alert_id] = key
+        self._of_alert.setdefault(item.alert.alert_id, []).append(item)
         lane = self._lanes.setdefault(key, _Lane())
         lane.items.append(item)
         self._waiting[item] = None
@@ -89,9 +91,8 @@ class ReceiverQueue:
             raise self._failure
 
     def _same(self, item: Item) -> Item | None:
-        if item.alert.alert_id not in self._lane_of:
-            return None
-        return next((i for i in self._waiting if i.what == item.what), None)
+        others = self._of_alert.get(item.alert.alert_id, ())
+        return next((i for i in others if i.what == item.what), None)
 
     async def _drop_oldest(self) -> None:
         """The oldest that no attempt is being made for."""
@@ -123,6 +124,7 @@ class ReceiverQueue:
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         self._lanes.clear()
         self._lane_of.clear()
+        self._of_alert.clear()
         self._waiting.clear()
         for task in tasks:
             task.cancel()
@@ -234,12 +236,15 @@ class ReceiverQueue:
         self._forget(item)
 
     def _forget(self, item: Item) -> None:
-        if self._waiting.pop(item, item) is None:
-            alert_id = item.alert.alert_id
-            if not any(i.alert.alert_id == alert_id for i in self._waiting):
-                self._lane_of.pop(alert_id, None)
-            item.done()
-            self.observe()
+        if item not in self._waiting:  # dropped meanwhile
+            return
+        del self._waiting[item]
+        others = self._of_alert[item.alert.alert_id]
+        others.remove(item)
+        if not others:
+            del self._of_alert[item.alert.alert_id], self._lane_of[item.alert.alert_id]
+        item.done()
+        self.observe()
 
 
 def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
