@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from connectors.settings import Section, TlsServer, WebAddress
+from connectors.settings import Section, WebAddress
 from connectors.sinks.signature import BadSecretError, key_of
 
 _NAME = re.compile("[a-z][a-z0-9-]{0,62}")
@@ -145,14 +145,6 @@ Receiver = Annotated[
 ]
 
 
-class RepliesSettings(Section):
-    """The MLLP port for what alert managers report back (IHE PCD-05). Off when `port` is empty."""
-
-    host: str = "127.0.0.1"
-    port: int | None = Field(None, ge=0, le=65535, description="0: any free port; empty: off")
-    tls: TlsServer = TlsServer()
-
-
 class SinksSettings(Section):
     """Who is told of alerts, and how."""
 
@@ -171,4 +163,3 @@ class SinksSettings(Section):
     receivers: dict[ReceiverName, Receiver] = Field(
         {}, description="a section for each, e.g. [sinks.receivers.pager] (docs/delivery.md)"
     )
-    replies: RepliesSettings = RepliesSettings()

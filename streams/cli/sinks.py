@@ -51,8 +51,7 @@ def sinks(context: typer.Context) -> None:
 
 
 def _run() -> None:
-    from connectors.mllp.server import MllpError  # noqa: PLC0415 - only for the process
-    from streams.cli.processes import key_of, run_async, start  # noqa: PLC0415
+    from streams.cli.processes import key_of, run_async, start  # noqa: PLC0415 - for the process
     from streams.delivery.process import run  # noqa: PLC0415
 
     settings, probe = start("sinks")
@@ -62,10 +61,8 @@ def _run() -> None:
             "a receiver to tocsin.toml."
         )
 
-    def on_ready(address: str) -> None:
+    def on_ready() -> None:
         log.info("telling %s", ", ".join(settings.sinks.receivers))
-        if address:
-            log.info("taking reports (PCD-05) on %s", address)
         probe.set_ready()
 
     async def body(stop: asyncio.Event) -> None:
@@ -73,7 +70,7 @@ def _run() -> None:
 
     try:
         run_async(body)
-    except (RoutingError, CannotOpenError, MllpError) as error:
+    except (RoutingError, CannotOpenError) as error:
         raise UserError(str(error)) from None
 
 

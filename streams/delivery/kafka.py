@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors import topics
 from connectors.kafka import AppendError, KafkaLog
 from connectors.settings import KafkaSettings
 from streams.delivery.dispatcher import Record
 from streams.delivery.progress import Place
 
-_AT_ONCE: Final = 200
+_AT_ONCE: Final = 500
 _IDLE_S: Final = 0.2
 _REVOKE_S: Final = 30.0
-_SUBSCRIBED: Final = (topics.ALERTS, topics.DELIVERIES)
 # A consumer that begins anew, with no commit to go on from, tells what comes from now on: a year
 # of old alerts would bury the new one.
 _WITHOUT_COMMIT: Final = "latest"
@@ -28,11 +26,15 @@ class LogReader:
     """A member of the consumer group. Used in one event loop; librdkafka works beside it."""
 
     def __init__(
-        self, kafka: KafkaSettings, group: str, revoked: Callable[[], Awaitable[None]]
+        self,
+        kafka: KafkaSettings,
+        group: str,
+        topics: Sequence[str],
+        revoked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`revoked` is awaited before partitions go to another process."""
         self._loop = asyncio.get_running_loop()
-        self._revoked = revoked
+        self._topics, self._revoked = list(topics), revoked
         self._consumer = Consumer(
             kafka.client()
             | {
@@ -46,9 +48,7 @@ class LogReader:
 
     def start(self) -> None:
         """Join the group."""
-        self._consumer.subscribe(
-            list(_SUBSCRIBED), on_assign=self._on_assign, on_revoke=self._on_revoke
-        )
+        self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke)
 
     @property
     def assigned(self) -> bool:
@@ -108,7 +108,8 @@ class LogReader:
         consumer.assign(committed)
 
     def _on_revoke(self, _: Consumer, __: list[TopicPartition]) -> None:
-        asyncio.run_coroutine_threadsafe(_done(self._revoked), self._loop).result(_REVOKE_S)
+        if self._revoked is not None:
+            asyncio.run_coroutine_threadsafe(_done(self._revoked), self._loop).result(_REVOKE_S)
 
 
 async def _done(what: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -23,6 +23,7 @@ from connectors.journal import KafkaJournal
 from connectors.kafka import KafkaLog
 from connectors.sinks.notice import UnavailableError
 from connectors.sinks.opening import Site, open_sink
+from connectors.sinks.settings import MllpReceiver, SinksSettings
 from connectors.vault import VaultReader
 from streams.delivery.checking import strangers
 from streams.delivery.dispatcher import Dispatcher
@@ -30,7 +31,7 @@ from streams.delivery.items import Outside
 from streams.delivery.kafka import LogReader, LogWriter
 from streams.delivery.ledger import RedisLedger
 from streams.delivery.queue import ReceiverQueue
-from streams.delivery.replies import Replies, listen
+from streams.delivery.replies import Replies, read_reports
 from streams.delivery.routing import Routing
 from streams.delivery.source import RoutingSource, changed, open_source
 from streams.settings import Settings
@@ -80,13 +81,10 @@ async def run(
     key: IdentityKey,
     clock: Clock,
     *,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """Until `stop`. `on_ready` gets the address for PCD-05 reports, "" for none.
-
-    Raises `RoutingError`, `CannotOpenError`, `MllpError`.
-    """
+    """Until `stop`. Raises `RoutingError`, `CannotOpenError`."""
     for library in ("httpx", "httpcore"):  # they would log each address, which may be a secret
         logging.getLogger(library).setLevel(logging.WARNING)
     routing = await asyncio.to_thread(
@@ -95,87 +93,112 @@ async def run(
         KafkaJournal(settings.kafka),
         two_person=settings.policy.two_person,
     )
+    _warn_of_strangers(settings, routing.current)
+    parts = _connect(settings, key, clock, routing)
+    queues, progress = parts.queues, parts.dispatcher.progress
+
+    async def revoked() -> None:
+        await asyncio.gather(*(q.drop() for q in queues.values()))
+        await alerts.commit(progress.committable())
+        progress.forget()
+
+    group = settings.sinks.group
+    alerts = LogReader(settings.kafka, group, (topics.ALERTS, topics.DELIVERIES), revoked)
+    reports = LogReader(settings.kafka, f"{group}-reports", (topics.WIRE_HL7,))
+    house = asyncio.create_task(_keep_house(parts, routing, clock))
+    beside, readers = [house], [alerts]
+    if _reported_on(settings.sinks):
+        reports.start()
+        readers.append(reports)
+        beside.append(asyncio.create_task(read_reports(reports, parts.replies, stop)))
+    try:
+        alerts.start()
+        await _read(readers, parts.dispatcher, stop, beside, on_ready)
+        await asyncio.gather(*(q.settle(_GRACE_S) for q in queues.values()))
+        await alerts.commit(progress.committable())
+    finally:
+        stop.set()
+        house.cancel()
+        await asyncio.wait(beside, timeout=_GRACE_S)  # a reader may only be closed when it rests
+        await asyncio.gather(*(q.close() for q in queues.values()), return_exceptions=True)
+        await asyncio.gather(reports.close(), alerts.close(), parts.kafka.close())
+        await parts.redis.aclose()
+
+
+class _Parts(NamedTuple):
+    """What belongs together."""
+
+    kafka: KafkaLog
+    redis: Redis
+    writer: LogWriter
+    replies: Replies
+    queues: Mapping[str, ReceiverQueue]
+    dispatcher: Dispatcher
+
+
+def _connect(settings: Settings, key: IdentityKey, clock: Clock, routing: RoutingSource) -> _Parts:
+    """Everything wired up; nothing has been read or sent. Raises `CannotOpenError`."""
     redis = Redis.from_url(settings.redis.url.get_secret_value(), socket_timeout=5)
     kafka = KafkaLog(settings.kafka, client_id="tocsin-sinks")
     ledger, writer = RedisLedger(redis), LogWriter(kafka)
     replies = Replies(ledger, kafka, clock)
     queues: dict[str, ReceiverQueue] = {}
     dispatcher = Dispatcher(queues, lambda: routing.current, ledger, writer, clock)
-    people = People(settings, key, clock)
-    outside = Outside(ledger, dispatcher.record, people, clock)
+    outside = Outside(ledger, dispatcher.record, People(settings, key, clock), clock)
     site = Site(settings.sinks, settings.identity.preferred_types, clock, replies.heard)
     queues |= {
         name: ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
         for name, receiver in settings.sinks.receivers.items()
     }
-    _warn_of_strangers(settings, routing.current)
-
-    async def revoked() -> None:
-        await asyncio.gather(*(q.drop() for q in queues.values()))
-        await reader.commit(dispatcher.progress.committable())
-        dispatcher.progress.forget()
-
-    reader = LogReader(settings.kafka, settings.sinks.group, revoked)
-    house = asyncio.create_task(_keep_house(dispatcher, queues, routing, writer, clock))
-    try:
-        async with listen(settings.sinks.replies, kafka, replies, clock) as address:
-            reader.start()
-            await _read(reader, dispatcher, stop, house, lambda: on_ready(address))
-            await asyncio.gather(*(q.settle(_GRACE_S) for q in queues.values()))
-            await reader.commit(dispatcher.progress.committable())
-    finally:
-        house.cancel()
-        await asyncio.gather(*(q.close() for q in queues.values()), return_exceptions=True)
-        await reader.close()
-        await kafka.close()
-        await redis.aclose()
+    return _Parts(kafka, redis, writer, replies, queues, dispatcher)
 
 
 async def _read(
-    reader: LogReader,
+    readers: Sequence[LogReader],
     dispatcher: Dispatcher,
     stop: asyncio.Event,
-    house: asyncio.Task[None],
+    beside: Sequence[asyncio.Task[None]],
     on_ready: Callable[[], None],
 ) -> None:
-    ready = False
+    ready, alerts = False, readers[0]
     stopped = asyncio.create_task(stop.wait())
     while not stop.is_set():
-        for record in await reader.read():
+        for record in await alerts.read():
             # While Redis is away this waits, and may be asked to stop all the same.
             taking = asyncio.create_task(dispatcher.take(record))
-            await asyncio.wait({taking, stopped, house}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taking, stopped, *beside}, return_when=asyncio.FIRST_COMPLETED)
             if not taking.done():
                 taking.cancel()
                 await asyncio.gather(taking, return_exceptions=True)
                 break
             taking.result()
-        await reader.commit(dispatcher.progress.committable())
-        if not ready and reader.assigned:
+        await alerts.commit(dispatcher.progress.committable())
+        if not ready and all(r.assigned for r in readers):
             ready = True
             on_ready()
-        if house.done():
-            house.result()
+        for task in beside:
+            if task.done():
+                task.result()
 
 
-async def _keep_house(
-    dispatcher: Dispatcher,
-    queues: Mapping[str, ReceiverQueue],
-    routing: RoutingSource,
-    writer: LogWriter,
-    clock: Clock,
-) -> None:
+def _reported_on(sinks: SinksSettings) -> bool:
+    """Is anybody told who may report back?"""
+    kinds = [r.message for r in sinks.receivers.values() if isinstance(r, MllpReceiver)]
+    return "pcd04" in kinds
+
+
+async def _keep_house(parts: _Parts, routing: RoutingSource, clock: Clock) -> None:
     while True:
         await asyncio.sleep(_HOUSE_S)
         source = await asyncio.to_thread(routing.look)
         if source:
             log.info("the routing is that of %s", source)
             record = changed(source, routing.current, clock())
-            await writer.write(topics.AUDIT, record.event, msgspec.json.encode(record))
-        for queue in queues.values():
+            await parts.writer.write(topics.AUDIT, record.event, msgspec.json.encode(record))
+        for queue in parts.queues.values():
             queue.check()
             queue.observe()
-        await dispatcher.remind()
+        await parts.dispatcher.remind()
 
 
 def _warn_of_strangers(settings: Settings, routing: Routing) -> None:

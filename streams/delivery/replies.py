@@ -1,8 +1,8 @@
 """What alert managers report back (IHE PCD-05): taken as the care team's own actions.
 
-A report comes on the connection that alerts go out on, or on a port of its own. It is answered
-after the action is on `tocsin.feedback`. A report that cannot be understood, or that is about no
-alert of ours, goes to quarantine with its bytes; its sender has done its part and is told so.
+A report comes on the connection that alerts go out on, or to `tocsin mllp` like any other message;
+then it is read from the wire log. A report that cannot be understood, or that is about no alert of
+ours, goes to quarantine; its sender has done its part and is told so.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,17 +19,16 @@ from connectors.clock import Clock
 from connectors.contract import Alert
 from connectors.feedback import LONGEST_COMMENT, DismissReason
 from connectors.hl7.header import Header, HeaderError, scan
-from connectors.kafka import Confirmed, Headers, KafkaLog
 from connectors.mllp.acknowledge import Acknowledger, codes
 from connectors.mllp.client import Respond
-from connectors.mllp.intake import KEPT_BYTES, Destinations, Intake
-from connectors.mllp.server import serve_into
+from connectors.mllp.intake import KEPT_BYTES
 from connectors.quarantine import Reason, quarantined
-from connectors.settings import MllpSettings
 from connectors.sinks import pcd05
 from connectors.sinks.pcd05 import Did, NotAReportError, Status
-from connectors.sinks.settings import RepliesSettings
+from streams.delivery.dispatcher import Record
+from streams.delivery.kafka import LogReader
 from streams.delivery.ledger import Ledger
+from streams.delivery.progress import Progress
 from streams.errors import UserError
 from streams.feedback_desk import FeedbackDesk, KeyedLog
 
@@ -39,6 +36,8 @@ log = logging.getLogger("tocsin.sinks")
 
 RETRY_S: Final = 1.0  # between attempts to reach the log
 _LONGEST_WHO: Final = 200
+_MAY_BE_REPORT: Final = b"ORA"
+_HEADER_BYTES: Final = 1_000
 _DISMISS: Final = {"not_relevant": DismissReason.NOT_RELEVANT}
 
 
@@ -74,13 +73,27 @@ class Replies:
         for code in codes(header, accepted=True):
             respond(self._acknowledger.write(code, header))
 
-    async def take(self, payload: bytes, source: str) -> bool:
-        """Returns when everything that follows from it is in the log; False for nothing."""
+    async def take_from_log(self, record: Record) -> None:
+        """A message that may be a report, as it stands in the wire log."""
+        try:
+            header = scan(record.value)
+        except HeaderError:
+            return  # the sequencer has put it into quarantine
+        if pcd05.is_report(header):
+            source = f"{header.application}|{header.facility}"
+            wire = f"{record.topic}/{record.partition}/{record.offset}"
+            await self.take(record.value, source, wire)
+
+    async def take(self, payload: bytes, source: str, wire: str = "") -> bool:
+        """Returns when everything that follows from it is in the log; False for nothing.
+
+        `wire` is where it stands in the wire log, "" when it does not.
+        """
         try:
             reports = pcd05.read(payload)
             found = [(status, await self._alert(status)) for status in reports]
         except NotAReportError as error:
-            await self._quarantine(payload, source, error)
+            await self._quarantine(payload, source, wire, error)
             _count("quarantined")
             return True
         for status, alert in found:
@@ -120,13 +133,16 @@ class Replies:
             else:
                 return
 
-    async def _quarantine(self, payload: bytes, source: str, error: NotAReportError) -> None:
+    async def _quarantine(
+        self, payload: bytes, source: str, wire: str, error: NotAReportError
+    ) -> None:
         item = quarantined(
             error.reason,
             error.detail,
             raw=payload[:KEPT_BYTES],
             received_at=self._clock(),
             source=source,
+            wire=wire,
             location=error.location,
             message_type="ORA^R41",
         )
@@ -136,66 +152,15 @@ class Replies:
         await written.wait()
 
 
-class _ReportLog:
-    """`connectors.kafka.Log` for the port: what is accepted there is taken as a report."""
-
-    def __init__(self, replies: Replies, kafka: KafkaLog, destinations: Destinations) -> None:
-        self._replies, self._kafka, self._to = replies, kafka, destinations
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def append(self, topic: str, value: bytes, headers: Headers, confirmed: Confirmed) -> None:
-        """Take a record; `confirmed` is called once, later, in the event loop."""
-        if topic != self._to.wire:
-            self._kafka.append(topic, value, headers, confirmed)
-            return
-        source = str(dict(headers).get(topics.HEADER_SOURCE, ""))
-        task = asyncio.create_task(self._take(value, source, confirmed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _take(self, value: bytes, source: str, confirmed: Confirmed) -> None:
-        await self._replies.take(value, source)
-        confirmed(None)
-
-    async def flush(self, timeout_s: float) -> bool:
-        """Wait until everything is confirmed; False when the time is over before."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-        return not self._tasks and await self._kafka.flush(timeout_s)
-
-
-@asynccontextmanager
-async def listen(
-    settings: RepliesSettings, kafka: KafkaLog, replies: Replies, clock: Clock
-) -> AsyncIterator[str]:
-    """Serve the port for reports; yields its address, "" when it is off. Raises `MllpError`."""
-    if settings.port is None:
-        yield ""
-        return
-    mllp = MllpSettings(host=settings.host, port=settings.port, tls=settings.tls)
-    to = Destinations(wire="reports")  # no topic: read here and now
-    intake = Intake(mllp, to, clock, 0.0)
-    stop = asyncio.Event()
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(
-        serve_into(
-            _ReportLog(replies, kafka, to),
-            mllp,
-            intake,
-            clock=clock,
-            on_ready=ready.set_result,
-            stop=stop,
-        )
-    )
-    try:
-        waited: set[asyncio.Future[Any]] = {serving, ready}
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            serving.result()
-        yield ready.result()
-    finally:
-        stop.set()
-        await serving
+async def read_reports(reader: LogReader, replies: Replies, stop: asyncio.Event) -> None:
+    """Take the reports in the wire log, until `stop`."""
+    progress = Progress()
+    while not stop.is_set():
+        for record in await reader.read():
+            if _MAY_BE_REPORT in record.value[:_HEADER_BYTES]:
+                await replies.take_from_log(record)
+            progress.begin((record.topic, record.partition), record.offset, 0)
+        await reader.commit(progress.committable())
 
 
 def _count(outcome: str) -> None:

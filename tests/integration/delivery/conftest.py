@@ -145,9 +145,9 @@ class Log:
             )
         assert self._producer.flush(30) == 0
 
-    def write_raw(self, value: bytes) -> None:
-        """Something that is no alert."""
-        self._producer.produce(topics.ALERTS, value)
+    def write_raw(self, value: bytes, topic: str = topics.ALERTS) -> None:
+        """Something as it is."""
+        self._producer.produce(topic, value)
         assert self._producer.flush(30) == 0
 
     def records(self, topic: str) -> list[bytes]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import hl7
 import msgspec
 import pytest
 from redis import Redis
@@ -222,44 +219,53 @@ def test_what_is_refused_is_listed_and_told_when_somebody_asks(
     }
 
 
-@pytest.mark.parametrize("way", ["same connection", "port of its own"])
-def test_a_report_comes_back_as_feedback_once(
-    sinks: Start, log: Log, new_alert: New, system: Hl7Peer, way: str
-) -> None:
-    """PCD-04 out, PCD-05 back, answered after it is in the log; a repetition has the same id."""
-    process = sinks({"manager": mllp(system)}, TOCSIN_SINKS__REPLIES__PORT="0")
-    first = new_alert()
-    said = report(filler=f"{first.alert_id}.1^TOCSIN")
-    if way == "same connection":
-        system.says = [said, said]
-        log.write(first)
-    else:
-        log.write(first)
-        until(lambda: len(system.messages) == 1)
-        until(lambda: len(log.deliveries("manager")) == 1)
-        _say(process, system, [said, said])
+def reported(log: Log, first: Alert) -> None:
+    """Two actions that are the same click."""
     until(lambda: len(log.records(topics.FEEDBACK)) == 2)
-    until(lambda: len(system.replies) == 2)
     actions = [feedback.decode(raw) for raw in log.records(topics.FEEDBACK)]
     assert actions[0].action is Action.ACKNOWLEDGE
     assert (actions[0].alert_id, actions[0].patient) == (first.alert_id, first.patient)
     assert (actions[0].revision, actions[0].who) == (1, "N17")
     assert len({a.id for a in actions}) == 1
+
+
+def test_a_report_on_the_same_connection_comes_back_as_feedback(
+    sinks: Start, log: Log, new_alert: New, system: Hl7Peer
+) -> None:
+    """PCD-04 out, PCD-05 back, answered after it is in the log; a repetition has the same id."""
+    sinks({"manager": mllp(system)})
+    first = new_alert()
+    said = report(filler=f"{first.alert_id}.1^TOCSIN")
+    system.says = [said, said]
+    log.write(first)
+    reported(log, first)
+    until(lambda: len(system.replies) == 2)
     assert {str(r.segment("MSA")[1]) for r in system.replies} == {"CA"}
 
 
-def _say(process: SinksProcess, system: Hl7Peer, messages: list[bytes]) -> None:
-    """An alert manager that opens a connection of its own."""
-    found = re.search(r"reports \(PCD-05\) on 127\.0\.0\.1:(\d+)", process.log)
-    assert found is not None
-    with socket.create_connection(("127.0.0.1", int(found[1])), timeout=10) as connection:
-        data = b""
-        for message in messages:
-            connection.sendall(b"\x0b" + message + b"\x1c\x0d")
-        while data.count(b"\x1c\x0d") < len(messages):
-            data += connection.recv(65_536)
-    for frame in data.split(b"\x1c\x0d")[:-1]:
-        system.replies.append(hl7.parse(frame.lstrip(b"\x0b").decode()))
+def test_a_report_in_the_wire_log_comes_back_as_feedback(
+    sinks: Start, log: Log, new_alert: New, system: Hl7Peer
+) -> None:
+    """As `tocsin mllp` or an integration engine puts it there, among everything else."""
+    process = sinks({"manager": mllp(system)})
+    first = new_alert()
+    log.write(first)
+    until(lambda: len(log.deliveries("manager")) == 1)
+    said = report(filler=f"{first.alert_id}.1^TOCSIN")
+    plain = b"MSH|^~\\&|L|H|T|W|2026||ORU^R01|1|P|2.5.1\rPID|1||4711\rOBX|1|ST|1||FLORA\r"
+    process.kill()  # what comes meanwhile is read afterwards
+    log.write_raw(plain, topics.WIRE_HL7)
+    log.write_raw(said, topics.WIRE_HL7)
+    log.write_raw(b"ORA", topics.WIRE_HL7)
+    log.write_raw(said, topics.WIRE_HL7)
+    process.start()
+    reported(log, first)
+    log.write_raw(report(filler="e" * 24), topics.WIRE_HL7)
+    until(lambda: bool(log.records(topics.QUARANTINE)))
+    (item,) = [contract.decode_quarantined(raw) for raw in log.records(topics.QUARANTINE)]
+    assert item.reason == "unknown_alert"
+    assert item.wire.startswith(f"{topics.WIRE_HL7}/")
+    assert item.raw_base64 == ""
 
 
 def test_a_report_about_nothing_and_a_record_that_is_none_go_to_quarantine(

@@ -11,6 +11,7 @@ from connectors import contract, feedback, topics
 from connectors.feedback import Action, DismissReason, Feedback
 from connectors.kafka import AppendError, Confirmed, Headers
 from connectors.quarantine import Reason
+from streams.delivery.dispatcher import Record
 from streams.delivery.replies import Replies
 from tests.unit.delivery.fakes import FakeLedger
 from tests.unit.sinks.alerts import ALERT_ID, PATIENT, alert
@@ -159,3 +160,24 @@ async def test_a_report_is_answered_and_an_acknowledgement_never(
     await asyncio.sleep(0.05)
     assert [any(a in s for s in sent) for a in answers] == [True] * len(answers)
     assert len(sent) == len(answers)
+
+
+@pytest.mark.parametrize(
+    ("raw", "actions", "reasons"),
+    [
+        (said("Accepted"), 1, []),
+        (said("Accepted", kind="ORU^R01^ORU_R01"), 0, []),
+        (said("Launched"), 0, [Reason.UNKNOWN_STATUS]),
+        (b"ORA", 0, []),
+    ],
+)
+async def test_only_reports_in_the_wire_log_concern_us(
+    replies: Replies, log: KeyedLog, raw: bytes, actions: int, reasons: list[Reason]
+) -> None:
+    """Everything else there is the sequencer's, and quarantine items name the place."""
+    await replies.take_from_log(Record(topics.WIRE_HL7, 2, 7, AT, raw))
+    assert len(log.actions()) == actions
+    assert log.quarantined() == reasons
+    for topic, _, value in log.records:
+        if topic == topics.QUARANTINE:
+            assert contract.decode_quarantined(value).wire == f"{topics.WIRE_HL7}/2/7"
