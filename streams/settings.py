@@ -91,6 +91,9 @@ class OidcSettings(Section):
     client_secret: SecretStr = SecretStr("")
     audience: str = Field("", description="of bearer tokens; empty: the client id")
     scopes: tuple[str, ...] = ("openid", "profile")
+    who_claim: str = Field(
+        "sub", description="claim that stands in audit and actions; has to stay the same for ever"
+    )
     role_claim: str = Field(
         "roles", description="claim that names roles; dots lead into it, e.g. realm_access.roles"
     )

@@ -20,7 +20,8 @@ from streams.settings import OidcSettings
 _BEGUN_S: Final = 600  # so long may somebody take at the issuer
 _MOST_BEGUN: Final = 5_000
 _NO_ROLE: Final = (
-    "Your account has no role here. Ask whoever runs Tocsin for one, and sign in again."
+    "Your account has no role here, or no name that can be written down. Ask whoever runs Tocsin, "
+    "and sign in again."
 )
 
 
@@ -63,8 +64,12 @@ class OidcSignIn:
 
     def _person(self, claims: Claims) -> Person | None:
         roles = roles_of(claims, self._settings)
-        name = str(claims.get("name") or claims.get("preferred_username") or claims["sub"])
-        return Person(str(claims["sub"]), roles, name) if roles else None
+        who = self._who(claims)
+        name = str(claims.get("name") or claims.get("preferred_username") or who)
+        return Person(who, roles, name) if roles and who else None
+
+    def _who(self, claims: Claims) -> str:
+        return str(claims.get(self._settings.who_claim) or "")
 
     # ── the way in and out ──────────────────────────────────────────────────────────────────
 
@@ -83,7 +88,7 @@ class OidcSignIn:
         except SignInError as error:
             return notice(503, "Sign-in", str(error))
         self._forget_old()
-        self._begun[begun.state] = (begun, _within(next), self._clock() + _BEGUN_S)
+        self._begun[begun.state] = (begun, within(next), self._clock() + _BEGUN_S)
         answer = RedirectResponse(begun.url, 303)
         self._set(answer, self._begun_cookie, begun.state, _BEGUN_S)
         return answer
@@ -121,7 +126,7 @@ class OidcSignIn:
 
     async def _note(self, event: str, claims: Claims, person: Person | None) -> None:
         roles = sorted(person.roles) if person else []
-        await self._audit.note(event, str(claims["sub"]), {"roles": roles})
+        await self._audit.note(event, self._who(claims) or str(claims["sub"]), {"roles": roles})
 
     def _set(self, answer: Response, name: str, value: str, lifetime_s: int) -> None:
         # Lax: a link from the EHR's pages brings the session along, a form of theirs does not.
@@ -146,7 +151,7 @@ class OidcSignIn:
             self._begun = dict(list(alive.items())[len(alive) // 2 :])
 
 
-def _within(address: str) -> str:
+def within(address: str) -> str:
     """An address of this console, whatever somebody wrote into a link."""
     fine = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if fine and address.isprintable() else "/"
