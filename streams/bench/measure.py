@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from redis import Redis
 
 from connectors.replay.timed import Timed
@@ -16,6 +17,7 @@ from connectors.settings import KafkaSettings
 from streams.bench import naive, resources, sender, traffic
 from streams.bench.backlog import Backlog
 from streams.bench.floor import messages_per_second
+from streams.bench.resources import Machine, shares
 from streams.bench.sender import Sent
 from streams.bench.watcher import Watched, Watcher
 from streams.local.up import Endpoints
@@ -24,6 +26,7 @@ from streams.observer import percentiles
 Progress = Callable[[str], None]
 _CURVE_S = 8.0  # of each step of the curve
 _FLOOR_MESSAGES = 200_000
+CORES = psutil.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class _Burst:
     sent: Sent
     seen: Watched
     cpu_s: dict[str, float]  # by process, until nothing waited any more
+    machine: dict[str, float]  # who had the cores meanwhile
 
     @property
     def throughput(self) -> float:
@@ -127,14 +131,14 @@ class Bench:
         self, messages: Sequence[Timed], rate: float | None = None, *, hops: bool = False
     ) -> _Burst:
         watcher = await asyncio.to_thread(lambda: Watcher(self._kafka, hops=hops))
-        before = resources.cpu_seconds(self._home)
+        before, idle = resources.cpu_seconds(self._home), Machine.now()
         sent = await sender.send(self._endpoints.mllp, messages, rate)
         await self._backlog.drained()
-        after = resources.cpu_seconds(self._home)
+        after, busy = resources.cpu_seconds(self._home), Machine.now()
         await asyncio.sleep(1.0)  # what is in the store is published within this time
         seen = await asyncio.to_thread(watcher.close)
         cpu = {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
-        return _Burst(sent, seen, cpu)
+        return _Burst(sent, seen, cpu, shares(idle, busy, sum(cpu.values())))
 
     def _figures(self, cold: _Burst, flood: _Burst, calm: _Burst) -> dict[str, Any]:
         known = sum(1 for _ in self._redis.scan_iter("tocsin:*:patient:*", count=1_000))
@@ -147,6 +151,12 @@ class Bench:
             "scores": flood.seen.scores,
             "cold_throughput_msg_s": round(cold.throughput, 1),
             "cpu_ms_per_message": _per_message(flood),
+            # What the cores could do if they did nothing else, and what one worker could, which
+            # has one core: where others ran at the same time these say more than the throughput.
+            "capacity_msg_s": round(1000 * CORES / _per_message(flood)["all"], 1),
+            "worker_capacity_msg_s": round(1000 / max(1e-9, _per_message(flood)["worker"]), 1),
+            "cores": CORES,
+            "cores_had": {"flood": flood.machine, "steady": calm.machine},
             "latency_at_msg_s": self._plan.rate,
             "event_to_alert_ms": percentiles(calm.seen.event_to_alert_s),
             "event_to_score_ms": percentiles(calm.seen.event_to_score_s),

@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 520, 260, 60, 34
+_CONTRACT = (
+    "floor_msg_s",
+    "naive_msg_s",
+    "throughput_msg_s",
+    "throughput_by_naive",
+    "capacity_msg_s",
+)
 _COLOURS = ("#0b6e8f", "#b5472f", "#4a7c2c", "#7a4fa3", "#8a6d1d", "#555555")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
@@ -58,7 +65,13 @@ def page(figures: dict[str, Any]) -> str:
 
 
 def _contract(figures: dict[str, Any]) -> dict[str, Any]:
-    names = ("floor_msg_s", "naive_msg_s", "throughput_msg_s", "throughput_by_naive")
+    names = (
+        "floor_msg_s",
+        "naive_msg_s",
+        "throughput_msg_s",
+        "throughput_by_naive",
+        "capacity_msg_s",
+    )
     rows = {name: figures[name] for name in names if name in figures}
     for name in ("event_to_alert_ms", "event_to_score_ms", "ack_ms"):
         for part, value in (figures.get(name) or {}).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -27,6 +28,29 @@ def cpu_seconds(home: Path) -> dict[str, float]:
         times = process.cpu_times()
         found[name] = times.user + times.system
     return found
+
+
+class Machine(NamedTuple):
+    """Seconds of all cores together since the machine was started."""
+
+    busy: float
+    idle: float
+
+    @staticmethod
+    def now() -> Machine:
+        """As of now."""
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # in user, too
+        return Machine(sum(times) - idle - guests, idle)
+
+
+def shares(before: Machine, after: Machine, ours: float) -> dict[str, float]:
+    """Who had the cores between two moments: Tocsin with its servers, others, nobody."""
+    busy, idle = after.busy - before.busy, after.idle - before.idle
+    whole = max(1e-9, busy + idle)
+    parts = {"tocsin": ours, "others": max(0.0, busy - ours), "idle": idle}
+    return {name: round(seconds / whole, 3) for name, seconds in parts.items()}
 
 
 def resident_mb(home: Path) -> dict[str, int]:

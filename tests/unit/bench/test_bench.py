@@ -15,6 +15,7 @@ from connectors.interpretation import Profile
 from connectors.mllp.frames import END, START, wrap
 from connectors.replay.timed import Timed, control_id, message_type
 from streams.bench import report, sender, traffic
+from streams.bench.resources import Machine, shares
 from tests.bench import naive
 
 BEGIN = 1_767_268_800.0
@@ -122,3 +123,9 @@ def test_the_report_shows_the_figures_and_survives_gaps() -> None:
     assert page.count("<polyline") >= 2
     assert "<script>" not in page
     assert json.dumps(figures["ack_ms"]["p99"]) in page
+
+
+def test_the_shares_of_the_cores_add_up() -> None:
+    before, after = Machine(10.0, 100.0), Machine(16.0, 102.0)
+    assert shares(before, after, 4.0) == {"tocsin": 0.5, "others": 0.25, "idle": 0.25}
+    assert Machine.now().busy > 0.0
