@@ -62,9 +62,8 @@ def probability(values: dict[str, float]) -> float:
 
 async def run(bootstrap: str, redis_url: str, most: int) -> dict[str, Any]:
     """Messages a second, over `most` messages from the beginning of the log."""
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(SCORES, 8, 1)])[
-        SCORES
-    ].result()
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(SCORES, 8, 1)])[SCORES].result()
     with tempfile.TemporaryDirectory() as folder:
         app: Any = faust.App(
             "bench-naive",
