@@ -38,7 +38,7 @@ from streams.together import Together
 log = logging.getLogger("tocsin.worker")
 
 MOST_IN_FLIGHT = 1_024  # records read and not yet confirmed by the broker
-_TIDY_S = 1.0
+_TIDY_S = 0.25  # often, so that each time is short
 _TURNS = 4  # of the event loop without a new record, until a pass begins
 
 
