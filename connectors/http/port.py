@@ -160,11 +160,17 @@ class _Port:
         return entry.answer
 
     async def _appended(self, entry: Entry, slot: _Slot, end: float) -> AppendError | None:
-        """The fate of a record. Its slot is given back when that is known, however late."""
+        """The fate of a record. Its slot is given back when that is known, however late.
+
+        Only one that was too large as it came keeps it, while somebody still waits to have it
+        recorded as that.
+        """
         known: asyncio.Future[AppendError | None] = asyncio.get_running_loop().create_future()
+        waited_for = True
 
         def confirmed(error: AppendError | None) -> None:
-            if error is None or not error.too_large:
+            follows = error is not None and error.too_large and entry.reason is None
+            if not (follows and waited_for):
                 slot.give_back()
             if not known.done():
                 known.set_result(error)
@@ -174,8 +180,12 @@ class _Port:
             async with asyncio.timeout_at(end):
                 return await asyncio.shield(known)
         except TimeoutError:
+            waited_for = False
             detail = "the broker has not confirmed it yet: send it again"
             raise Refused(later(_AGAIN_S, detail, "broker")) from None
+        except asyncio.CancelledError:
+            waited_for = False
+            raise
 
 
 class _Slot:

@@ -280,6 +280,18 @@ async def test_a_broker_that_is_away_is_said_after_a_while_and_holds_its_place()
         assert (await post(server, "/fhir", study())).status_code == 202
 
 
+@pytest.mark.parametrize("largest", [1, 0])
+async def test_a_record_that_is_too_large_gives_its_place_back_however_late(largest: int) -> None:
+    async with running(answer_timeout_s=0.2, max_requests=1) as server:
+        usual, server.log.largest = server.log.largest, largest
+        server.log.hold()
+        assert (await post(server, "/fhir", study())).status_code == 503
+        server.log.release()  # only now the broker says that it takes no such thing
+        await post(server, "/fhir", study())  # too large in time: recorded as that, or not even
+        server.log.largest = usual
+        assert (await post(server, "/fhir", study())).status_code == 202
+
+
 async def test_a_record_that_is_lost_is_no_success(server: Running) -> None:
     server.log.hold()
     asked = asyncio.create_task(post(server, "/fhir", study()))
