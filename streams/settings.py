@@ -59,7 +59,7 @@ class WorkerSettings(Section):
     )
     bundles: Path | None = Field(None, description="folder of model bundles; empty: those shipped")
     risks: tuple[str, ...] = Field(
-        ("deterioration", "glioma-survival", "head-neck-recurrence"),
+        ("deterioration", "sepsis", "glioma-survival", "head-neck-recurrence"),
         min_length=1,
         description="bundles to score with",
     )

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from random import Random
 
 import torch
 
+from connectors.cohorts.physionet2012 import Parameter
+from connectors.cohorts.physionet2019 import COLUMNS, CohortPatient, Event
 from models.bundle import load_bundle
 from models.inputs import DAY_S
 from models.questions import QUESTIONS
 from models.record import PatientRecord
+from models.sepsis_variables import SEPSIS_CATALOGUE
+from models.training.sepsis_cohort import stays
 from models.training.tumours import START
 from tests.unit.models.test_multimodal import EVERYTHING, record
 
@@ -30,14 +36,42 @@ def best(work: Callable[[], object], runs: int) -> float:
     return min(times)
 
 
+def tumour_ward(risk: str) -> list[tuple[PatientRecord, float]]:
+    """Patients of whom everything is known."""
+    return [(record(EVERYTHING[risk]), START + 20 * DAY_S) for _ in range(PATIENTS)]
+
+
+def _event(hour: int, parameter: Parameter, around: float) -> Event:
+    """A value near the middle of what is plausible."""
+    variable = next(v for v in SEPSIS_CATALOGUE if v.codes[0] == parameter.code)
+    value = around * (variable.low + variable.high) / (200 if parameter.unit == "1" else 2)
+    return Event(hour, parameter.code, parameter.name, round(value, 3), parameter.unit)
+
+
+def intensive_care() -> list[tuple[PatientRecord, float]]:
+    """Thirty hours: bedside values every hour, a laboratory round every six."""
+    names = list(COLUMNS)
+    asked = []
+    for i in range(PATIENTS):
+        random = Random(i)
+        events = tuple(
+            _event(hour, COLUMNS[n], random.gauss(1.0, 0.05))
+            for hour in range(1, 31)
+            for n in (names if hour % 6 == 0 else names[:7])
+        )
+        hours = tuple(range(1, 31))
+        patient = CohortPatient(f"p{i}", 60.0, "F", "MICU", 5.0, hours, (0,) * 30, events)
+        asked.append(next(stays([patient])).moments()[-1])
+    return asked
+
+
 def main() -> None:
     """Print one line for each risk."""
     torch.set_num_threads(1)
-    for risk in sorted(QUESTIONS):
+    wards = {"sepsis": intensive_care, **{r: partial(tumour_ward, r) for r in sorted(QUESTIONS)}}
+    for risk, ward in wards.items():
         model = load_bundle(None, risk)
-        now = START + 20 * DAY_S
-        records: list[PatientRecord] = [record(EVERYTHING[risk]) for _ in range(PATIENTS)]
-        asked = [(one, now) for one in records]
+        asked = ward()
         model.assess(asked)
         each = 1e6 / PATIENTS
         with_reasons = best(lambda m=model, a=asked: m.assess(a), 5) * each  # type: ignore[misc]

@@ -31,16 +31,16 @@ from tests.unit.models.patients import (
 )
 
 
-@pytest.fixture(scope="module", params=["deterioration", "news2"])
+@pytest.fixture(scope="module", params=["deterioration", "news2", "sepsis"])
 def model(request: pytest.FixtureRequest) -> RiskModel:
     """Every shipped bundle that concerns everybody."""
     return load_bundle(None, request.param)
 
 
-@pytest.fixture(scope="module")
-def learned() -> RiskModel:
-    """The learned model of the health record."""
-    return load_bundle(None, "deterioration")
+@pytest.fixture(scope="module", params=["deterioration", "sepsis"])
+def learned(request: pytest.FixtureRequest) -> RiskModel:
+    """The learned models of the health record."""
+    return load_bundle(None, request.param)
 
 
 def _ward() -> list[tuple[PatientRecord, float]]:
@@ -111,7 +111,6 @@ def test_the_first_observation_gives_a_score(model: RiskModel) -> None:
         ([], 0, "no_data"),
         ([admission()], 1, "no_data"),
         ([admission(), observation(HEART_RATE, 1, 0.0)], 2, "no_data"),
-        ([admission(), observation(WEIGHT, 0, 80.0)], 1, "too_little_data"),
         ([admission(), observation(HEART_RATE, 0, 80.0)], 40, "stale_data"),
         ([admission(), observation(HEART_RATE, 0, 80.0)], 90, "stale_data"),
         ([admission(5), observation(HEART_RATE, 0, 80.0)], 1, "not_present"),
@@ -131,6 +130,13 @@ def test_abstentions_name_their_reason(
     assert answer.abstained == reason
     assert answer.evidence == ()
     assert learned.log_odds([(patient, START + hour * HOUR)]) == [None]
+
+
+def test_body_measures_alone_give_no_score(learned: RiskModel) -> None:
+    patient = record([admission(), observation(WEIGHT, 0, 80.0)])
+    reads = WEIGHT in learned.codes
+    (answer,) = learned.assess([(patient, START + HOUR)])
+    assert answer.abstained == ("too_little_data" if reads else "no_data")
 
 
 _later = st.tuples(
@@ -155,7 +161,7 @@ def test_reasons_are_stable_and_ordered_by_weight(learned: RiskModel) -> None:
     weights = [abs(c.contribution) for c in answer.evidence[0].top[:-1]]
     assert all(a >= b for a, b in itertools.pairwise(weights))
     assert answer.missing.next_datum is not None
-    assert "Sodium" in answer.missing.features
+    assert "Potassium" in answer.missing.features
 
 
 def test_worse_is_higher(model: RiskModel) -> None:

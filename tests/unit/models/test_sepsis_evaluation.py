@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from connectors.cohorts.physionet2019 import CohortPatient, Event
+from connectors.cohorts.physionet2019 import CohortPatient, Event, load
 from models import sepsis_evaluation as evaluation
 from models.bundle import BundleError, read, single_member, write
 from models.ensemble import FOLDS, Scorer, fold_of
+from models.rule import SHIPPED
 from models.sepsis import SepsisModel
 from models.sepsis_evaluation import Scored
 from models.training.leafwise_boosting import LeafwiseConfig
@@ -183,3 +185,15 @@ def test_a_cohort_without_sepsis_cannot_be_evaluated(tmp_path: Path, trained: Pa
     result = CliRunner().invoke(app, ["evaluate", RISK, "--data", str(tmp_path / "data"), *rest])
     assert result.exit_code == 1
     assert "SepsisLabel" in str(result.exception)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_the_card_s_figure_is_that_of_the_shipped_weights(shared: Path) -> None:
+    """Cross-fitted AUROC of the first patients, recomputed."""
+    model = SepsisModel(read(SHIPPED / RISK, RISK))
+    first = itertools.islice(load(shared / "data" / "physionet2019"), evaluation.CHECKED)
+    scored = evaluation.score_all(stays(first), model)
+    figures = model.bundle.about["figures"]
+    assert evaluation.all_hours(scored, model.baseline) == figures["first_patients"]
+    assert figures["auroc"]["value"] >= 0.86
