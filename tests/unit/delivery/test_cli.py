@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typer.testing import CliRunner
 
 from connectors.sinks.settings import SinksSettings
 from streams.cli.main import app
+from streams.delivery import routing as routing_module
+from streams.delivery.routing import who
 from streams.doctor.alerting import receivers, routing_file
 from streams.doctor.finding import Level
 from streams.errors import UserError
 from streams.local.environment import variables
 from streams.local.up import PROCESSES, wanted
 from streams.settings import Settings, load
+from tests.unit.sinks.alerts import alert
 from tests.unit.sinks.peers import WebPeer
 from tests.unit.sinks.test_webhook import SECRET
 
@@ -194,3 +198,15 @@ def test_without_receivers_the_process_says_what_to_do(
     monkeypatch.setenv("TOCSIN_KAFKA__BOOTSTRAP", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"docs/delivery\.md"):
         run()
+
+
+def test_the_examples_of_the_documentation_can_be_used(tmp_path: Path) -> None:
+    """The settings and the routing agree, and every receiver of the one is in the other."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "delivery.md").read_text()
+    (toml,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "tocsin.toml").write_text(toml)
+    (tmp_path / "routing.yaml").write_text(yaml)
+    settings, routing = load(), routing_module.load(tmp_path / "routing.yaml")
+    assert set(settings.sinks.receivers) == {r.name for r in routing.receivers}
+    assert [t.receiver for t in who(routing, alert())] == ["chart", "alarm-server"]
