@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from nicegui import ui
@@ -32,6 +33,7 @@ from streams.console.words import (
     SEXES,
     birth_words,
     full_name,
+    is_open,
     place,
     risk_words,
 )
@@ -82,7 +84,7 @@ class PatientPage(LivePage):
 
     def _build_body(self) -> None:
         with ui.element("div").classes("columns"):
-            self._scores = ui.element("div")
+            self._scores = ui.element("div").classes("risks")
             with ui.element("section").classes("panel").props('aria-label="Trends"'):
                 Words("h2", "Trends")
                 self._build_ranges()
@@ -117,7 +119,7 @@ class PatientPage(LivePage):
         self._hours = hours
         self._press()
         if self._view is not None:
-            self._draw_trends(self._view)
+            self._draw_trends(self._as_in_force(self._view, now_of(self._view)))
 
     def _press(self) -> None:
         for hours, button in self._buttons.items():
@@ -160,6 +162,7 @@ class PatientPage(LivePage):
 
     def _show(self, view: PatientView) -> None:
         times, now = self.console.times, now_of(view)
+        view = self._as_in_force(view, now)
         self._show_identity(view, now)
         self._note.set_visibility(False)
         self._body.set_visibility(True)
@@ -169,6 +172,7 @@ class PatientPage(LivePage):
         for risk, score in view.scores.items():
             alert = newest_alert(view.alerts, risk)
             self._sections[risk].show(score, alert, threshold_of(view, risk), now)
+            self._sections[risk].stand(first=alert is not None and is_open(alert))
         self._draw_trends(view)
         self._results.show(result_rows(view.record, times), "No results yet.")
         studied, genes = study_rows(view.record, times), variant_rows(view.record, times)
@@ -178,6 +182,14 @@ class PatientPage(LivePage):
         self._variants.show(genes, "No variants.")
         self._unused.show(unused_rows(view.record, times), "Every result received is used.")
         self._history.show(history_rows(view.alerts, times, now), "No alerts yet.")
+
+    def _as_in_force(self, view: PatientView, now: float) -> PatientView:
+        """With the thresholds of the policy in force for the patient's ward."""
+        policy = self.console.policy
+        if policy is None or policy.newest is None:
+            return view
+        stay = view.record.stay(now)
+        return replace(view, thresholds=policy.thresholds(stay.ward if stay else ""))
 
     def _draw_trends(self, view: PatientView) -> None:
         now = now_of(view)

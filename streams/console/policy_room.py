@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connectors.configuration import History, Version
+from connectors.contract import Threshold
 from models.risk import AlertRule
 from streams.console.room import Room
 from streams.errors import UserError
@@ -54,6 +55,12 @@ class PolicyRoom(Room[History]):
         if version is None:
             return Rulebook()
         return Rulebook(document.read(version.policy), version.name)
+
+    def thresholds(self, ward: str) -> dict[str, Threshold]:
+        """Where each risk fires in a ward now."""
+        book = self.book()
+        rules = {risk: book.rule(risk, ward, rule) for risk, rule in self.shipped.items()}
+        return {r: Threshold(value=rule.fire, version=rule.version) for r, rule in rules.items()}
 
     def counted(self) -> list[Counted]:
         """The rule of every risk, and where wards differ."""

@@ -43,7 +43,13 @@ def groups(
     now: float,
     window_s: float,
 ) -> list[Group]:
-    """By ward and risk. `patients` of each ward now."""
+    """By ward and risk. `patients` of each ward now.
+
+    Where the oldest alert is younger than the window, patient-days are counted from there.
+    """
+    alerts = list(alerts)
+    oldest = min((from_iso(alert.since) for alert in alerts), default=now)
+    days = min(window_s, max(now - oldest, HOUR_S)) / DAY_S
     found: dict[tuple[str, str], Group] = {}
     for alert in alerts:
         if alert.called and from_iso(alert.since) > now - window_s:
@@ -51,7 +57,7 @@ def groups(
             _take(group, alert)
     for group in found.values():
         present = patients.get(group.ward, 0)
-        group.per_day = group.alerts / (present * window_s / DAY_S) if present else None
+        group.per_day = group.alerts / (present * days) if present else None
     return sorted(found.values(), key=lambda g: (g.ward, g.risk))
 
 

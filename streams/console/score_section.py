@@ -44,8 +44,8 @@ class ScoreSection:
         self._acts = acts
         self._alert_now: Alert | None = None
         words = risk_words(risk)
-        section = ui.element("section").classes("panel").props(f'id="{risk}"')
-        with section.props(f'aria-label="{words.name}"'):
+        self._section = ui.element("section").classes("panel").props(f'id="{risk}"')
+        with self._section.props(f'aria-label="{words.name}"'):
             Words("h2", f"{words.name}: {words.question}")
             with ui.element("div").classes("score-now"):
                 self._big = Words("p").classes("big")
@@ -83,6 +83,10 @@ class ScoreSection:
     async def _press(self, action: str) -> None:
         if self._alert_now is not None:
             self._acts.press(self._alert_now, action, secrets.token_hex(16))
+
+    def stand(self, *, first: bool) -> None:
+        """Risks that call stand above those that do not."""
+        self._section.style(f"order: {0 if first else 1}")
 
     def show_care(self, alert: Alert | None) -> None:
         """The buttons of the risk's newest alert, and what became of the last press."""

@@ -53,6 +53,13 @@ def test_alerts_are_counted_by_ward_with_the_last_word_on_each() -> None:
     assert row["cells"][6]["v"] == "50\u00a0%"
 
 
+def test_patient_days_begin_with_the_oldest_alert() -> None:
+    """A console that has watched for half a day does not divide by a month."""
+    alerts = [replace(alert(n), since=iso(NOW - DAY_S / 2)) for n in range(5)]
+    (group,) = groups(alerts, {"4A": 10}, NOW, 30 * DAY_S)
+    assert group.per_day == pytest.approx(1.0)
+
+
 def test_calls_of_the_last_hour_are_held_against_the_budget() -> None:
     """By ward pattern; a budget without wards counts all of them."""
     budgets = [
