@@ -21,6 +21,7 @@ from connectors.feedback import Feedback
 from models.record import EVER
 from models.risk import Assessment, RiskModel
 from streams import deciding
+from streams.acting import answered
 from streams.policy.rules import Rulebook
 from streams.state import PatientState, Touched
 
