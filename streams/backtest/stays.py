@@ -158,6 +158,7 @@ class _Told(msgspec.Struct):
     as_of: str
     probability: float | None
     ward: str = ""
+    shadow: bool = False  # of a model on trial beside the one that alerts
 
 
 _told = msgspec.json.Decoder(_Told)
@@ -176,7 +177,7 @@ def from_scores(raw: Iterable[bytes], risk: str, outcomes: Mapping[str, int]) ->
             score = _told.decode(value)
         except msgspec.MsgspecError:
             continue
-        if score.risk != risk:
+        if score.risk != risk or score.shadow:
             continue
         time = from_iso(score.as_of)
         newest, stay = last.get(score.patient, (time, 0))

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from connectors.clock import iso
 from connectors.contract import ENDED, Alert, LogPosition, Severity
 from connectors.facts import FactRecord, Tick
 from models.patient import Patient
@@ -19,7 +20,7 @@ from streams.backtest.measure import by_part, differences, measure
 from streams.backtest.page import page
 from streams.backtest.report import Options, compare, curve
 from streams.backtest.simulate import Question, Raised, simulate
-from streams.backtest.stays import UNKNOWN, Rows, Stays, from_predictions
+from streams.backtest.stays import UNKNOWN, Rows, Stays, from_predictions, from_scores
 from streams.engine import Engine
 from streams.errors import UserError
 from streams.policy.document import read
@@ -241,3 +242,38 @@ def test_what_is_no_table_of_predictions_is_refused(text: str, why: str, tmp_pat
     file.write_text(text)
     with pytest.raises(UserError, match=why):
         from_predictions(file)
+
+
+# ── scores as they were told ────────────────────────────────────────────────────────────────────
+
+
+def told(hour: float, probability: float | None, **said: object) -> bytes:
+    made = {
+        "patient": "p-1",
+        "risk": "test",
+        "as_of": iso(START + hour * 3_600.0),
+        "probability": probability,
+        "ward": "W1",
+        **said,
+    }
+    return json.dumps(made).encode()
+
+
+def test_scores_as_they_were_told_become_stays() -> None:
+    """In any order; the last of one time counts; after a long pause it is another stay."""
+    raw = [
+        told(0, 0.1),
+        told(1, 0.2),
+        told(1, 0.3),
+        told(0.5, None),
+        told(1.5, 0.9, shadow=True),  # a model on trial
+        told(1.6, 0.9, risk="other"),
+        b"rubbish",
+        told(30, 0.4, ward="W2"),
+    ]
+    stays = from_scores(raw, "test", {"p-1": 1})
+    assert stays.patients == ["p-1", "p-1"]
+    assert stays.wards == ["W1", "W2"]
+    assert stays.micros.tolist() == [100_000, -1, 300_000, 400_000]
+    assert (stays.absolute, stays.labels.tolist()) == (True, [1, 1])
+    assert stays.watched_s().tolist() == [3_600.0, 0.0]
