@@ -126,7 +126,9 @@ def due(
             continue
         if risk.live:
             newest = record.newest(model.codes, math.nextafter(now, math.inf))
-            patients_time.append(newest + model.expires_s + 1.0)
+            expiry = newest + model.expires_s + 1.0
+            # A model that goes on answering is looked at again later, not with every tick.
+            patients_time.append(expiry if expiry > now else now + model.expires_s)
         if lifecycle.open_alert(risk) is None:
             continue
         stay = record.stay(now)

@@ -189,6 +189,22 @@ async def test_after_an_alert_a_warning_waits_and_a_critical_score_does_not() ->
     assert ward.last.severity == "critical"
 
 
+class Undying(HeartRateRisk):
+    """Answers on evidence that it says has expired."""
+
+    def _one(self, record: PatientRecord, as_of: float) -> Assessment:
+        made = super()._one(record, as_of)
+        stale = made.abstained == "stale_data"
+        return replace(made, abstained=None, log_odds=1.0, probability=0.73) if stale else made
+
+
+async def test_a_model_that_goes_on_answering_is_not_asked_with_every_tick() -> None:
+    ward = await firing("", 110.0, Undying())
+    before = len(ward.world.outputs)
+    await ward.until(200)
+    assert len(ward.world.outputs) - before <= 4
+
+
 # ── people ──────────────────────────────────────────────────────────────────────────────────────
 
 
