@@ -40,6 +40,7 @@ log = logging.getLogger("tocsin.sequencer")
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
+_VAULT_S = 1.0  # between looks whether the vault was emptied
 _COMMIT_S = 0.2  # between commits of what was read
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
@@ -71,6 +72,7 @@ class SequencerProcess:
         self._next_tick = 0.0
         self._next_look = 0.0
         self._next_commit = 0.0
+        self._next_vault_look = 0.0
         self._uncommitted = False
         self._unmapped = unmapped.Counts()
         self._feeds = Feeds(redis, site)
@@ -282,7 +284,11 @@ class SequencerProcess:
 
     @stamina.retry(on=redis_errors.RedisError, attempts=None, timeout=None, wait_max=2.0)
     def _keep_identities(self, identities: dict[str, Identity]) -> None:
-        complete = self._vault.put(identities)
+        now = time.monotonic()
+        look = now >= self._next_vault_look
+        complete = self._vault.put(identities, look=look)
+        if look:
+            self._next_vault_look = now + _VAULT_S
         if not complete and (self._rebuilding is None or not self._rebuilding.is_alive()):
             self._vault.forget()
             self._vault.put(identities)

@@ -64,14 +64,17 @@ class VaultWriter:
         self._sealer = Sealer(key)
         self._known: dict[str, Identity] = {}
 
-    def put(self, identities: Mapping[str, Identity]) -> bool:
+    def put(self, identities: Mapping[str, Identity], *, look: bool = True) -> bool:
         """Store what is new in them. False when the vault is not complete (any more).
 
+        Where nothing is new it is asked whether it is complete only when that is to be looked at.
         Raises `ValueError` when the vault was written with another key.
         """
         self._remember([p for p in identities if p not in self._known])
         news = {p: merged(self._known.get(p), i) for p, i in identities.items()}
         changed = {p: i for p, i in news.items() if self._known.get(p) != i}
+        if not (changed or look):
+            return True
         with self._redis.pipeline(transaction=False) as pipe:
             if changed:
                 entries = {p: self._sealer.seal(p, i) for p, i in changed.items()}

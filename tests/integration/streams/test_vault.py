@@ -58,6 +58,8 @@ def test_the_writer_notices_that_the_vault_was_emptied(redis: Redis) -> None:
     writer.mark_complete()
     assert writer.put({"p-1": WHO})
     redis.flushdb()
+    assert writer.put({"p-1": WHO}, look=False)  # nothing new, and nobody asked
+    assert not writer.put({"p-2": WHO}, look=False)
     assert not writer.put({"p-1": WHO})
 
 
