@@ -12,7 +12,7 @@ import gc
 import logging
 import ssl
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -31,15 +31,14 @@ from streams.engine import Effects, Engine
 from streams.partition import Applied, Output, PartitionOwner
 from streams.passes import MOST_RECORDS
 from streams.publisher import KafkaFactsLog, KafkaPublisher
+from streams.queueing import Queues
 from streams.settings import Settings
 from streams.store import FencedError, RedisStore
 from streams.together import Together
 
 log = logging.getLogger("tocsin.worker")
 
-MOST_IN_FLIGHT = 1_024  # records read and not yet confirmed by the broker
 _TIDY_S = 0.25  # often, so that each time is short
-_TURNS = 4  # of the event loop without a new record, until a pass begins
 
 
 class _Waiting(NamedTuple):
@@ -72,10 +71,7 @@ class Worker:
         self._hops = hops
         self._owners: dict[int, PartitionOwner] = {}
         self._assigned: set[int] = set()
-        self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
-        self._queues: dict[int, deque[_Waiting]] = {}
-        self._arrived = 0
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._queues: Queues[_Waiting] = Queues(self._apply, self.fail, MOST_RECORDS)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_assigned(self, partitions: set[int]) -> None:
@@ -87,50 +83,17 @@ class Worker:
         self._assigned -= partitions
         for partition in partitions:
             self._owners.pop(partition, None)
-            queue = self._queues.get(partition, deque())
-            while queue:
-                queue.popleft()
-                self._in_flight.release()
+            self._queues.drop(partition)
 
     async def on_event(self, event: Any) -> None:
         """Have one record applied; it is acknowledged when its outputs are confirmed."""
-        await self._in_flight.acquire()
-        partition = event.message.partition
-        self._queues.setdefault(partition, deque()).append(_Waiting(event, time.time()))
-        self._arrived += 1
-        if partition not in self._tasks:
-            self._tasks[partition] = asyncio.create_task(self._drain(partition))
-
-    async def _drain(self, partition: int) -> None:
-        """Apply what waits, pass after pass, until nothing waits any more."""
-        queue = self._queues[partition]
-        try:
-            while queue:
-                await self._gather(queue)
-                together = [queue.popleft() for _ in range(min(len(queue), MOST_RECORDS))]
-                if together:
-                    await self._apply(partition, together)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001  # the process's edge: stop, do not skip
-            self.fail(error)
-        finally:
-            del self._tasks[partition]
-
-    async def _gather(self, queue: deque[_Waiting]) -> None:
-        """Let Faust hand over what it has read already: some turns of the loop, no time."""
-        quiet = 0
-        while quiet < _TURNS and len(queue) < MOST_RECORDS:
-            arrived = self._arrived
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if arrived == self._arrived else 0
+        await self._queues.put(event.message.partition, _Waiting(event, time.time()))
 
     async def _apply(self, partition: int, together: list[_Waiting]) -> None:
         started = time.perf_counter()
         applied = await self._handle(partition, [waiting.event.message for waiting in together])
         if applied is None:  # whoever has the partition now gets the records again
-            for _ in together:
-                self._in_flight.release()
+            self._queues.done(len(together))
             return
         stored = time.time()
         metrics.histogram("tocsin_worker_pass_seconds").record(time.perf_counter() - started)
@@ -179,7 +142,7 @@ class Worker:
     def _on_confirmed(
         self, waiting: _Waiting, applied: Applied, stored: float, future: asyncio.Future[None]
     ) -> None:
-        self._in_flight.release()
+        self._queues.done()
         if future.cancelled():
             return
         error = future.exception()
@@ -227,10 +190,7 @@ class Worker:
 
     async def close(self) -> None:
         """Let go."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._queues.close()
         await self._publisher.close()
         self._hops.close()
 
