@@ -41,22 +41,34 @@ class Archive(Protocol):
         """What of a study holds more than pictures (`elements.is_read`), PS3.10."""
 
 
+def session_of(settings: ArchiveSettings) -> requests.Session:
+    """Connections to the archive, as it wants to be spoken to; to be closed."""
+    session: requests.Session = create_session()
+    if settings.user:
+        session.auth = (settings.user, settings.password.get_secret_value())
+    token = settings.token.get_secret_value()
+    if token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    if settings.ca is not None:
+        session.verify = str(settings.ca)
+    return session
+
+
+def client_of(settings: ArchiveSettings, session: requests.Session) -> DICOMwebClient:
+    """A client of the archive that asks once."""
+    client = DICOMwebClient(
+        settings.url, session=session, permissive_uid=True, timeout=settings.timeout_s
+    )
+    client.set_http_retry_params(retry=False)  # whoever asks waits in a way of their own
+    return client
+
+
 class DicomWeb:
     """`Archive` over HTTP."""
 
     def __init__(self, settings: ArchiveSettings) -> None:
-        session = self._session = create_session()
-        if settings.user:
-            session.auth = (settings.user, settings.password.get_secret_value())
-        token = settings.token.get_secret_value()
-        if token:
-            session.headers["Authorization"] = f"Bearer {token}"
-        if settings.ca is not None:
-            session.verify = str(settings.ca)
-        self._client = DICOMwebClient(
-            settings.url, session=session, permissive_uid=True, timeout=settings.timeout_s
-        )
-        self._client.set_http_retry_params(retry=False)  # the fetcher waits, in its own way
+        self._session = session_of(settings)
+        self._client = client_of(settings, self._session)
 
     def close(self) -> None:
         """Nothing is kept open between requests but connections."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.cohorts import mimic3 as mimic3_cohort
 from connectors.cohorts import physionet2012 as physionet_cohort
 from connectors.cohorts import physionet2019 as sepsis_cohort
-from connectors.replay import mimic3, physionet2012, physionet2019, tumours
+from connectors.cohorts.tumour import TumourPatient
+from connectors.replay import mimic3, physionet2012, physionet2019, radiology, tumours
 from connectors.replay.timed import Timed, in_time_order
 
 MARGIN_S = 60.0  # between the last event and now
@@ -37,6 +39,13 @@ class CohortName(StrEnum):
     HANCOCK = "hancock"
 
 
+class Study(NamedTuple):
+    """A patient's images."""
+
+    patient: TumourPatient
+    at: float  # epoch seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """A planned replay; `messages` are in time order and made while they are read."""
@@ -44,6 +53,7 @@ class Replay:
     messages: Iterator[Timed]
     patients: int
     skipped: Counter[str]  # rows of the data set that are not sent, by reason
+    studies: tuple[Study, ...] = ()  # whose reports go to an archive, by time
 
 
 def plan(
@@ -54,16 +64,18 @@ def plan(
     patients: int | None = None,
     stagger: float = 60.0,
     discharge: bool = False,
+    archive: bool = False,
 ) -> Replay:
     """Read the cohort and lay its patients out in time, ending at `now` (epoch seconds).
 
     `discharge` adds discharges to PhysioNet 2012 and 2019, whose records end without one;
-    MIMIC-III always has them. Raises `CohortError` for data that are not the set.
+    MIMIC-III always has them. `archive` takes what images say out of the messages: it is for an
+    archive (`Replay.studies`). Raises `CohortError` for data that are not the set.
     """
     if cohort is CohortName.MIMIC3:
         return _plan_mimic3(data, now, patients, stagger)
     if cohort in _TUMOURS:
-        return _plan_tumours(cohort, data, now, patients, stagger)
+        return _plan_tumours(cohort, data, now, patients, stagger, archive)
     if cohort is CohortName.PHYSIONET2019:
         return _plan_physionet2019(data, now, patients, stagger, discharge)
     return _plan_physionet2012(data, now, patients, stagger, discharge)
@@ -104,16 +116,27 @@ _TUMOURS = {CohortName.UCSF_PDGM: ucsf_pdgm.load, CohortName.HANCOCK: hancock.lo
 
 
 def _plan_tumours(
-    cohort: CohortName, data: Path, now: float, limit: int | None, stagger: float
+    cohort: CohortName,
+    data: Path,
+    now: float,
+    limit: int | None,
+    stagger: float,
+    archive: bool,
 ) -> Replay:
     found = list(islice(_TUMOURS[cohort](data), limit))
-    streams = [
-        tumours.messages_for(
-            patient, end - tumours.last_day(patient) * tumours.DAY_S, cohort.value.upper()
-        )
+    starts = [
+        end - tumours.last_day(patient) * tumours.DAY_S
         for patient, end in zip(found, _ends(now, len(found), stagger), strict=True)
     ]
-    return Replay(in_time_order(streams), len(found), Counter())
+    studies = [Study(p, at) for p, at in zip(found, starts, strict=True) if radiology.measured(p)]
+    streams = [
+        tumours.messages_for(
+            radiology.without_images(patient) if archive else patient, start, cohort.value.upper()
+        )
+        for patient, start in zip(found, starts, strict=True)
+    ]
+    kept = tuple(sorted(studies, key=lambda s: s.at)) if archive else ()
+    return Replay(in_time_order(streams), len(found), Counter(), kept)
 
 
 def _plan_mimic3(data: Path, now: float, limit: int | None, stagger: float) -> Replay:

@@ -100,6 +100,16 @@ def replay(
     discharge: Annotated[
         bool, typer.Option(help="PhysioNet: discharge each patient at the end of the record.")
     ] = False,
+    archive: Annotated[
+        str,
+        typer.Option(
+            help="UCSF-PDGM: DICOMweb root of an archive that gets the radiomics as structured "
+            "reports and announces them; TOCSIN_ARCHIVE__USER and __PASSWORD log in."
+        ),
+    ] = "",
+    dicom: Annotated[
+        str, typer.Option(help="host:port of notices of the archive; empty: of `tocsin up`.")
+    ] = "",
 ) -> None:
     """A public cohort's patients as live HL7 traffic over MLLP, times moved to end just now.
 
@@ -110,10 +120,18 @@ def replay(
     _err.print(f"Reading {cohort} from {data} …")
     try:
         planned = plan(
-            cohort, data, wall_clock(), patients=patients, stagger=stagger, discharge=discharge
+            cohort,
+            data,
+            wall_clock(),
+            patients=patients,
+            stagger=stagger,
+            discharge=discharge,
+            archive=bool(archive),
         )
     except CohortError as error:
         raise UserError(str(error)) from None
+    if archive:
+        to_archive(planned, cohort, archive, dicom)
     counts = Counts()
     try:
         _run(
@@ -133,6 +151,31 @@ def replay(
         raise UserError("Stopped before the end of the replay.") from None
     _show(counts, planned)
     _check(counts)
+
+
+def to_archive(planned: Replay, cohort: CohortName, url: str, dicom: str) -> None:
+    """Store the cohort's reports and announce them."""
+    from connectors.replay import radiology  # noqa: PLC0415 - pydicom
+    from connectors.replay.archive_delivery import ArchiveError, announce, store  # noqa: PLC0415
+
+    if not planned.studies:
+        raise UserError(f"{cohort} has no images among these patients: leave out --archive.")
+    settings = load()
+    address = dicom or endpoints(settings.home).get("dicom", "")
+    if not address.rpartition(":")[2].isdecimal():
+        raise UserError("Nobody takes notices of an archive here: name --dicom host:port.")
+    authority = cohort.value.upper()
+    reports = [radiology.report_of(s.patient, s.at, authority) for s in planned.studies]
+    notices = radiology.notice_of((s.patient for s in planned.studies), authority)
+    at = settings.archive.model_copy(update={"url": url})
+    try:
+        with Progress(console=_err, transient=True) as progress:
+            task = progress.add_task(f"{len(reports)} reports to {url}", total=len(reports))
+            store(at, reports, lambda n: progress.advance(task, n))
+        announce(address, settings.imaging.ae_title, notices)
+    except ArchiveError as error:
+        raise UserError(str(error)) from None
+    _err.print(f"{len(reports)} reports are in the archive, and announced at {address}.")
 
 
 def _speed(text: str) -> float | None:
