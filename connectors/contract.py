@@ -35,6 +35,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     top: list[Contribution]
 
 
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the probability would be if a result that is pending said so."""
+
+    datum: str
+    answer: str
+    probability: float
+
+
 class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is not known."""
 
@@ -43,6 +51,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expected_change: float | None = None  # in log-odds, expected absolute change
     features: list[str] = []  # variables of present modalities never seen in this stay
     feeds_down: list[str] = []  # feeds of this patient that are silent although they should speak
+    what_if: list[WhatIf] = []  # answers of a pending result that the risk turns on
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -36,7 +36,7 @@ WEIGHTS = "weights.safetensors"
 # Tensors with a first dimension of members.
 MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
     *("columns", "unmeasured", "leaves", "covers", "children"),
-    *("center", "scale", "weight", "bias", "gain", "middle"),
+    *("center", "scale", "weight", "bias", "gain", "offset", "farthest"),
 }
 
 

@@ -30,6 +30,7 @@ class Input(NamedTuple):
     variable: Variable
     levels: tuple[float, ...] = ()
     log: bool = False  # counts, volumes: log(1 + x)
+    knots: tuple[float, ...] = ()  # where its line may bend
 
 
 class Modality(NamedTuple):
@@ -50,6 +51,7 @@ class Question:
     modalities: tuple[Modality, ...]  # that are fused
     eligible: frozenset[str]  # codes: a patient without any of them is not asked about
     expires_d: float  # without any newer datum, no answer
+    horizon_d: float = 365.0  # days within which the event counts; for training alone
     stand_in: Modality | None = None  # predicts an input of another modality until it is known
     predicts: str = ""  # the name of that input, which has two answers
     left_out: tuple[Modality, ...] = ()  # tried in training, not in the bundle
@@ -78,7 +80,7 @@ class Question:
             return None
         names = [one.variable.name for one in self.inputs]
         before = self.inputs[: names.index(self.predicts)]
-        return sum(max(1, len(one.levels)) for one in before)
+        return sum(max(1, len(one.levels)) + len(one.knots) for one in before)
 
     def contract(self) -> dict[str, Any]:
         """What a bundle was made for, as JSON: all of this that influences an answer."""
@@ -102,6 +104,7 @@ def _described(one: Input) -> dict[str, Any]:
         "range": [v.low, v.high],
         "levels": list(one.levels),
         "log": one.log,
+        "knots": list(one.knots),
     }
 
 
@@ -126,20 +129,18 @@ def _newest(variable: Variable, record: PatientRecord, as_of: float) -> tuple[fl
     if variable is SEX:
         said = str(record.person(PersonDetail.SEX) or "").casefold()
         return dict(variable.answers).get(said, math.nan), EVER
-    found = (_newest_of(code, variable, record, as_of) for code in variable.codes)
-    time, value = max((one for one in found if one), default=(EVER, math.nan))
-    return value, time
-
-
-def _newest_of(
-    code: str, variable: Variable, record: PatientRecord, as_of: float
-) -> tuple[float, float] | None:
-    """Time and value of the newest usable result under one code."""
-    for one in reversed(record.between(code, EVER, as_of)):
-        value = canonical(variable, one)
-        if isinstance(value, float):
-            return one.time, value
-    return None
+    newest, found = EVER, math.nan
+    for code in variable.codes:
+        for one in reversed(record.series(code)):
+            if one.time > as_of:
+                continue
+            if one.time <= newest:  # of codes that are reported together the first counts
+                break
+            value = canonical(variable, one)
+            if isinstance(value, float):
+                newest, found = one.time, value
+                break
+    return found, newest
 
 
 def codes_of(modalities: Sequence[Modality]) -> frozenset[str]:

@@ -118,6 +118,16 @@ def ece(labels: Array, probabilities: Array) -> float:
     return float(sum(n * abs(p - o) for p, o, n in bins) / len(labels))
 
 
+def ece_by_chance(probabilities: Array, draws: int = 500, seed: int = 0) -> float:
+    """Mean `ece` of outcomes drawn from the probabilities: what a perfect calibration would show.
+
+    Ten bins of so few patients scatter; an error of this size says nothing against a model.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = (rng.random((draws, len(probabilities))) < probabilities).astype(np.float64)
+    return float(np.mean([ece(outcomes, probabilities) for outcomes in drawn]))
+
+
 def bootstrap(
     metric: Metric, labels: Array, scores: Array, repeats: int = 1_000, seed: int = 0
 ) -> Estimate:

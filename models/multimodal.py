@@ -1,7 +1,7 @@
 """A risk from several modalities: a linear model for each, fused late, every step a sum.
 
     score_k = bias_k + Σ_c weight_c column_c         (models/encoding.py makes the columns)
-    llr_k   = gain_k (score_k - middle_k) fade_k     (models/fusion.py, for what is there)
+    llr_k   = (gain_k score_k + offset_k) fade_k     (models/fusion.py, for what is there)
     log-odds = baseline + Σ_k llr_k
 
 so what each input adds to the log-odds is exact. An imaging model may stand in for an input that a
@@ -22,15 +22,15 @@ from itertools import count
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from connectors.clock import iso
 from connectors.contract import Evidence
-from models import fusion
 from models.bundle import Bundle, BundleError, single_member
-from models.encoding import Encoder, columns_of, standardised
+from models.encoding import Encoder, columns_of
 from models.ensemble import interval, spread
 from models.inputs import DAY_S, Question, Reading, codes_of, read
+from models.multimodal_network import Network
 from models.multimodal_reasons import Reasons
 from models.record import EVER, PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
@@ -41,47 +41,8 @@ class Abstention(StrEnum):
 
     NOT_ELIGIBLE = "not_eligible"  # nothing says that the question concerns this patient
     STALE_DATA = "stale_data"  # the newest datum is older than the bundle allows
+    OUT_OF_DISTRIBUTION = "out_of_distribution"  # a value farther out than nearly all of training's
     NOT_PRESENT = "not_present"  # dead
-
-
-class Network(nn.Module):
-    """Members' linear models and fusion tables."""
-
-    center: Tensor  # (M, C)
-    scale: Tensor
-    weight: Tensor
-    bias: Tensor  # (M, L)
-    gain: Tensor  # (M, S, K)
-    middle: Tensor  # (M, K)
-
-    def __init__(self, question: Question, tensors: dict[str, Tensor]) -> None:
-        super().__init__()
-        columns = columns_of(question.sources)
-        for name in ("center", "scale", "weight", "bias", "gain", "middle"):
-            self.register_buffer(name, tensors[name].double())
-        if self.weight.shape[1] != len(columns):
-            raise ValueError(f"{self.weight.shape[1]} weights for {len(columns)} columns")
-        self.fused = len(question.modalities)
-        self.membership = nn.functional.one_hot(
-            torch.tensor([c.modality for c in columns]), len(question.sources)
-        ).double()  # (C, L)
-
-    def parts(self, columns: Tensor) -> Tensor:
-        """(N, C) → (N, M, C): what each column adds to its modality's score; 0 for the unknown."""
-        return self.weight * standardised(columns[:, None, :], self.center, self.scale)
-
-    def scores(self, parts: Tensor) -> Tensor:
-        """(N, M, C) → (N, M, L) scores of all modalities."""
-        return parts @ self.membership + self.bias
-
-    def ratios(self, scores: Tensor, present: Tensor) -> Tensor:
-        """(N, M, L), (N, K) → (N, M, K) log-likelihood ratios of the fused ones."""
-        return fusion.ratios(scores[..., : self.fused], present, self.gain, self.middle)
-
-    def shares(self, parts: Tensor, present: Tensor, fade: Tensor) -> Tensor:
-        """(N, C): what each column adds to the log-odds."""
-        gain = self.gain[:, fusion.subsets(present)].transpose(0, 1) * fade[:, None, :]
-        return (parts * (gain @ self.membership[:, : self.fused].T)).mean(1)
 
 
 class Read(NamedTuple):
@@ -89,6 +50,8 @@ class Read(NamedTuple):
 
     as_of: float
     readings: list[Reading]
+    values: list[float]  # (I,) of all readings
+    times: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +60,13 @@ class Worked:
 
     llr: list[list[float]]  # (N, K) mean of the members
     errors: list[float]  # (N,) standard error of their sum
-    shares: list[list[float]]  # (N, C) what each column adds to the log-odds
+    shares: list[list[float]]  # (N, I) what each input adds to the log-odds, to six decimals
     scores: Tensor  # (N, M, L)
     present: Tensor  # (N, K) modalities with evidence, own or lent by the stand-in
     guess: list[float]  # (N,) probability that stands in; NaN where none does
     there: list[list[bool]]  # (N, L) modalities with any value of their own
+    strange: list[bool]  # (N,)
+    what_if: list[list[float]]  # (N, A) probability by answer of the input that is predicted; or []
 
 
 class MultimodalModel(Answering):
@@ -143,7 +108,7 @@ class MultimodalModel(Answering):
         asked = [*patients, *points]
         reasons = [self._abstention(record, as_of) for record, as_of in asked]
         known = [
-            Read(as_of, [read(m, record, as_of) for m in self.question.sources])
+            self._read(record, as_of)
             for (record, as_of), reason in zip(asked, reasons, strict=True)
             if reason is None
         ]
@@ -158,9 +123,17 @@ class MultimodalModel(Answering):
             for (_, as_of), reason, i in zip(patients, reasons[:n], at[:n], strict=True)
         ]
         scored = [
-            None if i is None or worked is None else self._sum(worked.llr[i])[1] for i in at[n:]
+            None
+            if i is None or worked is None or worked.strange[i]
+            else self._sum(worked.llr[i])[1]
+            for i in at[n:]
         ]
         return assessed, scored
+
+    def _read(self, record: PatientRecord, as_of: float) -> Read:
+        readings = [read(m, record, as_of) for m in self.question.sources]
+        values = [v for r in readings for v in r.values]
+        return Read(as_of, readings, values, [t for r in readings for t in r.times])
 
     def _abstention(self, record: PatientRecord, as_of: float) -> Abstention | None:
         after = math.nextafter(as_of, math.inf)
@@ -179,13 +152,11 @@ class MultimodalModel(Answering):
 
     def _work(self, known: list[Read]) -> Worked:
         net, fused = self._net, self._net.fused
-        values = torch.tensor(
-            [[v for r in one.readings for v in r.values] for one in known], dtype=torch.float64
-        )
-        there = torch.tensor(
-            [[any(not math.isnan(v) for v in r.values) for r in one.readings] for one in known]
-        )
+        values = torch.tensor([one.values for one in known], dtype=torch.float64)
+        there = (~values.isnan()).double() @ net.input_of > 0
         columns = self._encode(values)
+        strange = net.strange(columns).tolist()
+        pending = columns.clone()
         guess = self._stand_in(columns, there)
         parts = net.parts(columns)
         scores = net.scores(parts)
@@ -202,7 +173,33 @@ class MultimodalModel(Answering):
             present,
             guess.tolist(),
             there.tolist(),
+            strange,
+            self._what_if(pending, there, fade),
         )
+
+    def _what_if(self, columns: Tensor, there: Tensor, fade: Tensor) -> list[list[float]]:
+        """(N, A): the probability by each answer of the predicted input, where it is not known."""
+        found: list[list[float]] = [[] for _ in columns]
+        column = self.question.predicted_column
+        if column is None:
+            return found
+        rows = columns[:, column].isnan().nonzero()[:, 0]
+        if not len(rows):
+            return found
+        present = there[rows, : self._net.fused].clone()
+        present[:, self.question.predicted_in] = True
+        fade = fade[rows].clone()
+        fade[:, self.question.predicted_in] = 1.0
+        answers = []
+        for answer in (0.0, 1.0):
+            asked = columns[rows].clone()
+            asked[:, column] = answer
+            ratio = self._net.ratios(self._net.scores(self._net.parts(asked)), present)
+            ratio = ratio * fade[:, None, :]
+            answers.append(torch.sigmoid(self.baseline + ratio.mean(1).sum(1)))
+        for row, pair in zip(rows.tolist(), torch.stack(answers, 1).tolist(), strict=True):
+            found[row] = pair
+        return found
 
     def _stand_in(self, columns: Tensor, there: Tensor) -> Tensor:
         """(N,) probability of the input that is predicted, NaN where it is known or cannot be.
@@ -244,6 +241,8 @@ class MultimodalModel(Answering):
         return rounded, round(self.baseline + sum(rounded), 6)
 
     def _assessment(self, one: Read, worked: Worked, at: int) -> Assessment:
+        if worked.strange[at]:
+            return self._abstained(one.as_of, Abstention.OUT_OF_DISTRIBUTION)
         llr, log_odds = self._sum(worked.llr[at])
         evidence = [
             self._evidence(k, llr[k], one, worked, at)

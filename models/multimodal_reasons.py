@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from connectors.clock import iso
-from connectors.contract import Contribution, Missing
-from models.encoding import columns_of
+from connectors.contract import Contribution, Missing, WhatIf
 from models.explanation import REST
-from models.inputs import Input, Question
+from models.inputs import Question
 from models.record import EVER
 
 if TYPE_CHECKING:
     from models.multimodal import Read, Worked
 
 TOP = 6
+_iso = lru_cache(maxsize=1_024)(iso)  # results of one report have one time
 
 
 class Reasons:
@@ -34,46 +35,44 @@ class Reasons:
         self._question = question
         self._ratios = ratios
         self._drawn = drawn
-        self._columns = columns_of(question.sources)
         self._inputs = question.inputs
+        self._of = _inputs_of(question)
+        # What stands for each answer; the first spelling is shown.
+        self._said = [
+            dict(reversed([(x, text) for text, x in i.variable.answers])) for i in self._inputs
+        ]
         names = [one.variable.name for one in self._inputs]
         self._predicted = names.index(question.predicts) if question.predicts else -1
 
     def top(self, k: int, llr: float, one: Read, worked: Worked, at: int) -> list[Contribution]:
         """Inputs of a modality by what they add; the rest as one, so that all sum to the llr."""
-        shares: dict[int, float] = {}
-        for share, column in zip(worked.shares[at], self._columns, strict=True):
-            if column.modality == k:
-                shares[column.at] = shares.get(column.at, 0.0) + share
-        values = [v for r in one.readings for v in r.values]
-        times = [t for r in one.readings for t in r.times]
-        guess = worked.guess[at]
-        if not math.isnan(guess):
-            values[self._predicted] = guess
-        known = [i for i in shares if not math.isnan(values[i])]
-        known.sort(key=lambda i: (-round(abs(shares[i]), 6), i))
-        shown = [
-            Contribution(
-                feature=name,
-                value=value,
-                unit=unit,
-                contribution=round(shares[i], 6),
-                as_of=None if times[i] == EVER else iso(times[i]),
-            )
-            for i in known[:TOP]
-            for name, value, unit in [self._words(i, values[i], guess)]
-        ]
+        shares, guess = worked.shares[at], worked.guess[at]
+        lent = self._predicted if guess == guess else -1  # noqa: PLR0124 - NaN: nobody guessed
+        known = [i for i in self._of[k] if i == lent or one.values[i] == one.values[i]]
+        known.sort(key=lambda i: (-abs(shares[i]), i))
+        shown = [self._contribution(i, shares[i], one, guess) for i in known[:TOP]]
         rest = round(llr - sum(c.contribution for c in shown), 6)
         return [*shown, Contribution(feature=REST, value=None, unit="", contribution=rest)]
+
+    def _contribution(self, i: int, share: float, one: Read, guess: float) -> Contribution:
+        name, value, unit = self._words(i, one.values[i], guess)
+        time = one.times[i]
+        return Contribution(
+            feature=name,
+            value=value,
+            unit=unit,
+            contribution=share,
+            as_of=None if time == EVER else _iso(time),
+        )
 
     def _words(self, i: int, value: float, guess: float) -> tuple[str, float | str, str]:
         """Name, value and unit of an input, as people read them."""
         variable = self._inputs[i].variable
         if i == self._predicted and not math.isnan(guess):
             lender = self._question.sources[-1].name
-            return f"{variable.display}, predicted from {lender}", round(value, 4), "probability"
-        said = next((text for text, x in variable.answers if x == value), round(value, 4))
-        return variable.display, said, variable.unit
+            return f"{variable.display}, predicted from {lender}", round(guess, 4), "probability"
+        said = self._said[i].get(value)
+        return variable.display, round(value, 4) if said is None else said, variable.unit
 
     def missing(self, one: Read, worked: Worked, at: int) -> Missing:
         """Absent modalities, and which of them would move the score most."""
@@ -86,12 +85,25 @@ class Reasons:
             next_datum=None if best is None else modalities[best].display,
             expected_change=None if best is None else changes[best],
             features=[
-                name
+                self._inputs[i].variable.display
                 for k in range(len(modalities))
                 if k not in absent
-                for name in _unknown(modalities[k].inputs, one.readings[k].values)
+                for i in self._of[k]
+                if one.values[i] != one.values[i]
             ],
+            what_if=self._what_if(worked.what_if[at]),
         )
+
+    def _what_if(self, probabilities: list[float]) -> list[WhatIf]:
+        """What the score would be by each answer of the result that is pending."""
+        return [
+            WhatIf(
+                datum=self._inputs[self._predicted].variable.display,
+                answer=str(self._words(self._predicted, float(answer), math.nan)[1]),
+                probability=round(probability, 6),
+            )
+            for answer, probability in enumerate(probabilities)
+        ]
 
     def _expected_change(self, worked: Worked, at: int, k: int) -> float:
         """Mean absolute change of the log-odds if modality k came now."""
@@ -104,5 +116,10 @@ class Reasons:
         return float((new - sum(worked.llr[at])).abs().mean())
 
 
-def _unknown(inputs: tuple[Input, ...], values: list[float]) -> list[str]:
-    return [one.variable.display for one, v in zip(inputs, values, strict=True) if math.isnan(v)]
+def _inputs_of(question: Question) -> list[range]:
+    """The inputs of each modality, by number."""
+    found: list[range] = []
+    for modality in question.sources:
+        start = found[-1].stop if found else 0
+        found.append(range(start, start + len(modality.inputs)))
+    return found

@@ -50,6 +50,21 @@ def _radiomic(feature: str, image: str, name: str, unit: str) -> Input:
 
 
 IDH = "idh-status"
+# Methylated CpG sites of the promoter, of the 17 that the cohort's laboratory looks at. Where a
+# laboratory says no more than "methylated", the cohort's mean of those stands for it.
+_MGMT = Variable(
+    "mgmt-methylation",
+    "MGMT promoter",
+    ("mgmt-methylation-index", "mgmt-methylation"),
+    "",
+    0,
+    17,
+    answers=(
+        ("unmethylated", 0.0),
+        *((str(n), float(n)) for n in range(18)),
+        ("methylated", 9.35),
+    ),
+)
 GLIOMA = Question(
     risk="glioma-survival",
     asks="How likely is death within two years of the MRI of a diffuse glioma?",
@@ -83,7 +98,7 @@ GLIOMA = Question(
             "Molecular markers (IDH, MGMT, 1p/19q)",
             (
                 _category(IDH, "IDH", ("wildtype", "mutated")),
-                _category("mgmt-methylation", "MGMT promoter", ("unmethylated", "methylated")),
+                Input(_MGMT, log=True),
                 _category("1p19q-status", "1p/19q", ("intact", "codeleted")),
             ),
         ),
@@ -93,6 +108,7 @@ GLIOMA = Question(
         | {ucsf_pdgm.radiomic_code(f, i) for f, i, _, _ in ucsf_pdgm.RADIOMICS}
     ),
     expires_d=180.0,
+    horizon_d=ucsf_pdgm.TWO_YEARS_D,
     stand_in=Modality(
         "imaging",
         "MRI of the tumour",
@@ -101,18 +117,8 @@ GLIOMA = Question(
     predicts=IDH,
 )
 
-_LEVELS = {
-    "smoking_status": 4,
-    "primarily_metastasis": 2,
-    "primary_tumor_site": 5,
-    "grading": 4,
-    "hpv_association_p16": 3,
-    "resection_status": 4,
-    "resection_status_carcinoma_in_situ": 3,
-    "histologic_type": 9,
-    "pT_stage": 9,
-    "pN_stage": 10,
-}
+# Where staging draws its lines: TNM, 8th edition (2017), for nodes (one; four, where p16 is there).
+_KNOTS = {"number_of_positive_lymph_nodes": (1.0, 4.0), "infiltration_depth_in_mm": (5.0, 10.0)}
 
 
 def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
@@ -120,9 +126,10 @@ def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
     for column, display, unit in rows:
         code = hancock.code_of(column)
         if unit:
-            found.append(_number(code, display, unit, 0, 1e5, log=True, free=unit[0] == "{"))
+            number = _number(code, display, unit, 0, 1e5, log=True, free=unit[0] == "{")
+            found.append(number._replace(knots=_KNOTS.get(column, ())))
             continue
-        answers = tuple(str(i) for i in range(_LEVELS.get(column, 2)))
+        answers = tuple(str(i) for i in range(hancock.LEVELS.get(column, 2)))
         found.append(_category(code, display, answers))
     return tuple(found)
 
@@ -146,6 +153,7 @@ HEAD_NECK = Question(
     ),
     eligible=frozenset(hancock.code_of(column) for column, _, _ in hancock.PATHOLOGY),
     expires_d=365.0,
+    horizon_d=hancock.THREE_YEARS_D,
     left_out=(Modality("tma", "Tissue microarray", _hancock(hancock.TMA)),),
 )
 

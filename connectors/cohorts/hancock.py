@@ -1,7 +1,8 @@
 """HANCOCK: 763 head and neck cancers with clinic, blood, pathology, tissue microarray and course.
 
 Reads the tables of features of the authors' repository (`clinical.csv`, `blood.csv`,
-`pathological.csv`, `tma_cell_density.csv`, `targets.csv`).
+`pathological.csv`, `tma_cell_density.csv`, `targets.csv`), or the set as it is published
+(`hancock_published`).
 
 What is decided here, once, for training and replay alike:
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from connectors.cohorts import hancock_published
 from connectors.cohorts.tumour import LOCAL, LOINC, Result, TumourPatient, number, table
 
 THREE_YEARS_D = 1_095
@@ -73,6 +75,20 @@ TMA = tuple(
 )
 
 
+# How many answers the categories have that have not two.
+LEVELS = {
+    "smoking_status": 4,
+    "primary_tumor_site": 5,
+    "grading": 4,
+    "hpv_association_p16": 3,
+    "resection_status": 4,
+    "resection_status_carcinoma_in_situ": 3,
+    "histologic_type": 9,
+    "pT_stage": 9,
+    "pN_stage": 10,
+}
+
+
 def code_of(column: str) -> str:
     """The code under which a column is sent."""
     return column.replace("_", "-")
@@ -80,7 +96,16 @@ def code_of(column: str) -> str:
 
 def load(folder: Path) -> list[TumourPatient]:
     """All patients, by number. Raises `CohortError`."""
-    tables = {
+    published = hancock_published.find(folder)
+    if published is not None and not (folder / "targets.csv").is_file():
+        tables = hancock_published.tables(published, LEVELS)
+    else:
+        tables = _feature_tables(folder)
+    return [_patient(key, tables) for key in sorted(tables["targets"], key=int)]
+
+
+def _feature_tables(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
+    return {
         name: {line["patient_id"]: line for line in table(folder / f"{name}.csv", columns)}
         for name, columns in (
             ("targets", ("patient_id", "rfs_event", "days_to_rfs_event")),
@@ -90,7 +115,6 @@ def load(folder: Path) -> list[TumourPatient]:
             ("tma_cell_density", ("patient_id", *_names(TMA))),
         )
     }
-    return [_patient(key, tables) for key in sorted(tables["targets"], key=int)]
 
 
 def _names(rows: tuple[tuple[str, str, str], ...]) -> tuple[str, ...]:
@@ -113,6 +137,8 @@ def _patient(key: str, tables: dict[str, dict[str, dict[str, str]]]) -> TumourPa
         results=tuple(results),
         label=_label(lines["targets"]),
         stratum=f"site {lines['pathological'].get('primary_tumor_site', '')}",
+        followed_d=number(lines["targets"]["days_to_rfs_event"]),
+        had_event=lines["targets"]["rfs_event"] == "1",
     )
 
 

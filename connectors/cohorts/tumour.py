@@ -39,6 +39,10 @@ class TumourPatient:
     results: tuple[Result, ...]
     label: int | None  # the endpoint; None where follow-up ended before it was decided
     stratum: str = ""  # for subgroups, never an input
+    # The course, for training alone, never an input: days to the event, or to the last that is
+    # known of them.
+    followed_d: float | None = None
+    had_event: bool = False
 
 
 def table(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

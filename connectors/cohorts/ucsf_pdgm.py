@@ -80,6 +80,8 @@ def _patient(line: dict[str, str], radiomics: dict[str, str]) -> TumourPatient:
         results=tuple(results),
         label=_label(line),
         stratum="IDH-wildtype" if line["IDH"] == "wildtype" else "IDH-mutant",
+        followed_d=number(line["OS"]),
+        had_event=line["1-dead 0-alive"].strip() == "1",
     )
 
 
@@ -122,11 +124,17 @@ def _markers(line: dict[str, str]) -> list[Result]:
         ("mgmt-methylation", "MGMT promoter methylation"): _mgmt(line["MGMT status"]),
         ("1p19q-status", "1p/19q"): _codeletion(line["1p/19q"]),
     }
-    return [
+    found = [
         Result(MARKER_DAY, "genomics", code, LOCAL, name, value)
         for (code, name), value in said.items()
         if value
     ]
+    index = number(line.get("MGMT index", ""))
+    if index is not None and said["mgmt-methylation", "MGMT promoter methylation"]:
+        name = "Methylated CpG sites of the MGMT promoter"
+        code = "mgmt-methylation-index"
+        found.append(Result(MARKER_DAY, "genomics", code, LOCAL, name, index, "{sites}"))
+    return found
 
 
 def _idh(text: str) -> str:

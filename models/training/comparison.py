@@ -6,97 +6,109 @@ Letters in shape comments: N patients, C columns, K modalities, R repeats.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from models import fusion, metrics
 from models.encoding import Column
+from models.fusion import Weights
 from models.metrics import Array
 from models.training.intermediate import fit_embeddings
-from models.training.linear import INNER, Fitted, fit, fit_linear, folds_of, late, places
+from models.training.linear import INNER, Course, fit, fit_early, folds_of, late, places
 
-LATE, NAIVE, AVERAGE, STACKED = "late", "late, naive sum", "late, average", "late, stacked"
-EARLY, INTERMEDIATE, TREES = "early", "intermediate", "early, boosted trees"
+LATE, GAUSSIAN, NAIVE = "late", "late, jointly normal", "late, naive sum"
+AVERAGE, EARLY = "late, average", "early"
+INTERMEDIATE, TREES = "intermediate", "early, boosted trees"
 WITHHELD = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
+class Task(NamedTuple):
+    """What is compared on."""
+
+    x: Array  # (N, C)
+    course: Course
+    columns: Sequence[Column]
+    names: Sequence[str]  # of the K modalities
+    horizon_d: float
+
+
 def compare(
-    x: Array,
-    labels: Array,
-    columns: Sequence[Column],
-    names: Sequence[str],
-    repeats: int,
-    seed: int,
-    on_fold: Callable[[], None] = lambda: None,
+    task: Task, repeats: int, seed: int, on_fold: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Figures of single modalities and of every fusion, with intervals and paired differences.
 
     Predictions (R, N) are of outer folds' patients, whom nothing in the fold's training saw.
+    Patients whose outcome is not known teach, and are not judged.
     """
+    labels, known = task.course.labels, task.course.known
     predicted: dict[str, Array] = {}
     stress: dict[float, list[Array]] = {share: [] for share in WITHHELD}
     for repeat in range(repeats):
         folds = folds_of(labels, seed * 1_000 + repeat)
         rows = {share: np.zeros(len(labels)) for share in WITHHELD}
         for fold in range(INNER):
-            rest = folds != fold
-            found, withheld = _fold(x, labels, rest, columns, names, seed + repeat)
+            test = (folds == fold) & known
+            found, withheld = _fold(task, folds != fold, test, seed + repeat)
             for name, scores in found.items():
                 table = predicted.setdefault(name, np.full((repeats, len(labels)), np.nan))
-                table[repeat, ~rest] = scores
+                table[repeat, test] = scores
             for share, scores in withheld.items():
-                rows[share][~rest] = scores
+                rows[share][test] = scores
             on_fold()
         for share in WITHHELD:
-            stress[share].append(rows[share])
-    return _figures(predicted, stress, labels, names)
+            stress[share].append(rows[share][known])
+    judged = {name: table[:, known] for name, table in predicted.items()}
+    return _figures(judged, stress, labels[known], task.names)
 
 
 def _fold(
-    x: Array,
-    labels: Array,
-    rest: NDArray[np.bool_],
-    columns: Sequence[Column],
-    names: Sequence[str],
-    seed: int,
+    task: Task, rest: NDArray[np.bool_], test: NDArray[np.bool_], seed: int
 ) -> tuple[dict[str, Array], dict[float, Array]]:
     """Log-odds of the fold's patients by every variant, and with modalities withheld."""
-    y, test = labels[rest], x[~rest]
-    fitted = fit(x[rest], y, columns, len(names), seed)
-    scores = fitted.scores(test, columns)
-    baseline = float(np.log(y.mean() / (1 - y.mean())))
-    found = {LATE: fitted.log_odds(scores, baseline)}
-    plain = fitted.gain / fitted.slope
-    found[NAIVE] = late(scores, fusion.naive(plain), fitted.middle, baseline)
-    found[AVERAGE] = np.nan_to_num(np.nanmean(scores, 1), nan=baseline)
-    found[STACKED] = _stacked(fitted, y, scores)
+    x, course, columns, names, horizon_d = task
+    seen, unseen = course.of(rest), x[test]
+    decided = rest & course.known
+    y = course.labels[decided]
+    fitted = fit(x[rest], seen, columns, len(names), horizon_d, seed)
+    scores, baseline = fitted.scores(unseen, columns), seen.baseline
+    normal = fusion.gaussian(torch.from_numpy(fitted.unseen), torch.from_numpy(y))
+    found = {
+        LATE: late(scores, fitted.weights, baseline),
+        GAUSSIAN: late(scores, normal, baseline),
+        NAIVE: late(scores, fusion.naive(fitted.weights), baseline),
+        AVERAGE: late(_ratios_of(scores, fitted.weights), _mean_of(len(names)), baseline),
+    }
     for k, name in enumerate(names):
         alone = np.full_like(scores, np.nan)
         alone[:, k] = scores[:, k]
-        out = fitted.log_odds(alone, baseline)
+        out = late(alone, fitted.weights, baseline)
         found[name] = np.where(np.isnan(scores[:, k]), np.nan, out)
-    early, _ = fit_linear(x[rest], y, seed)
-    found[EARLY] = early.scores(test)
-    found[TREES] = _trees(x[rest], y, test, seed)
-    found[INTERMEDIATE] = fit_embeddings(x[rest], y, places(columns, len(names)), seed)(test)
+    early = fit_early(x[rest], seen, columns, len(names), horizon_d, seed)
+    found[EARLY] = late(early.scores(unseen, columns), early.weights, baseline)
+    found[TREES] = _trees(x[decided], y, unseen, seed)
+    found[INTERMEDIATE] = fit_embeddings(x[decided], y, places(columns, len(names)), seed)(unseen)
     rng = np.random.default_rng(seed)
     withheld = {}
     for share in WITHHELD:
         fewer = np.where(rng.random(scores.shape) < share, np.nan, scores)
-        withheld[share] = fitted.log_odds(fewer, baseline)
+        withheld[share] = late(fewer, fitted.weights, baseline)
     return found, withheld
 
 
-def _stacked(fitted: Fitted, labels: Array, scores: Array) -> Array:
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+def _ratios_of(scores: Array, weights: Weights) -> Array:
+    """(N, K) each modality's own log-likelihood ratio."""
+    n = scores.shape[1]
+    alone = [np.array([float(w[1 << k, k]) for k in range(n)]) for w in weights]
+    return np.asarray(scores * alone[0] + alone[1], dtype=np.float64)
 
-    def design(s: Array) -> Array:
-        return np.concatenate([np.nan_to_num(s), np.isnan(s).astype(np.float64)], 1)
 
-    model = LogisticRegression(C=1.0).fit(design(fitted.unseen), labels)
-    return np.asarray(model.decision_function(design(scores)), dtype=np.float64)
+def _mean_of(n: int) -> Weights:
+    """The mean of those that are there."""
+    there = torch.tensor([[s >> k & 1 for k in range(n)] for s in range(2**n)]).double()
+    return Weights(there / there.sum(1, keepdim=True).clamp(min=1.0), torch.zeros_like(there))
 
 
 def _trees(x: Array, labels: Array, test: Array, seed: int) -> Array:
@@ -126,14 +138,24 @@ def _figures(
         "patients": len(labels),
         "events": int(labels.sum()),
         "variants": {n: _variant(predicted[n], mean[n], labels) for n in predicted},
+        "singles": list(names),
         "best_single": best,
         "late_minus_best_single": _paired(mean[LATE], mean[best], labels),
         "late_minus_early": _paired(mean[LATE], mean[EARLY], labels),
+        "late_minus_intermediate": _paired(mean[LATE], mean[INTERMEDIATE], labels),
         "withheld": {
             f"{share:g}": metrics.rounded(_mean_auroc(np.array(rows), labels))
             for share, rows in stress.items()
         },
     }
+
+
+def fuses(compared: dict[str, Any]) -> int | None:
+    """None where fusion beats the best single modality by more than its interval, else that one."""
+    if (compared["late_minus_best_single"]["low"] or 0.0) > 0.0:
+        return None
+    singles: list[str] = compared["singles"]
+    return singles.index(compared["best_single"])
 
 
 def _mean_auroc(table: Array, labels: Array) -> float:
@@ -154,6 +176,7 @@ def _variant(table: Array, mean: Array, labels: Array) -> dict[str, Any]:
         "brier": metrics.rounded(metrics.brier(y, 1 / (1 + np.exp(-z)))),
         "calibration_slope": metrics.rounded(float(np.mean(slopes))),
         "ece": metrics.rounded(float(np.mean(errors))),
+        "ece_by_chance": metrics.rounded(metrics.ece_by_chance(1 / (1 + np.exp(-table[0][known])))),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from models import bundle as bundles
-from models import metrics
+from models import fusion, metrics
 from models.bundle import Bundle
 from models.encoding import Column, columns_of
 from models.ensemble import FOLDS, Scorer, cohort_hash, fold_of
@@ -24,13 +25,34 @@ from models.inputs import Question
 from models.metrics import Array
 from models.multimodal import MultimodalModel
 from models.risk import Assessment
-from models.training.comparison import compare
-from models.training.linear import Fitted, Linear, fit, fit_linear, matrix, places, usual_scores
+from models.training.comparison import Task, compare, fuses
+from models.training.linear import (
+    Course,
+    Fitted,
+    Linear,
+    calibrated,
+    course_of,
+    fit,
+    fit_early,
+    fit_linear,
+    matrix,
+    moments,
+    places,
+    usual_scores,
+)
 from models.training.multimodal_card import card
+from models.training.strangeness import farthest, strangeness
 from models.training.tumours import Case, Folded
 
-VERSION = "1"
+VERSION = "2"
 _CLEAR, _CRITICAL_QUANTILE, _FIRE_QUANTILE = 0.9, 0.9, 0.75
+
+
+class Fusion(StrEnum):
+    """Ways of fusing that a bundle can be written with."""
+
+    LATE = "late"  # a model for each modality, their evidence added
+    EARLY = "early"  # one model of all inputs; what is absent counts as the mean
 
 
 def total_steps(repeats: int) -> int:
@@ -40,55 +62,77 @@ def total_steps(repeats: int) -> int:
 
 def train(
     question: Question,
-    cases: Sequence[Case],
-    extra: Sequence[Folded],
+    patients: Sequence[Folded],
     folder: Path,
     seed: int = 1,
     repeats: int = 10,
     on_step: Callable[[], None] = lambda: None,
+    fused: Fusion = Fusion.LATE,
 ) -> dict[str, Any]:
     """Compare, fit, evaluate cross-fitted, write bundle and card; returns the figures.
 
-    `extra` are patients without a known outcome: they teach the stand-in alone.
+    Of patients whose follow-up ended before the outcome was decided, the course up to there and
+    what the stand-in predicts are learned from.
     """
     columns = columns_of(question.sources)
-    x = matrix(question, cases)
-    labels = np.array([c.label for c in cases], dtype=np.float64)
-    fused = [c for c in columns if c.modality < len(question.modalities)]
+    x, course = matrix(question, patients), course_of(patients)
+    own = [c for c in columns if c.modality < len(question.modalities)]
     names = [m.name for m in question.modalities]
-    compared = compare(x[:, : len(fused)], labels, fused, names, repeats, seed, on_step)
-    tensors = _members(question, cases, x, labels, seed, on_step)
+    task = Task(x[:, : len(own)], course, own, names, question.horizon_d)
+    compared = compare(task, repeats, seed, on_step)
+    tensors = _members(question, patients, task, _way(fused, compared), seed, on_step)
     about: dict[str, Any] = {"comparison": compared, "repeats": repeats, "seed": seed}
+    about["fusion"] = fused.value
     if question.stand_in is not None:
-        guess, about["stand_in"] = _stand_in(question, [*cases, *extra], seed)
+        guess, about["stand_in"] = _stand_in(question, x, seed)
         tensors = _with_stand_in(question, tensors, guess)
-    return publish(question, cases, tensors, about, folder)
+    return publish(question, patients, tensors, about, folder)
+
+
+def _way(fused: Fusion, compared: dict[str, Any]) -> Callable[..., Fitted]:
+    """How a member is fitted."""
+    if fused is Fusion.EARLY:
+        return fit_early
+    best = fuses(compared)
+    if best is None:
+        return fit
+
+    def alone(*arguments: Any) -> Fitted:
+        one = fit(*arguments)
+        return dataclasses.replace(one, weights=fusion.unfused(one.weights, best))
+
+    return alone
 
 
 def _members(
     question: Question,
-    cases: Sequence[Case],
-    x: Array,
-    labels: Array,
+    patients: Sequence[Folded],
+    task: Task,
+    way: Callable[..., Fitted],
     seed: int,
     on_step: Callable[[], None],
 ) -> dict[str, Tensor]:
     """Five members, each without one fold of patients."""
-    columns = columns_of(question.sources)
-    count = len(question.modalities)
-    folds = np.array([fold_of(question.risk, c.record_id) for c in cases])
+    columns, count = columns_of(question.sources), len(question.modalities)
+    folds = np.array([fold_of(question.risk, p.record_id) for p in patients])
     fitted: list[Fitted] = []
     for fold in range(FOLDS):
         rest = folds != fold
-        fitted.append(fit(x[rest], labels[rest], columns, count, seed + fold))
+        seen = task.course.of(rest)
+        fitted.append(way(task.x[rest], seen, task.columns, count, task.horizon_d, seed + fold))
         on_step()
+    usual = np.stack(moments(task.x))
+    found = strangeness(task.x, usual[0], usual[1], task.columns)
+    limits = farthest(found, folds, FOLDS)
     return {
         **{n: torch.stack([_spread_out(f, n, columns, count) for f in fitted]) for n in _LINEAR},
+        "usual": torch.from_numpy(usual),
+        "farthest": torch.tensor(limits, dtype=torch.float64),
         "bias": torch.tensor([[part.bias for part in f.linear] for f in fitted]).double(),
-        "gain": torch.stack([f.gain for f in fitted]),
-        "middle": torch.stack([f.middle for f in fitted]),
+        "gain": torch.stack([f.weights.gain for f in fitted]),
+        "offset": torch.stack([f.weights.offset for f in fitted]),
         "drawn": usual_scores(np.concatenate([f.unseen for f in fitted])),
-        "cohort": torch.tensor(sorted(cohort_hash(question.risk, c.record_id) for c in cases)),
+        "cohort": torch.tensor(sorted(cohort_hash(question.risk, p.record_id) for p in patients)),
     }
 
 
@@ -103,18 +147,17 @@ def _spread_out(fitted: Fitted, name: str, columns: Sequence[Column], count: int
     return torch.from_numpy(out)
 
 
-def _stand_in(
-    question: Question, patients: Sequence[Folded], seed: int
-) -> tuple[Linear, dict[str, Any]]:
+def _stand_in(question: Question, x: Array, seed: int) -> tuple[Linear, dict[str, Any]]:
     """The model of the predicted input from the stand-in's columns, and how good it is."""
-    x = matrix(question, patients)
     at = places(columns_of(question.sources), len(question.sources))[-1]
-    target = question.predicted_column
-    known = ~np.isnan(x[:, target]) & ~np.isnan(x[:, at]).all(1)
-    y = x[known, target]
-    model, unseen = fit_linear(x[known][:, at], y, seed)
+    target = x[:, question.predicted_column or 0]
+    known = ~np.isnan(target) & ~np.isnan(x[:, at]).all(1)
+    y = target[known]
+    course = Course(y, np.full(len(y), np.nan), np.zeros(len(y), dtype=np.bool_))
+    model, unseen = fit_linear(x[known][:, at], course, question.horizon_d, seed)
+    model = calibrated(model, unseen, course)
     # Scans may have been chosen by the result: the prior is that of the whole cohort.
-    said = x[~np.isnan(x[:, target]), target]
+    said = target[~np.isnan(target)]
     shift = _logit(float(said.mean())) - _logit(float(y.mean()))
     return dataclasses.replace(model, bias=model.bias + shift), {
         "prior": metrics.rounded(float(said.mean())),
@@ -144,12 +187,13 @@ def _with_stand_in(
 
 def publish(
     question: Question,
-    cases: Sequence[Case],
+    patients: Sequence[Folded],
     tensors: dict[str, Tensor],
     about: dict[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """Everything after the fit."""
+    cases = [p for p in patients if isinstance(p, Case)]
     events = sum(c.label for c in cases)
     answers: dict[str, Any] = {
         "contract": question.contract(),
@@ -163,6 +207,7 @@ def publish(
     fire, critical = np.quantile(probabilities, [_FIRE_QUANTILE, _CRITICAL_QUANTILE])
     answers["rule"] = _rule(round(float(fire), 2), round(float(critical), 2))
     about |= {"version": VERSION, "patients": len(cases), "events": events, "folds": FOLDS}
+    about["undecided"] = len(patients) - len(cases)
     about["figures"] = figures(rows)
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers, about=about))
     text = card(question, about, answers, digest)
@@ -190,6 +235,8 @@ def figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
     """What the scores are worth, in all and in subgroups."""
     scored = [(c, a) for c, a in rows if a.log_odds is not None]
     found = _figures(scored) | {"patients": len(rows), "subgroups": {}}
+    reasons = sorted({a.abstained for _, a in rows if a.abstained})
+    found["abstained"] = {r: sum(a.abstained == r for _, a in rows) for r in reasons}
     groups: dict[str, dict[str, list[tuple[Case, Assessment]]]] = {}
     for case, answer in scored:
         bands = {"age": _band(case.age), "sex": case.sex, "stratum": case.stratum}
@@ -214,6 +261,7 @@ def _figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
         "auprc": metrics.bootstrap(metrics.auprc, y, z).as_dict(),
         "calibration_slope": metrics.bootstrap(metrics.slope, y, z).as_dict(),
         "ece": metrics.rounded(metrics.ece(y, 1 / (1 + np.exp(-z)))),
+        "ece_by_chance": metrics.rounded(metrics.ece_by_chance(1 / (1 + np.exp(-z)))),
     }
 
 

@@ -22,6 +22,9 @@ class Folded:
     record_id: int
     record: PatientRecord
     last: float  # when everything is known
+    label: int | None  # the outcome; None where follow-up ended before it was decided
+    followed_d: float | None  # days until the event, or until follow-up ended
+    had_event: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,33 @@ def _observation(result: Result) -> Observation:
 def folded(patients: Iterable[TumourPatient]) -> Iterator[Folded]:
     """All patients."""
     for patient in patients:
-        yield Folded(patient.record_id, *_record(patient))
+        record, last = _record(patient)
+        yield Folded(
+            record_id=patient.record_id,
+            record=record,
+            last=last,
+            label=patient.label,
+            followed_d=patient.followed_d,
+            had_event=patient.had_event,
+        )
 
 
 def cases(patients: Iterable[TumourPatient]) -> Iterator[Case]:
     """Patients with a known outcome."""
     for p in patients:
         if p.label is not None:
-            yield Case(p.record_id, *_record(p), p.label, p.age, p.sex, p.stratum)
+            record, last = _record(p)
+            yield Case(
+                record_id=p.record_id,
+                record=record,
+                last=last,
+                label=p.label,
+                followed_d=p.followed_d,
+                had_event=p.had_event,
+                age=p.age,
+                sex=p.sex,
+                stratum=p.stratum,
+            )
 
 
 def _record(patient: TumourPatient) -> tuple[PatientRecord, float]:

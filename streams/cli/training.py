@@ -41,6 +41,13 @@ class Risk(StrEnum):
     HEAD_NECK_RECURRENCE = "head-neck-recurrence"
 
 
+class Fusion(StrEnum):
+    """As `models.training.multimodal.Fusion`, which needs torch."""
+
+    LATE = "late"
+    EARLY = "early"
+
+
 class Via(StrEnum):
     """Where scores come from."""
 
@@ -64,6 +71,9 @@ def train(
     out: Out,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 1,
     sets: Sets = None,
+    fusion: Annotated[
+        Fusion, typer.Option(help="Of a multimodal risk: how its modalities are put together.")
+    ] = Fusion.LATE,
 ) -> None:
     """Train a risk on a public cohort and write its bundle, with a card of its figures.
 
@@ -72,7 +82,7 @@ def train(
     _prepare_torch()
     if risk.value in tumours.COHORTS:
         _refuse_sets(risk, sets)
-        _train_tumours(risk, data, out, seed)
+        _train_tumours(risk, data, out, seed, fusion)
         return
     if risk is Risk.SEPSIS:
         _refuse_sets(risk, sets)
@@ -153,13 +163,14 @@ def _cohort_model(bundle: Any) -> CohortModel:
     return News2Model(bundle) if bundle.risk == Risk.NEWS2 else DeteriorationModel(bundle)
 
 
-def _train_tumours(risk: Risk, data: Path, out: Path, seed: int) -> None:
+def _train_tumours(risk: Risk, data: Path, out: Path, seed: int, fusion: Fusion) -> None:
     with ExitStack() as stack:
         figures = tumours.train(
             risk,
             data,
             out,
             seed,
+            fusion,
             lambda steps: stack.enter_context(_progress(f"Training {risk}", steps)),
         )
     _print_tumours(figures)

@@ -39,7 +39,12 @@ REPEATS = 10
 
 
 def train(
-    risk: str, data: Path, out: Path, seed: int, progress: Callable[[int], Callable[[], None]]
+    risk: str,
+    data: Path,
+    out: Path,
+    seed: int,
+    fusion: str,
+    progress: Callable[[int], Callable[[], None]],
 ) -> dict[str, Any]:
     """Compare fusions, fit and write the bundle. `progress` is told the steps, gives one back."""
     from models.questions import QUESTIONS  # noqa: PLC0415 - torch
@@ -47,12 +52,11 @@ def train(
     from models.training.tumours import cases, folded  # noqa: PLC0415
 
     patients = _load(risk, data)
-    # Without a known outcome they still teach what images say about genes.
-    undecided = list(folded(p for p in patients if p.label is None))
+    everybody = [*cases(patients), *folded(p for p in patients if p.label is None)]
     step = progress(multimodal.total_steps(REPEATS))
-    question = QUESTIONS[risk]
-    known = list(cases(patients))
-    return multimodal.train(question, known, undecided, out, seed, REPEATS, step)
+    return multimodal.train(
+        QUESTIONS[risk], everybody, out, seed, REPEATS, step, multimodal.Fusion(fusion)
+    )
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -215,52 +215,106 @@ def test_mutated_idh_and_youth_lower_the_risk(glioma: MultimodalModel) -> None:
     assert log_odds(1945, "mutated") < log_odds(1945, "wildtype")
 
 
-def test_a_value_that_nobody_had_says_no_more_than_a_rare_one(model: MultimodalModel) -> None:
-    high = [
-        replace(f, value=f.value * 1e3)
-        if isinstance(f, Observation) and isinstance(f.value, float)
-        else f
-        for f in EVERYTHING[model.risk]
-    ]
-    found = model.log_odds([(record(high), NOW)])[0]
-    assert found is not None and abs(found) < 12
+def test_a_value_that_nobody_had_gives_no_answer(model: MultimodalModel) -> None:
+    code, value, unit = {
+        GLIOMA.risk: ("radiomics-shape_Sphericity-T1c_bias", 900.0, "1"),
+        HEAD_NECK.risk: ("number-of-positive-lymph-nodes", 90_000.0, "{nodes}"),
+    }[model.risk]
+    facts = [f for f in EVERYTHING[model.risk] if getattr(f, "code", "") != code]
+    asked = [(record([*facts, said(code, value, unit, 11)]), NOW)]
+    found = model.assess(asked)[0]
+    expected = None if model.risk == GLIOMA.risk else "out_of_distribution"
+    assert found.abstained == expected
+    assert model.log_odds(asked) == [found.log_odds]
+
+
+def test_a_pending_result_is_thought_through(glioma: MultimodalModel) -> None:
+    """What the score would be if the status came back mutated, or wild type."""
+    for before in ([*person(), *OPERATION], [*person(), *OPERATION, *MRI]):
+        found = glioma.assess([(record(before), NOW)])[0]
+        for thought in found.missing.what_if:
+            result = said("idh-status", thought.answer, day=14)
+            then = glioma.assess([(record([*before, result]), NOW)])[0]
+            assert thought.datum == "IDH"
+            assert then.probability == pytest.approx(thought.probability, abs=2e-6)
+        wild, mutated = found.missing.what_if
+        assert (wild.answer, mutated.answer) == ("wildtype", "mutated")
+        assert mutated.probability < wild.probability
+    known = glioma.assess([(record(EVERYTHING[GLIOMA.risk]), NOW)])[0]
+    assert known.missing.what_if == []
 
 
 def test_evidence_fades_by_its_half_life() -> None:
     found = load_bundle(None, HEAD_NECK.risk)
     facts = record(EVERYTHING[HEAD_NECK.risk])
     first, later = (found.assess([(facts, START + d * DAY_S)])[0] for d in (20.0, 140.0))
-    ratio = {a.modality: b.llr / a.llr for a, b in zip(first.evidence, later.evidence, strict=True)}
-    assert ratio["blood"] == pytest.approx(0.5, abs=1e-4)
-    assert ratio["pathology"] == pytest.approx(1.0)
+    llr = {a.modality: (a.llr, b.llr) for a, b in zip(first.evidence, later.evidence, strict=True)}
+    assert llr["blood"][1] == pytest.approx(llr["blood"][0] / 2, abs=2e-6)
+    assert llr["pathology"][1] == pytest.approx(llr["pathology"][0])
 
 
-def test_every_subset_has_its_gains() -> None:
+def _fused(scores: Sequence[float], weights: fusion.Weights) -> float:
+    s = torch.tensor([scores], dtype=torch.float64)
+    gain, offset = (w[None] for w in weights)
+    ratio = fusion.ratios(s.nan_to_num(0.0)[:, None, :], ~s.isnan(), gain, offset)
+    return float(ratio.sum())
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize("fit", [lambda s, y: fusion.logistic(s, y, 0.0), fusion.gaussian])
+def test_every_subset_has_its_weights(
+    fit: Callable[[torch.Tensor, torch.Tensor], fusion.Weights],
+) -> None:
     scores = torch.randn((400, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    labels = (scores.sum(1) > 0).double()
-    gains, middles = fusion.gaussian(scores, labels)
+    noise = torch.randn(400, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    weights = fit(scores, (scores.sum(1) + noise > 0).double())
     for s, k in itertools.product(range(8), range(3)):
-        assert (gains[s, k] != 0) == bool(s >> k & 1)
-    present = torch.tensor([[False, False, False], [True, False, True]])
-    ratio = fusion.ratios(scores[:2, None], present, gains[None], middles[None])
-    assert not ratio[0].any() and not ratio[1, 0, 1]
+        assert (weights.gain[s, k] != 0) == bool(s >> k & 1)
+    assert _fused([NAN, NAN, NAN], weights) == 0.0
+    assert _fused([1.0, NAN, 2.0], weights) > _fused([1.0, NAN, 1.0], weights)
 
 
-def test_two_copies_of_one_modality_count_once() -> None:
+@pytest.mark.parametrize("fit", [lambda s, y: fusion.logistic(s, y, 0.0), fusion.gaussian])
+def test_two_copies_of_one_modality_count_once(
+    fit: Callable[[torch.Tensor, torch.Tensor], fusion.Weights],
+) -> None:
     """What the correction for correlation is for; the naive sum counts them twice."""
     generator = torch.Generator().manual_seed(2)
     labels = (torch.arange(2_000) % 2).double()
     one = torch.randn(2_000, dtype=torch.float64, generator=generator) + labels
     noise = 0.05 * torch.randn((2_000, 2), dtype=torch.float64, generator=generator)
-    scores = one[:, None] + noise
-    gains, middles = fusion.gaussian(scores, labels)
-    there = torch.ones((1, 2), dtype=torch.bool)
-    at = torch.full((1, 1, 2), 2.0, dtype=torch.float64)
-    both = fusion.ratios(at, there, gains[None], middles[None]).sum()
-    naive = fusion.ratios(at, there, fusion.naive(gains)[None], middles[None]).sum()
-    alone = gains[1, 0] * (2.0 - middles[0])
-    assert float(both) == pytest.approx(float(alone), rel=0.1)
-    assert float(naive) == pytest.approx(2 * float(alone), rel=0.1)
+    weights = fit(one[:, None] + noise, labels)
+    both, alone = _fused([2.0, 2.0], weights), _fused([2.0, NAN], weights)
+    assert both == pytest.approx(alone, rel=0.1)
+    assert _fused([2.0, 2.0], fusion.naive(weights)) == pytest.approx(2 * alone, rel=0.1)
+
+
+def test_a_modality_that_patients_lack_is_fitted_on_those_who_have_it() -> None:
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn((3_000, 2), dtype=torch.float64, generator=generator)
+    labels = (torch.rand(3_000, generator=generator) < torch.sigmoid(scores.sum(1))).double()
+    complete = fusion.logistic(scores, labels, 0.0)
+    scores[::2, 1] = NAN
+    found = fusion.logistic(scores, labels, 0.0)
+    assert torch.allclose(found.gain[1], complete.gain[1], atol=1e-9)
+    assert torch.allclose(found.gain[3], complete.gain[3], atol=0.25)
+
+
+def test_without_fusion_the_best_modality_counts_alone() -> None:
+    weights = fusion.Weights(
+        torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0], [1.5, 1.0]]), torch.full((4, 2), 0.1)
+    )
+    found = fusion.unfused(weights, 0)
+    assert _fused([1.0, 5.0], found) == pytest.approx(_fused([1.0, NAN], weights) + 0.1)
+    assert _fused([NAN, 5.0], found) == _fused([NAN, 5.0], weights)
+
+
+def test_early_fusion_has_the_same_form() -> None:
+    weights = fusion.early(2, 0.4)
+    assert _fused([1.0, 2.0], weights) == pytest.approx(3.4)
+    assert _fused([1.0, NAN], weights) == pytest.approx(1.4)
 
 
 def test_a_bundle_for_other_inputs_is_refused(tmp_path: Path, model: MultimodalModel) -> None:

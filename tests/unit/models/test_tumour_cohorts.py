@@ -18,7 +18,7 @@ from connectors.identity import IdentityKey
 from connectors.interpretation import Profile
 from connectors.replay.run import CohortName, plan
 from connectors.replay.tumours import messages_for
-from models.bundle import read
+from models.bundle import load_bundle, read
 from models.ensemble import Scorer, fold_of
 from models.inputs import Question, codes_of
 from models.multimodal import MultimodalModel
@@ -171,3 +171,107 @@ def test_evaluate_writes_predictions_figures_and_a_report(shared: Path, tmp_path
     assert len(lines) == 61
     assert json.loads((tmp_path / "metrics.json").read_text())["scored"] == 60
     assert "<img alt=" in (tmp_path / "report.html").read_text()
+
+
+def _published(folder: Path) -> list[dict[str, object]]:
+    """Made-up patients in the form of `StructuredData`, with every answer that there is."""
+    folder.mkdir()
+    sites = ["Larynx", "Hypopharynx", "CUP", "Oropharynx", "Oral_Cavity"]
+    pathology = {
+        "primary_tumor_site": sites,
+        "grading": ["G3", "G1", "hpv_association_p16", "G2"],
+        "hpv_association_p16": ["positive", "negative", "not_tested"],
+        "resection_status": ["R1", "R0", "R2", "RX"],
+        "resection_status_carcinoma_in_situ": ["CIS Absent", "CIS Present", None],
+        "histologic_type": [f"SCC_{c}" for c in "ihgfedcba"],
+        "pT_stage": ["pT4b", "pT4a", "pT4", "pT3", "pT2", "pT1b", "pT1a", "pT1", "pTis"],
+        "pN_stage": [f"pN{n}" for n in "9876543210"],
+    }
+    smoking = ["smoker", "former", "non-smoker", None]
+    rows = []
+    for n in range(12):
+        key = f"{n + 1:03d}"
+        row: dict[str, object] = {"patient_id": key, "perinodal_invasion": None if n else "yes"}
+        row |= {name: answers[n % len(answers)] for name, answers in pathology.items()}
+        row |= {"number_of_positive_lymph_nodes": float(n), "infiltration_depth_in_mm": 4.5}
+        row |= {"carcinoma_in_situ": "CIS" if n % 2 else "Absent", "vascular_invasion_V": "no"}
+        row |= {"lymphovascular_invasion_L": "yes", "perineural_invasion_Pn": "no"}
+        rows.append(row)
+    clinical = [
+        {
+            "patient_id": row["patient_id"],
+            "sex": "female" if n % 2 else "male",
+            "age_at_initial_diagnosis": 50 + n,
+            "smoking_status": smoking[n % 4],
+            "primarily_metastasis": "no",
+            "days_to_first_treatment": 20,
+            "days_to_last_information": 2_000,
+            "survival_status": "deceased" if n == 2 else "living",
+            "days_to_recurrence": 320.0 if n == 1 else None,
+            "days_to_metastasis_1": 300.0 if n == 1 else None,
+            "days_to_progress_1": None,
+        }
+        for n, row in enumerate(rows)
+    ]
+    blood = [
+        {"patient_id": row["patient_id"], "LOINC_name": name, "value": 4.0 + 100 * (n == 5)}
+        for n, row in enumerate(rows)
+        for name in (hancock.BLOOD[0][0], "Basophils [#/volume] in Blood")
+    ]
+    for name, content in (("clinical", clinical), ("pathological", rows), ("blood", blood)):
+        (folder / f"{name}_data.json").write_text(json.dumps(content))
+    return rows
+
+
+def test_hancock_is_read_as_published(tmp_path: Path) -> None:
+    _published(tmp_path / "StructuredData")
+    found = hancock.load(tmp_path)
+    assert len(found) == 12
+    assert [p.label for p in found[:3]] == [0, 1, 0]
+    assert (found[1].followed_d, found[1].had_event) == (280.0, True), "from the first treatment"
+    assert (found[2].followed_d, found[2].had_event) == (1_980.0, True), "deceased"
+    assert (found[0].sex, found[1].sex, found[0].age) == ("M", "F", 50.0)
+    values = [{r.code: r.value for r in p.results} for p in found]
+    assert values[0]["pT-stage"] == "8" and values[8]["pT-stage"] == "0", "in situ comes first"
+    assert [v["primary-tumor-site"] for v in values[:5]] == ["2", "1", "0", "4", "3"]
+    assert [v["smoking-status"] for v in values[:4]] == ["2", "0", "1", "3"], "not known comes last"
+    assert values[0]["perinodal-invasion"] == "1" and "perinodal-invasion" not in values[1]
+    assert values[3]["number-of-positive-lymph-nodes"] == 3.0
+    assert [("26464-8" in v) for v in values].count(False) == 1, "the outlier's count is set aside"
+    model = load_bundle(None, HEAD_NECK.risk)
+    case = next(iter(cases(found)))
+    assert model.concerns(case.record)
+
+
+def test_a_part_of_hancock_is_refused_in_words(tmp_path: Path) -> None:
+    folder = tmp_path / "StructuredData"
+    rows = _published(folder)
+    (folder / "pathological_data.json").write_text(json.dumps(rows[:2]))
+    with pytest.raises(CohortError, match="parts of HANCOCK"):
+        hancock.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"patient_id": 1}]', "[{}]"])
+def test_files_that_are_not_the_set_are_named(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "StructuredData"
+    _published(folder)
+    (folder / "clinical_data.json").write_text(text)
+    with pytest.raises(CohortError, match="clinical_data"):
+        hancock.load(tmp_path)
+
+
+def test_ucsf_pdgm_is_read_as_published(tmp_path: Path) -> None:
+    """The metadata alone, under the name and with the columns that TCIA gives them."""
+    (tmp_path / "UCSF-PDGM-metadata_v5.csv").write_text(
+        "ID,Sex,Age at MRI,WHO CNS Grade,Final pathologic diagnosis (WHO 2021),MGMT status,"
+        "MGMT index,1p/19q,IDH,1-dead 0-alive,OS,EOR,Biopsy prior to imaging,BraTS21 ID,"
+        "BraTS21 Segmentation Cohort,BraTS21 MGMT Cohort\n"
+        'UCSF-PDGM-004,M,66,4,"Glioblastoma, IDH-wildtype",positive,11,,wildtype,1,303,STR,No,,,\n'
+        'UCSF-PDGM-005,F,80,4,"Glioblastoma, IDH-wildtype",indeterminate,3,,wildtype,0,,,No,,,\n'
+    )
+    one, other = ucsf_pdgm.load(tmp_path)
+    values = {r.code: r.value for r in one.results}
+    assert values["mgmt-methylation"] == "methylated" and values["mgmt-methylation-index"] == 11.0
+    assert (one.followed_d, one.had_event, one.label) == (303.0, True, 1)
+    assert "mgmt-methylation-index" not in {r.code for r in other.results}
+    assert (other.followed_d, other.had_event, other.label) == (None, False, None)
