@@ -38,6 +38,7 @@ _FIGURES = (
     ("Lead time (median)", "lead_time_h", "hours"),
     ("Patients, and days watched", "patients", "basis"),
 )
+_UNKNOWN = {"share": "no outcome is known", "hours": "no time of an event is known"}
 _MOST = 30
 
 
@@ -99,7 +100,7 @@ def whom_rows(
 def _value(found: Mapping[str, Any], name: str, kind: str) -> Cell:
     said = found.get(name)
     if said is None:
-        return {"v": "–", "sub": "no outcome is known" if kind in ("share", "hours") else ""}
+        return {"v": "–", "sub": _UNKNOWN.get(kind, "")}
     match kind:
         case "count":
             return {"v": str(said)}
