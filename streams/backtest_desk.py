@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from connectors import feedback, topics
+from connectors.contract import is_shadow
 from connectors.feedback import RIGHT, WRONG, Action
 from connectors.journal import Journal
 from models.risk import AlertRule
@@ -130,7 +131,8 @@ class BacktestDesk:
 
     def _read(self) -> None:
         try:
-            self._scores += [_slim(s.value) for s in self._new(topics.SCORES)]
+            told = (stored.value for stored in self._new(topics.SCORES))
+            self._scores += [_slim(raw) for raw in told if not is_shadow(raw)]
             for stored in self._new(topics.FEEDBACK):
                 self._take(stored.value)
         except KafkaException as error:

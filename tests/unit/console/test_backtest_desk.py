@@ -78,6 +78,14 @@ def test_what_is_recorded_later_counts_at_the_next_trial(journal: MemoryJournal)
     assert journal.reads == reads + 2
 
 
+def test_scores_of_a_bundle_on_trial_are_left_out(journal: MemoryJournal) -> None:
+    """They called nobody, and would not."""
+    for hour in range(6):
+        told = replace(SCORE, patient="p-trial", as_of=iso(NOW + 3_600 * hour), probability=0.9)
+        journal.append(topics.SCORES, contract.encode(replace(told, shadow=True)), [])
+    assert desk(journal).trial(RISK, RECORDED, Rulebook(), 0.4, None)["after"]["alerts"] == 2
+
+
 def test_a_cohort_is_read_from_its_predictions(tmp_path: Path) -> None:
     """As `tocsin evaluate` writes them."""
     file = tmp_path / "predictions.csv"

@@ -106,9 +106,12 @@ def test_the_index_is_that_of_the_textbook() -> None:
     assert psi([50, 50], [25, 75]) == pytest.approx(0.2747, abs=1e-4)
 
 
-def log(journal: MemoryJournal, hour: int, probability: float | None, *missing: str) -> None:
+def log(
+    journal: MemoryJournal, hour: int, probability: float | None, *missing: str, trial: bool = False
+) -> None:
     told = replace(
         SCORE,
+        shadow=trial,
         as_of=iso(NOW + 3_600 * hour),
         probability=probability,
         missing=Missing(modalities=[], next_datum=None, features=list(missing)),
@@ -122,6 +125,7 @@ def test_a_day_that_is_unlike_those_before_is_seen() -> None:
     for i in range(100):
         log(journal, -48 + i % 20, 0.05 + 0.001 * i)
         log(journal, -i % 20, 0.75, "Lactate")
+        log(journal, 0, 0.05, trial=True)  # of a bundle on trial: not counted
     log(journal, 0, None)
     (found,) = DriftDesk(journal, lambda: NOW).report()
     assert found.scores == (100, 101)
