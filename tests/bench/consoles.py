@@ -45,22 +45,25 @@ def main() -> None:
     )
     try:
         with sync_playwright() as playwright:
-            arguments = list(CHROMIUM_ARGUMENTS)
+            arguments = [*CHROMIUM_ARGUMENTS, "--renderer-process-limit=4"]
             browser = playwright.chromium.launch(executable_path=str(path), args=arguments)
-            pages = [opened(browser, server.url) for _ in range(options.pages)]
+            pages = opened(browser, server.url, options.pages)
             print(json.dumps(measured(server, pages, options), indent=1))  # noqa: T201
             browser.close()
     finally:
         server.stop()
 
 
-def opened(browser: Browser, url: str) -> Page:
-    """One console, watching its list."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(url)
-    page.wait_for_selector("tbody tr", timeout=60_000)
-    page.evaluate(_WATCH)
-    return page
+def opened(browser: Browser, url: str, count: int) -> list[Page]:
+    """So many consoles, each watching its list."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    pages = [context.new_page() for _ in range(count)]
+    for page in pages:
+        page.goto(url, wait_until="commit", timeout=120_000)
+    for page in pages:
+        page.wait_for_selector("tbody tr", timeout=180_000)
+        page.evaluate(_WATCH)
+    return pages
 
 
 def measured(server: FakeServer, pages: list[Page], options: argparse.Namespace) -> dict[str, Any]:
