@@ -42,10 +42,12 @@ def write(path: Path, figures: dict[str, Any]) -> None:
 
 def page(figures: dict[str, Any]) -> str:
     """The page's text."""
-    curve = figures.get("curve", [])
+    curve, cores = figures.get("curve", []), figures.get("cores_had", {})
     body = [
         "<h1>What this machine does with Tocsin on it</h1>",
         _table("Contract", _contract(figures)),
+        _table("Who had the cores while messages came at once", cores.get("flood", {})),
+        _table("Who had the cores at the steady rate", cores.get("steady", {})),
         _plot("Scored, by messages sent a second", "sent/s", "scored/s", _throughput(curve)),
         _plot("Event → score, by messages sent a second", "sent/s", "ms", _latency(curve)),
         _plot("Latency by percentile", "percentile", "ms", _percentiles(figures)),
@@ -121,6 +123,10 @@ def _scaling(figures: dict[str, Any]) -> list[Line]:
     ]
 
 
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.4g}"
+
+
 def _plot(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> str:
     """Lines in SVG, both axes from zero."""
     points = [p for line in lines for p in line.points]
@@ -138,9 +144,9 @@ def _plot(title: str, x_name: str, y_name: str, lines: Sequence[Line]) -> str:
         f'<line x1="{_LEFT}" y1="{16 + inner_h}" x2="{_LEFT + inner_w}" y2="{16 + inner_h}" '
         'stroke="#90a4ae"/>',
         f'<line x1="{_LEFT}" y1="16" x2="{_LEFT}" y2="{16 + inner_h}" stroke="#90a4ae"/>',
-        f'<text x="{_LEFT - 6}" y="22" text-anchor="end">{most_y:.4g}</text>',
+        f'<text x="{_LEFT - 6}" y="22" text-anchor="end">{_number(most_y)}</text>',
         f'<text x="{_LEFT - 6}" y="{16 + inner_h}" text-anchor="end">0</text>',
-        f'<text x="{_LEFT + inner_w}" y="{_HEIGHT - 12}" text-anchor="end">{most_x:.4g} '
+        f'<text x="{_LEFT + inner_w}" y="{_HEIGHT - 12}" text-anchor="end">{_number(most_x)} '
         f"{escape(x_name)}</text>",
         f'<text x="{_LEFT}" y="11">{escape(y_name)}</text>',
     ]
