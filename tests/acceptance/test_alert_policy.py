@@ -34,13 +34,18 @@ def kafka(system: System) -> KafkaSettings:
     return system.settings.kafka.model_copy(update={"bootstrap": system.endpoints.kafka})
 
 
+def alerts(system: System, bed: str) -> list[Alert]:
+    """Of the one risk that the policies below are about."""
+    return [a for a in system.alerts() if a.bed == bed and a.risk == "deterioration"]
+
+
 def newest(system: System, bed: str) -> Alert:
-    return [a for a in system.alerts() if a.bed == bed][-1]
+    return alerts(system, bed)[-1]
 
 
 def until(system: System, bed: str, *state: AlertState) -> Alert:
     def there() -> Alert | None:
-        found = [a for a in system.alerts() if a.bed == bed][-1:]
+        found = alerts(system, bed)[-1:]
         return found[0] if found and found[0].state in state else None
 
     return wait_for(there, f"the alert is {' or '.join(state)}")
