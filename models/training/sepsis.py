@@ -24,7 +24,7 @@ RISK = "sepsis"
 VERSION = "1"
 EXPIRES_S = 12 * 3600.0
 # Episodes of the shipped rule for each patient and day, sepsis or not.
-_EPISODES = 0.1
+_EPISODES = 0.04
 _CLEAR = 0.6  # of the firing threshold
 _CRITICAL = 2.0  # times the firing threshold
 
