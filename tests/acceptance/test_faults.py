@@ -38,7 +38,7 @@ def undisturbed(system: System) -> tuple[dict[bytes, Fields], dict[tuple[str, in
         effects = engine.apply(mine, record, log, expired)
         for name, touched in effects.touched.items():
             key = f"tocsin:{{{partition}}}:patient:{name}".encode()
-            scores = [s for s in effects.scores if s.patient == name]
+            scores = {s.risk: contract.encode(s) for s in effects.scores if s.patient == name}
             kept.setdefault(key, {}).update(codec.to_fields(touched, scores))
         for name, when in effects.due.items():
             due.pop((partition, name), None)
