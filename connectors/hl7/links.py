@@ -63,7 +63,7 @@ def _loser(
 
 def _numbers(group: Group, mrg: Segment, joins: Joins, context: Context) -> tuple[str, str]:
     """The old and the new number of the account or visit, hashed."""
-    pv1: Segment = group.find("PV1") or []
+    pv1 = _visit_below(group, mrg)
     if joins is Joins.ACCOUNT:
         old = hashed_number("AN", at(mrg, 3), context)
         new, location = hashed_number("AN", at(group.pid, 18), context), "MRG-3"
@@ -73,6 +73,16 @@ def _numbers(group: Group, mrg: Segment, joins: Joins, context: Context) -> tupl
     if not old:
         raise RefusedError(Reason.NO_VISIT_EVENT, "no number of what is joined", location)
     return old, new or old
+
+
+def _visit_below(group: Group, mrg: Segment) -> Segment:
+    """The PV1 of one MRG: A42 and A45 may have several pairs of them below one PID."""
+    below = False
+    for segment in group.segments:
+        if below and segment[0] in ("PV1", "MRG"):
+            return segment if segment[0] == "PV1" else []
+        below |= segment is mrg
+    return group.find("PV1") or [] if len(list(group.all("MRG"))) == 1 else []
 
 
 def _linked(groups: list[Group], context: Context, *, removed: bool) -> Iterator[About]:

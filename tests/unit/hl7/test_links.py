@@ -149,6 +149,17 @@ def test_a_moved_visit_takes_its_results_to_the_right_patient() -> None:
     assert [s.visit for s in found[name(X)].record.stays()] == []
 
 
+def test_two_visits_moved_in_one_message_keep_their_own_new_numbers() -> None:
+    pairs = ("MRG|X^^^HOSP^MR||||V1", visit("N1"), "MRG|Z^^^HOSP^MR||||V2", visit("N2"))
+    together = read(message("ADT^A45", 4, Y, *pairs))
+    first = read(message("ADT^A45", 4, Y, *pairs[:2]))
+    second = read(message("ADT^A45", 4, Y, *pairs[2:]))
+    links = {f.id: f for f in together.facts if isinstance(f, Link)}
+    expected = [f for f in [*first.facts, *second.facts] if isinstance(f, Link)]
+    assert [links[f.id].renamed for f in expected] == [f.renamed for f in expected]
+    assert len({f.renamed for f in expected}) == 2
+
+
 def test_a_moved_account_takes_its_visits_along() -> None:
     account = X + "|" * 15 + "A1"
     admitted = message("ADT^A01", 0, account, visit("V1"))
