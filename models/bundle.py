@@ -36,6 +36,15 @@ WEIGHTS = "weights.safetensors"
 # Tensors with a first dimension of members.
 MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
     *("columns", "unmeasured", "leaves", "covers", "children"),
+    *(
+        "gate_log",
+        "gate_center",
+        "gate_below",
+        "gate_above",
+        "gate_precision",
+        "gate_farthest",
+        "gate_fewest",
+    ),
     *("center", "scale", "weight", "bias", "gain", "offset", "farthest"),
 }
 

@@ -7,23 +7,29 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import torch
-from torch import Tensor
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
-from models.additive import AdditiveEnsemble
 from models.bundle import Bundle, BundleError, single_member
+from models.conformal import Gate, Reference
 from models.ensemble import interval, spread
-from models.explanation import Explainer, NextDatum
-from models.features import CODES, HOURS, FeatureReader, Window
+from models.explanation import Array, Explainer, NextDatum
+from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
+from models.timed import TimedForest
+from models.trees import Trees
 from models.variables import CATALOGUE
 
 MODALITY = "ehr"
 _ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
 # Body measures say little without anything that changes by the hour.
 _STANDING = frozenset({"weight", "height"})
+# What the conformal gate looks at: the newest value of each variable, how many there are.
+NEWEST = [COLUMN["age"]] + [
+    COLUMN[f"{v.name}.last"] for v in CATALOGUE if not v.answers and v.name != "urine"
+]
+KNOWN = COLUMN["amount.variables"]
 _ACUTE = [i for i, v in enumerate(CATALOGUE) if v.name not in _STANDING]
 
 
@@ -31,7 +37,8 @@ class Abstention(StrEnum):
     """Why there is no score."""
 
     NO_DATA = "no_data"  # nothing that the model reads was ever observed in this stay
-    TOO_LITTLE_DATA = "too_little_data"  # nothing but height or weight
+    TOO_LITTLE_DATA = "too_little_data"  # after a day, less than of nearly all training patients
+    OUT_OF_DISTRIBUTION = "out_of_distribution"  # values unlike those of the training patients
     STALE_DATA = "stale_data"  # the newest observation is older than the bundle allows
     NOT_PRESENT = "not_present"  # not yet here, discharged, cancelled or dead
 
@@ -45,16 +52,16 @@ class DeteriorationModel(Answering):
     def __init__(self, bundle: Bundle) -> None:
         answers, tensors = bundle.answers, bundle.tensors
         try:
-            self._net = AdditiveEnsemble(
-                tensors["anchors"], tensors["borders"], tensors["tables"], tensors["intercepts"]
-            ).eval()
-            self._explain = Explainer(
-                NextDatum(tensors["fresh"], tensors["usual_gap_h"]), self._net
-            )
+            trees = Trees(*(tensors[name] for name in Trees._fields))
+            self._forest = TimedForest(tensors["anchors"], tensors["counts"], trees, len(FEATURES))
+            # The ensemble's gate lies in the middle of its members' gates.
+            reference = Reference(*(tensors[n].double().mean(0).numpy() for n in Reference._fields))
+            self._gate = Gate(reference, NEWEST)
+            self._explain = Explainer(NextDatum(*(tensors[n].numpy() for n in NextDatum._fields)))
             self.rule = AlertRule(**answers["rule"])
             self.expires_s = float(answers["expires_s"])
             self.baseline = round(float(answers["baseline"]), 6)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
         self.bundle = bundle
         self.digest = bundle.digest
@@ -76,17 +83,14 @@ class DeteriorationModel(Answering):
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
         reasons, windows, x = self._inputs([*patients, *points])
-        means: list[float] = []
-        if windows:
-            places, weights = self._net.places(x), self._net.anchor_weights(x[:, HOURS])
-            members = self._net(places, weights)
-            mean = members.mean(1)
-            means = mean.tolist()
         n = sum(reason is None for reason in reasons[: len(patients)])
-        if n:
-            llr = mean[:n] - self.baseline
-            explained = self._explain(x[:n], windows[:n], places[:n], weights[:n], llr)
-            errors = spread(members[:n]).tolist()
+        values = torch.from_numpy(x)
+        members, parts = self._forest(values, values[:, HOURS], n)
+        mean = members.mean(1).numpy()
+        means = mean.tolist()
+        llr = mean[:n] - self.baseline
+        explained = self._explain(x[:n], windows[:n], parts.numpy(), llr) if n else []
+        errors = spread(members[:n]).tolist() if n else []
         found: list[Assessment] = []
         at = 0
         for (_, as_of), reason in zip(patients, reasons, strict=False):
@@ -108,24 +112,23 @@ class DeteriorationModel(Answering):
 
     def _inputs(
         self, patients: Sequence[tuple[PatientRecord, float]]
-    ) -> tuple[list[Abstention | None], list[Window], Tensor]:
+    ) -> tuple[list[Abstention | None], list[Window], Array]:
         """Reasons for all; windows and features (N, F) of those that can be answered."""
-        reasons: list[Abstention | None] = []
-        rows: list[list[float]] = []
-        windows: list[Window] = []
-        for record, as_of in patients:
-            if record.presence(as_of) in _ELSEWHERE:
-                reasons.append(Abstention.NOT_PRESENT)
-                continue
-            row, window = self._reader.read(record, as_of)
-            reason = self._abstention(record, window)
-            reasons.append(reason)
-            if reason is None:
-                rows.append(row)
-                windows.append(window)
-        return reasons, windows, torch.tensor(rows, dtype=torch.float64)
+        elsewhere = [record.presence(as_of) in _ELSEWHERE for record, as_of in patients]
+        here = [p for p, away in zip(patients, elsewhere, strict=True) if not away]
+        x, windows = self._reader.matrix(here)
+        hours = x[:, HOURS]
+        far, few = self._gate.far(x, hours).tolist(), self._gate.few(x[:, KNOWN], hours).tolist()
+        columns = zip(here, windows, far, few, strict=True)
+        found = [self._abstention(p[0], *column) for p, *column in columns]
+        answered = [i for i, reason in enumerate(found) if reason is None]
+        left = iter(found)
+        reasons = [Abstention.NOT_PRESENT if away else next(left) for away in elsewhere]
+        return reasons, [windows[i] for i in answered], x[answered]
 
-    def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
+    def _abstention(
+        self, record: PatientRecord, window: Window, far: bool, few: bool
+    ) -> Abstention | None:
         if window.newest is None:
             stay = record.stay(window.as_of)
             since = -math.inf if stay is None else stay.start
@@ -133,9 +136,9 @@ class DeteriorationModel(Answering):
             return Abstention.STALE_DATA if earlier else Abstention.NO_DATA
         if window.as_of - window.newest > self.expires_s:
             return Abstention.STALE_DATA
-        if all(window.spans[i][0] == window.spans[i][1] for i in _ACUTE):
+        if few or all(window.spans[i][0] == window.spans[i][1] for i in _ACUTE):
             return Abstention.TOO_LITTLE_DATA
-        return None
+        return Abstention.OUT_OF_DISTRIBUTION if far else None
 
     def _answer(
         self,

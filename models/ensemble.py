@@ -63,6 +63,11 @@ class Scorer(Generic[_Model]):
         self._trained_on = set(model.bundle.tensors["cohort"].tolist())
         self._members: dict[int, _Model] = {}
 
+    @property
+    def risk(self) -> str:
+        """Of the model."""
+        return self._ensemble.bundle.risk
+
     def trained_on(self, patient: Recorded) -> bool:
         """Was this patient in the bundle's training set?"""
         return cohort_hash(self._cohort, patient.record_id) in self._trained_on

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import metrics
+from models.clinical_use import at_thresholds, decision_curve, episodes
 from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
 from models.risk import Assessment, RiskModel, probability_of
@@ -93,20 +94,28 @@ def evaluate(
     model: CohortModel,
     scores: Mapping[int, Assessment] | None = None,
     on_stay: Callable[[], None] = lambda: None,
+    reference: CohortModel | None = None,
+    grid: Array | None = None,
 ) -> tuple[dict[str, Any], list[Prediction], Array]:
     """Figures, rows at 48 hours, and log-odds by hour.
 
     `scores` (by record id) are judged instead of the model's own, for example those that the
-    running system gave; the curve over hours is the model's in any case.
+    running system gave; the curve over hours is the model's in any case. `reference` is another
+    model (NEWS2) to compare with on the same patients. `grid` is what `hourly` gave for the model,
+    if that is known.
     """
     scorer = Scorer(model, COHORT)
     if scores is None:
         rows = final(stays, scorer)
     else:
         rows = [predicted(s, scores[s.record_id]) for s in stays if s.record_id in scores]
-    grid = hourly(stays, scorer, on_stay)
+    if grid is None:
+        grid = hourly(stays, scorer, on_stay)
     known = {s.record_id: s for s in stays}
     seen = sum(scorer.trained_on(s) for s in stays)
+    labels = np.array([s.label for s in stays], dtype=np.float64)
+    probabilities = 1 / (1 + np.exp(-grid))
+    clear_at = model.rule.clear / model.rule.fire
     figures = summary(rows)
     figures |= {
         "risk": model.risk,
@@ -117,8 +126,34 @@ def evaluate(
         "hours": by_hour(stays, grid),
         "subgroups": subgroups(rows, known),
         "alarms": alarms(stays, grid, model.rule.fire, model.rule.clear),
+        "decision_curve": decision_curve(*arrays(rows)[::2]),
+        "thresholds": at_thresholds(
+            labels, probabilities, [s.died_on_day for s in stays], clear_at
+        ),
     }
+    if reference is not None:
+        figures["reference"] = compared(stays, rows, Scorer(reference, COHORT))
     return figures, rows, grid
+
+
+def compared(
+    stays: Sequence[Stay], rows: Sequence[Prediction], reference: CrossFitted
+) -> dict[str, Any]:
+    """A reference's figures at 48 hours, and the difference on patients that both score."""
+    theirs = {r.id: r for r in final(stays, reference)}
+    pairs = [(r, theirs[r.id]) for r in rows if r.abstained is None]
+    pairs = [(own, other) for own, other in pairs if other.abstained is None]
+    labels, own, _ = arrays([a for a, _ in pairs])
+    _, other, probabilities = arrays([b for _, b in pairs])
+    return {
+        "risk": reference.risk,
+        "scored": len(pairs),
+        "auroc": metrics.bootstrap(metrics.auroc, labels, other).as_dict(),
+        "auprc": metrics.bootstrap(metrics.auprc, labels, other).as_dict(),
+        "decision_curve": decision_curve(labels, probabilities),
+        "auroc_difference": metrics.paired(metrics.auroc, labels, own, other).as_dict(),
+        "auprc_difference": metrics.paired(metrics.auprc, labels, own, other).as_dict(),
+    }
 
 
 def arrays(rows: Iterable[Prediction]) -> tuple[Array, Array, Array]:
@@ -213,12 +248,7 @@ def alarms(
     labels = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
     alarmed = np.nanmax(np.c_[probabilities, np.zeros(len(grid))], axis=1) >= fire
-    started = np.zeros(len(grid))
-    burning = np.zeros(len(grid), dtype=bool)
-    for column in probabilities.T:
-        fires = ~burning & (column >= fire)
-        started += fires
-        burning = (burning | fires) & ~(column < clear)
+    started = episodes(probabilities, fire, clear)
     days = np.sum(~np.isnan(grid)) / 24
     return {
         "fire": fire,

@@ -1,100 +1,150 @@
 """Why a score is what it is, and what would change it.
 
-Letters in shape comments: N patients, F features, V variables, A anchors, Q quantiles.
+Letters in shape comments: N patients, F features, G groups, K features of the largest group,
+V variables, A anchors, Q quantiles.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing
-from models.additive import AdditiveEnsemble
-from models.features import CONTEXT, FEATURES, HOURS, Window, behind
+from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window, behind
 from models.variables import CATALOGUE
+
+Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 TOP = 8
 REST = "Everything else"
-_NAMES = [v.name for v in CATALOGUE]
-_VARIABLE_OF = [_NAMES.index(f.variable) if f.variable else -1 for f in FEATURES]
-_COLUMNS = [[j for j, v in enumerate(_VARIABLE_OF) if v == i] for i in range(len(CATALOGUE))]
+_NO_COLUMN = -1
+_MICRO = 1e6  # what is printed is counted in millionths: whole numbers add up
+
+
+def _groups() -> list[list[int]]:
+    """Columns that are shown as one: a variable's, a group's of derived ones, each of context."""
+    alone = [[j] for j in range(len(CONTEXT))]
+    by_variable: dict[str, list[int]] = {v.name: [] for v in CATALOGUE}
+    for j, feature in enumerate(FEATURES[len(CONTEXT) :], len(CONTEXT)):
+        by_variable.setdefault(feature.variable, []).append(j)
+    return [*alone, *by_variable.values()]
+
+
+GROUPS = _groups()
+_FIRST_VARIABLE = len(CONTEXT)
+_VARIABLES = slice(_FIRST_VARIABLE, _FIRST_VARIABLE + len(CATALOGUE))
+_GAPS = [COLUMN[f"{v.name}.hours_since"] for v in CATALOGUE]
+_TIED_TO_TIME = frozenset({"first", "hours_since_first", "lowest", "highest"})
+_UNKNOWN = [f"{v.display}, not measured" for v in CATALOGUE]
+_text_of = lru_cache(maxsize=65_536)(iso)
 
 
 class NextDatum(NamedTuple):
     """What a new observation of each variable is expected to bring.
 
-    `fresh` (A, V, Q): quantiles, over training patients who had just been measured, of what the
-    variable adds to the log-odds. `usual_gap_h` (V,): the usual time between two measurements.
+    `anchors` (A,): hours in the stay. `fresh` (A, V, Q): quantiles, over training patients who had
+    just been measured, of what the variable adds to the log-odds. `usual_gap_h` (V,): the usual
+    time between two measurements.
     """
 
-    fresh: Tensor
-    usual_gap_h: Tensor
+    anchors: Array
+    fresh: Array
+    usual_gap_h: Array
 
 
 class Explainer:
-    """Contributions and the next datum, from the tables of the network."""
+    """Contributions and the next datum, from what each feature adds.
 
-    def __init__(self, next_datum: NextDatum, net: AdditiveEnsemble) -> None:
-        self._next = NextDatum(next_datum.fresh.double(), next_datum.usual_gap_h.double())
-        self._net = net
-        membership = torch.zeros((len(FEATURES), len(CATALOGUE)), dtype=torch.float64)
-        for i, columns in enumerate(_COLUMNS):
-            membership[columns, i] = 1.0
-        self._membership = membership
-        self._order = torch.arange(len(CONTEXT) + len(CATALOGUE), dtype=torch.float64) * 1e-9
-        self._gap = [
-            next(j for j in columns if FEATURES[j].statistic == "hours_since")
-            for columns in _COLUMNS
-        ]
+    In numpy: most batches are of one patient, and its calls cost a third of torch's there.
+    """
+
+    def __init__(self, next_datum: NextDatum) -> None:
+        self._next = NextDatum(*(a.astype(np.float64) for a in next_datum))
+        self._logs = np.log(self._next.anchors)
+        self._membership = np.zeros((len(FEATURES), len(GROUPS)))
+        longest = max(len(columns) for columns in GROUPS)
+        self._columns = np.full((len(GROUPS), longest), _NO_COLUMN)  # (G, K), padded
+        for g, columns in enumerate(GROUPS):
+            self._membership[columns, g] = 1.0
+            self._columns[g, : len(columns)] = columns
 
     def __call__(
-        self, x: Tensor, windows: list[Window], places: Tensor, weights: Tensor, llr: Tensor
+        self, x: Array, windows: list[Window], parts: Array, llr: Array
     ) -> list[tuple[list[Contribution], Missing]]:
-        """For each patient what adds most, by variable, summing to the llr; and what is missing.
+        """For each patient what adds most, by group, summing to the llr; and what is missing.
 
-        The level at that time of the stay (the network's intercept against the baseline) counts
-        as a contribution of the time in the stay.
+        `parts` (N, F) is what each feature adds. What is left to the llr (the mean of the forest
+        against the baseline) counts as a contribution of the time in the stay.
         """
-        parts = self._net.contributions(places, weights)  # (N, F)
         parts[:, HOURS] += llr - parts.sum(1)
-        by_variable = parts @ self._membership  # (N, V)
-        changes = self._expected_changes(x, weights, by_variable).tolist()
-        whole = torch.cat([parts[:, : len(CONTEXT)], by_variable], 1)  # (N, C + V)
+        sums = parts @ self._membership  # (N, G)
+        micros = (sums * _MICRO).round()
         # Ties by position, so that the same input gives the same text.
-        order = whole.abs().round(decimals=6) - self._order
-        strongest = order.topk(TOP, dim=1).indices.tolist()
-        columns = (windows, x.tolist(), parts.tolist(), whole.tolist(), strongest, changes)
+        strongest = np.argsort(-np.abs(micros), axis=1, kind="stable")[:, :TOP]
+        rows = np.arange(len(x))[:, None]
+        adds = micros[rows, strongest]
+        rest = (llr * _MICRO).round() - adds.sum(1)
+        shown = self._shown(x, parts, sums, strongest)
+        changes = self._expected_changes(x, sums[:, _VARIABLES])
+        nearest = changes.argmax(1)
+        columns = (
+            windows,
+            strongest.tolist(),
+            shown.tolist(),
+            ((x[rows, shown] * 1e4).round() / 1e4).tolist(),
+            (adds / _MICRO).tolist(),
+            (rest / _MICRO).tolist(),
+            nearest.tolist(),
+            ((changes[rows[:, 0], nearest] * _MICRO).round() / _MICRO).tolist(),
+        )
         return [
-            (_top(window, values, shares, sums, at, total), _missing(window, change))
-            for window, values, shares, sums, at, change, total in zip(
-                *columns, llr.tolist(), strict=True
-            )
+            (_top(window, at, cols, vals, added, left), _missing(window, next_, change))
+            for window, at, cols, vals, added, left, next_, change in zip(*columns, strict=True)
         ]
 
-    def _expected_changes(self, x: Tensor, weights: Tensor, now: Tensor) -> Tensor:
+    def _shown(self, x: Array, parts: Array, sums: Array, strongest: Places) -> Places:
+        """(N, TOP): of each group the known feature that adds most of it."""
+        columns = self._columns[strongest]  # (N, TOP, K)
+        rows = np.arange(len(x))[:, None, None]
+        signs = np.sign(sums[rows[:, :, 0], strongest])[:, :, None]
+        shares = parts[rows, columns] * signs
+        unknown = np.isnan(x[rows, columns]) | (columns == _NO_COLUMN)
+        shares[unknown] = -np.inf
+        chosen: Places = np.take_along_axis(columns, shares.argmax(2)[:, :, None], 2)[:, :, 0]
+        return chosen
+
+    def _expected_changes(self, x: Array, now: Array) -> Array:
         """(N, V): expected absolute change of the log-odds by measuring each variable now.
 
         The new value is drawn from the training patients' at that time of the stay. A variable
         measured within its usual interval is not due: a new value would repeat the old one.
         """
-        fresh = torch.einsum("na,avq->nvq", weights, self._next.fresh)
-        change = (fresh - now[:, :, None]).abs().mean(2)
-        gap = x[:, self._gap]
-        due = gap.isnan() | (gap > self._next.usual_gap_h)
-        return torch.where(due, change, 0.0)
+        at, share = self._anchor(x[:, HOURS])
+        low, high = self._next.fresh[at - 1], self._next.fresh[at]  # (N, V, Q)
+        change = np.abs(low + share[:, None, None] * (high - low) - now[:, :, None]).mean(2)
+        due = ~(x[:, _GAPS] <= self._next.usual_gap_h)  # also what was never measured
+        expected: Array = np.where(due, change, 0.0)
+        return expected
+
+    def _anchor(self, hours: Array) -> tuple[Places, Array]:
+        """The anchor to the right of each time, and how far it is on the way there, by its log."""
+        logs = self._logs
+        t = np.log(np.maximum(hours, 1e-3))
+        at = np.searchsorted(logs, t).clip(1, len(logs) - 1)
+        return at, ((t - logs[at - 1]) / (logs[at] - logs[at - 1])).clip(0.0, 1.0)
 
 
-def _missing(window: Window, change: list[float]) -> Missing:
-    best = max(range(len(change)), key=lambda i: change[i])
-    any_due = change[best] > 0.0
+def _missing(window: Window, nearest: int, change: float) -> Missing:
     return Missing(
         modalities=[],
-        next_datum=CATALOGUE[best].display if any_due else None,
-        expected_change=round(change[best], 6) if any_due else None,
+        next_datum=CATALOGUE[nearest].display if change > 0 else None,
+        expected_change=change if change > 0 else None,
         features=[
             v.display for v, (lo, hi) in zip(CATALOGUE, window.spans, strict=True) if lo == hi
         ],
@@ -103,37 +153,40 @@ def _missing(window: Window, change: list[float]) -> Missing:
 
 def _top(
     window: Window,
+    groups: list[int],
+    columns: list[int],
     values: list[float],
-    shares: list[float],
-    sums: list[float],
-    strongest: list[int],
-    llr: float,
+    adds: list[float],
+    left: float,
 ) -> list[Contribution]:
     """The strongest, then the rest as one: printed contributions sum to the printed llr."""
-    shown = [_contribution(at, sums[at], values, shares, window) for at in strongest]
-    rest = round(round(llr, 6) - sum(c.contribution for c in shown), 6)
-    return [*shown, Contribution(feature=REST, value=None, unit="", contribution=rest)]
+    shown = [
+        _contribution(window, g, j, value, added)
+        for g, j, value, added in zip(groups, columns, values, adds, strict=True)
+    ]
+    shown.append(Contribution(feature=REST, value=None, unit="", contribution=left))
+    return shown
 
 
-def _contribution(
-    at: int, total: float, values: list[float], shares: list[float], window: Window
-) -> Contribution:
-    """A variable with all its statistics, shown by the one that adds most of it."""
-    j = at
-    if at >= len(CONTEXT):
-        v = at - len(CONTEXT)
+def _contribution(window: Window, g: int, j: int, value: float, added: float) -> Contribution:
+    """A group with all its features, shown by the one that adds most of it."""
+    v = g - _FIRST_VARIABLE
+    as_of = None
+    if 0 <= v < len(CATALOGUE):
         lo, hi = window.spans[v]
         if lo == hi:
-            name = f"{CATALOGUE[v].display}, not measured"
-            return Contribution(feature=name, value=None, unit="", contribution=round(total, 6))
-        sign = math.copysign(1.0, total)
-        known = [c for c in _COLUMNS[v] if not math.isnan(values[c])]
-        j = max(known, key=lambda c: sign * shares[c])
-    feature, observation = FEATURES[j], behind(FEATURES[j], window)
+            return Contribution(feature=_UNKNOWN[v], value=None, unit="", contribution=added)
+        feature = FEATURES[j]
+        if feature.statistic in _TIED_TO_TIME:
+            observation = behind(feature, window)
+            as_of = None if observation is None else _text_of(observation.time)
+        else:
+            as_of = _text_of(window.series[v].times[hi - 1])
+    feature = FEATURES[j]
     return Contribution(
         feature=feature.display,
-        value=None if math.isnan(values[j]) else round(values[j], 4),  # e.g. the sex is not known
+        value=None if math.isnan(value) else value,  # e.g. the sex is not known
         unit=feature.unit,
-        contribution=round(total, 6),
-        as_of=None if observation is None else iso(observation.time),
+        contribution=added,
+        as_of=as_of,
     )

@@ -4,12 +4,17 @@ Only what was true of the patient by `as_of`, within the last 48 hours and not b
 stay, is looked at. All times are relative to `as_of` or to the start of the stay: a record moved
 by any number of seconds gives the same numbers. What was not measured is NaN, and models treat
 that as information of its own.
+
+A reader keeps each patient's row. A new observation changes its own variable and what is derived of
+it; the passing of time alone changes a few columns, which are filled in for a whole batch at once.
+
+Letters in shape comments: N patients, F features, V variables.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -17,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.facts import Observation, PersonDetail
+from models.derived import DERIVED, ON_DEMAND
 from models.record import PatientRecord
 from models.series import Rejected, Series, SeriesCache, rejected
 from models.variables import CATALOGUE, Variable
@@ -51,7 +57,7 @@ class Feature(NamedTuple):
     """One number."""
 
     name: str  # variable.statistic
-    variable: str  # "" for what is not an observation
+    variable: str  # or the group of derived ones; "" for what is not an observation
     statistic: str
     display: str
     unit: str
@@ -82,9 +88,20 @@ CONTEXT = (
     Feature("male", "", "male", "Male sex", ""),
     Feature("hours", "", "hours", "Hours in the stay", "h"),
 )
-FEATURES: tuple[Feature, ...] = CONTEXT + tuple(f for v in CATALOGUE for f in _features_of(v))
+AMOUNTS = (
+    Feature("amount.values", "amount", "values", "Values known, number", "1"),
+    Feature("amount.variables", "amount", "variables", "Variables known, number", "1"),
+    Feature("amount.on_demand", "amount", "on_demand", "Tests on demand known, number", "1"),
+)
+FEATURES: tuple[Feature, ...] = (
+    *CONTEXT,
+    *(f for v in CATALOGUE for f in _features_of(v)),
+    *(Feature(d.name, d.group, d.name.partition(".")[2], d.display, d.unit) for d in DERIVED),
+    *AMOUNTS,
+)
+COLUMN = {f.name: j for j, f in enumerate(FEATURES)}
 _INDEX = {v.name: i for i, v in enumerate(CATALOGUE)}
-HOURS = 2  # column of `hours`
+HOURS = COLUMN["hours"]
 CODES: frozenset[str] = frozenset(code for v in CATALOGUE for code in v.codes)
 
 
@@ -126,14 +143,13 @@ def _coded(series: Series, lo: int, hi: int) -> list[float]:
 _Block = Callable[[Series, int, int], list[float]]
 
 
-def _kind(variable: Variable) -> tuple[_Block, int]:
-    """How to compute its block, and the position of `hours_since` in it."""
-    block = {CODED: _coded, SUMMED: _summed, MEASURED: _measured}[statistics(variable)]
-    return block, statistics(variable).index("hours_since")
+def _kind(variable: Variable) -> _Block:
+    """How to compute its block."""
+    return {CODED: _coded, SUMMED: _summed, MEASURED: _measured}[statistics(variable)]
 
 
 class Window(NamedTuple):
-    """What `vector` looked at, for explanations."""
+    """What a row was read from, for explanations."""
 
     start: float
     as_of: float
@@ -142,7 +158,70 @@ class Window(NamedTuple):
     series: list[Series]
 
 
-_Key = tuple[int, int, int]
+# Columns by what changes them. All but those of time change with an observation only.
+_STARTS = [COLUMN[f"{v.name}.{statistics(v)[0]}"] for v in CATALOGUE]
+_GAPS = np.array([COLUMN[f"{v.name}.hours_since"] for v in CATALOGUE])
+_CODED = [i for i, v in enumerate(CATALOGUE) if v.answers]
+_SINCE_FIRST = np.array([COLUMN[f"{CATALOGUE[i].name}.hours_since_first"] for i in _CODED])
+_COUNTED = [i for i, v in enumerate(CATALOGUE) if not v.answers]
+_ON_DEMAND = [_INDEX[name] for name in sorted(ON_DEMAND)]
+_URINE = _INDEX["urine"]
+_SUMS = tuple((COLUMN[f"urine.sum_{h}h"], h * HOUR_S) for h in (6, 12, 24))
+
+
+class _Formula(NamedTuple):
+    """A derived feature by columns."""
+
+    column: int
+    inputs: tuple[int, ...]
+    combine: Callable[..., float]
+
+
+def _formulas() -> tuple[dict[int, list[_Formula]], list[_Formula]]:
+    """What follows from each variable, in order; and what follows from the time."""
+    rests_on: dict[str, set[str]] = {f.name: {f.variable} for f in FEATURES}
+    by_variable: dict[int, list[_Formula]] = {}
+    by_time: list[_Formula] = []
+    for d in DERIVED:
+        variables = set().union(*(rests_on[name] for name in d.inputs)) - {""}
+        rests_on[d.name] = variables
+        formula = _Formula(COLUMN[d.name], tuple(COLUMN[n] for n in d.inputs), d.combine)
+        if "hours" in d.inputs:
+            by_time.append(formula)
+            continue
+        for name in variables:
+            by_variable.setdefault(_INDEX[name], []).append(formula)
+    return by_variable, by_time
+
+
+_BY_VARIABLE, _BY_TIME = _formulas()
+_WITH_AGE = [f for fs in _BY_VARIABLE.values() for f in fs if COLUMN["age"] in f.inputs]
+
+
+class _Kept:
+    """A patient's row, and for which times it holds."""
+
+    __slots__ = (
+        "counts", "first", "last", "newest", "next", "oldest", "revision", "row", "spans", "start",
+        "upcoming", "values",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.revision = -1
+        self.start = math.inf
+        self.newest, self.oldest, self.next = -math.inf, math.inf, math.inf
+        self.values = [NAN] * len(FEATURES)  # the row, as numbers that Python adds fast
+        self.row = np.full(len(FEATURES), NAN)
+        self.last = np.full(len(CATALOGUE), NAN)  # (V,) time of the newest that counts
+        self.first = np.full(len(CATALOGUE), NAN)
+        self.upcoming = [math.inf] * len(CATALOGUE)  # (V,) time of the next that will count
+        self.spans = [(0, 0)] * len(CATALOGUE)
+        self.counts = [0] * len(CATALOGUE)
+
+    def crossing(self, start: float, as_of: float) -> set[int]:
+        """Variables of which an observation leaves the window or enters it."""
+        leaving = (self.first < start).nonzero()[0].tolist()
+        return {*leaving, *(i for i, time in enumerate(self.upcoming) if time <= as_of)}
 
 
 class FeatureReader:
@@ -150,75 +229,128 @@ class FeatureReader:
 
     def __init__(self) -> None:
         self._series = SeriesCache(CATALOGUE)
-        self._blocks: WeakKeyDictionary[PatientRecord, list[tuple[_Key, list[float]] | None]] = (
-            WeakKeyDictionary()
-        )
-        self._kinds = [_kind(v) for v in CATALOGUE]
+        self._kept: WeakKeyDictionary[PatientRecord, _Kept] = WeakKeyDictionary()
+        self._blocks = [_kind(v) for v in CATALOGUE]
         self._empty = [[NAN] * len(statistics(v)) for v in CATALOGUE]
-        self._urine = next(i for i, v in enumerate(CATALOGUE) if v.name == "urine")
-        self._coded = {i for i, v in enumerate(CATALOGUE) if v.answers}
+        self._read_by = {code: i for i, v in enumerate(CATALOGUE) for code in v.codes}
+        self._all = range(len(CATALOGUE))
 
     def read(self, record: PatientRecord, as_of: float) -> tuple[list[float], Window]:
         """The features, in the order of `FEATURES`, and the window that they rest on."""
-        start = window_start(record, as_of)
-        all_series = self._series.of(record)
-        blocks = self._blocks.get(record)
-        if blocks is None:
-            blocks = [None] * len(CATALOGUE)
-            self._blocks[record] = blocks
-        row: list[float] = [NAN, NAN, NAN]
-        spans: list[tuple[int, int]] = []
-        newest = oldest = None
-        for i, series in enumerate(all_series):
-            lo, hi = span = series.span(start, as_of)
-            spans.append(span)
-            if lo == hi:
-                row += self._empty[i]
-                continue
-            last, first = series.times[hi - 1], series.times[lo]
-            newest = last if newest is None or last > newest else newest
-            oldest = first if oldest is None or first < oldest else oldest
-            row += self._block(i, series, (series.version, lo, hi), as_of, blocks)
-        row[:3] = _context(record, as_of, oldest)
-        return row, Window(start, as_of, newest, spans, all_series)
-
-    def _block(
-        self,
-        i: int,
-        series: Series,
-        key: _Key,
-        as_of: float,
-        blocks: list[tuple[_Key, list[float]] | None],
-    ) -> list[float]:
-        make, gap = self._kinds[i]
-        _, lo, hi = key
-        kept = blocks[i]
-        if kept is None or kept[0] != key:
-            kept = blocks[i] = (key, make(series, lo, hi))
-        block = kept[1]
-        block[gap] = (as_of - series.times[hi - 1]) / HOUR_S
-        if i == self._urine:
-            for at, hours in ((4, 6), (5, 12), (6, 24)):
-                since, _ = series.span(as_of - hours * HOUR_S, as_of)
-                block[at] = math.fsum(series.values[max(lo, since) : hi])
-        elif i in self._coded:
-            block[2] = (as_of - series.times[lo]) / HOUR_S
-        return block
+        x, windows = self.matrix([(record, as_of)])
+        row: list[float] = x[0].tolist()
+        return row, windows[0]
 
     def matrix(
         self, patients: Sequence[tuple[PatientRecord, float]]
     ) -> tuple[NDArray[np.float64], list[Window]]:
-        """Features of many patients: (patients, features), NaN where not measured."""
-        rows, windows = [], []
-        for record, as_of in patients:
-            row, window = self.read(record, as_of)
-            rows.append(row)
+        """Features of many patients: (N, F), NaN where not measured."""
+        n = len(patients)
+        x = np.empty((n, len(FEATURES)))
+        last, first = np.empty((n, len(CATALOGUE))), np.empty((n, len(_CODED)))
+        windows: list[Window] = []
+        for i, (record, as_of) in enumerate(patients):
+            kept, window = self._follow(record, as_of)
+            x[i], last[i], first[i] = kept.row, kept.last, kept.first[_CODED]
             windows.append(window)
-        shape = (len(rows), len(FEATURES))
-        return np.array(rows, dtype=np.float64).reshape(shape), windows
+        now = np.array([as_of for _, as_of in patients])[:, None]
+        x[:, _GAPS] = (now - last) / HOUR_S
+        x[:, _SINCE_FIRST] = (now - first) / HOUR_S
+        return x, windows
+
+    def _follow(self, record: PatientRecord, as_of: float) -> tuple[_Kept, Window]:
+        """The patient's row at that time, but for the columns that are filled in by batch."""
+        start = window_start(record, as_of)
+        all_series = self._series.of(record)
+        kept = self._kept.get(record)
+        if kept is None:
+            kept = self._kept[record] = _Kept()
+        renewed = self._renew(kept, record, all_series, start, as_of)
+        self._pass_time(kept, all_series[_URINE], record, as_of, renewed)
+        newest = None if kept.newest == -math.inf else kept.newest
+        return kept, Window(start, as_of, newest, kept.spans.copy(), all_series)
+
+    def _renew(
+        self, kept: _Kept, record: PatientRecord, all_series: list[Series], start: float,
+        as_of: float,
+    ) -> bool:  # fmt: skip
+        """Recompute the variables that count otherwise than before. Are there any?"""
+        touched: Collection[int] = self._all
+        if kept.start <= start and kept.newest <= as_of:  # time goes on
+            touched = self._changed(kept, record)
+            if start > kept.oldest or as_of >= kept.next:
+                touched |= kept.crossing(start, as_of)
+            if not touched:
+                kept.start = start
+                return False
+        for i in touched:
+            self._renew_variable(kept, i, all_series[i], start, as_of)
+        kept.revision, kept.start = record.revision, start
+        _count(kept)
+        return True
+
+    def _changed(self, kept: _Kept, record: PatientRecord) -> set[int]:
+        """Variables with observations that the row does not know."""
+        if kept.revision == record.revision:
+            return set()
+        codes = record.changed_since(kept.revision)
+        return {self._read_by[code] for code in codes if code in self._read_by}
+
+    def _renew_variable(
+        self, kept: _Kept, i: int, series: Series, start: float, as_of: float
+    ) -> None:
+        lo, hi = kept.spans[i] = series.span(start, as_of)
+        times = series.times
+        kept.upcoming[i] = times[hi] if hi < len(times) else math.inf
+        kept.counts[i] = hi - lo
+        kept.last[i], kept.first[i] = (times[hi - 1], times[lo]) if hi > lo else (NAN, NAN)
+        block = self._blocks[i](series, lo, hi) if hi > lo else self._empty[i]
+        at = _STARTS[i]
+        kept.values[at : at + len(block)] = block
+        kept.row[at : at + len(block)] = block
+        _derive(kept, _BY_VARIABLE.get(i, ()))
+
+    def _pass_time(
+        self, kept: _Kept, urine: Series, record: PatientRecord, as_of: float, renewed: bool
+    ) -> None:
+        """What changes with the time: age, hours in the stay, urine of the last hours."""
+        values, row = kept.values, kept.row
+        oldest = None if kept.oldest == math.inf else kept.oldest
+        age, male, values[HOURS] = _context(record, as_of, oldest)
+        if renewed or age != values[0]:
+            values[0], values[1] = age, male
+            _derive(kept, _WITH_AGE)
+        row[: len(CONTEXT)] = values[: len(CONTEXT)]
+        lo, hi = kept.spans[_URINE]
+        if hi > lo:
+            for column, seconds in _SUMS:
+                since, _ = urine.span(as_of - seconds, as_of)
+                values[column] = row[column] = math.fsum(urine.values[max(lo, since) : hi])
+        _derive(kept, _BY_TIME)
 
 
-def _context(record: PatientRecord, as_of: float, oldest: float | None) -> tuple[float, ...]:
+def _derive(kept: _Kept, formulas: Iterable[_Formula]) -> None:
+    values, row = kept.values, kept.row
+    for column, inputs, combine in formulas:
+        values[column] = row[column] = combine(*[values[j] for j in inputs])
+
+
+def _count(kept: _Kept) -> None:
+    """How much is known, and for which times the row holds."""
+    counts = kept.counts
+    known = [counts[i] for i in _COUNTED]
+    amounts = (sum(known), len(known) - known.count(0), sum(counts[i] > 0 for i in _ON_DEMAND))
+    kept.values[-len(AMOUNTS) :] = amounts
+    kept.row[-len(AMOUNTS) :] = amounts
+    kept.next = min(kept.upcoming)
+    any_known = any(counts)
+    kept.newest = float(np.fmax.reduce(kept.last)) if any_known else -math.inf
+    kept.oldest = float(np.fmin.reduce(kept.first)) if any_known else math.inf
+
+
+def _context(
+    record: PatientRecord, as_of: float, oldest: float | None
+) -> tuple[float, float, float]:
     age = record.age(as_of)
     male = {"M": 1.0, "F": 0.0}.get(str(record.person(PersonDetail.SEX)), NAN)
     stay = record.stay(as_of)
@@ -240,7 +372,7 @@ def rejected_inputs(record: PatientRecord, as_of: float) -> list[Rejected]:
 
 def behind(feature: Feature, window: Window) -> Observation | None:
     """The observation that a feature's value stands for; None when there is none."""
-    if not feature.variable:
+    if feature.variable not in _INDEX:
         return None
     i = _INDEX[feature.variable]
     lo, hi = window.spans[i]

@@ -142,3 +142,20 @@ def bootstrap(
         return Estimate(metric(labels, scores), float("nan"), float("nan"))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return Estimate(metric(labels, scores), float(low), float(high))
+
+
+def paired(
+    metric: Metric, labels: Array, a: Array, b: Array, repeats: int = 1_000, seed: int = 0
+) -> Estimate:
+    """The difference metric(a) - metric(b) on the same patients, over the same resamples."""
+    rng = np.random.default_rng(seed)
+    drawn: list[float] = []
+    for _ in range(repeats):
+        rows = rng.integers(0, len(labels), len(labels))
+        if 0 < labels[rows].sum() < len(rows):
+            drawn.append(metric(labels[rows], a[rows]) - metric(labels[rows], b[rows]))
+    value = metric(labels, a) - metric(labels, b)
+    if not np.isfinite(drawn).any():
+        return Estimate(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(value, float(low), float(high))

@@ -49,75 +49,88 @@ def on_grid(values: Tensor) -> Tensor:
     return ((values.double() / STEP).round() * STEP).float()
 
 
-class Forest(nn.Module):
-    """Evaluates and explains. Gives every batch the scores that each patient gets alone."""
+class Forest:
+    """Evaluates and explains. Gives every batch the scores that each patient gets alone.
 
-    rows: Tensor  # (D * R,) row of the doubled input that each test reads
-    borders: Tensor  # (D * R, 1)
-    leaves: Tensor  # (R, L)
-    levels: Tensor  # (M,)
-    shares: Tensor  # (D * R, L) Shapley values, tests ordered by feature
-    owners: Tensor  # (D * R,) the tree of each of these
-    starts: Tensor  # (F,) first of these for each feature
+    Several groups of trees of the same members can be asked in one pass.
+    """
 
-    def __init__(self, trees: Trees, n_features: int) -> None:
-        super().__init__()
-        members, count, depth = trees.columns.shape
-        if trees.leaves.shape != (members, count, 2**depth):
+    def __init__(self, trees: Trees, n_features: int, *others: Trees) -> None:
+        groups = (trees, *others)
+        self.members, _, depth = trees.columns.shape
+        if any(g.leaves.shape != (*g.columns.shape[:2], 2**depth) for g in groups):
             raise ValueError("a tree of D tests has 2 ** D leaves")
-        self.members, self.depth, self.n_features = members, depth, n_features
-        by_level = [t.reshape(-1, depth).T.reshape(-1) for t in trees[:3]]  # (D * R,) each
+        self.groups, self.n_features, self._depth = len(groups), n_features, depth
+        self._counts = [g.columns.shape[1] for g in groups]
+        # Everything of all groups, one after the other: (R, D), (R, L).
+        flat = [torch.cat([g[i].flatten(0, 1) for g in groups]) for i in range(5)]
+        by_level = [t.T.reshape(-1) for t in flat[:3]]  # (D * R,) each
         columns = by_level[0].long()
-        self.register_buffer("rows", columns + n_features * by_level[2].long())
-        self.register_buffer("borders", by_level[1].float()[:, None])
-        leaves = on_grid(trees.leaves).reshape(-1, 2**depth)
-        self.register_buffer("leaves", leaves)
-        self.register_buffer("levels", on_grid(trees.levels))
-        means, shares = shapley(leaves, trees.covers.reshape(-1, 2**depth))
-        self.expected = float((self.levels.double().sum() + means.double().sum()) / members)
-        order = columns.argsort(stable=True)
-        self.register_buffer("shares", shares.reshape(-1, 2**depth)[order].contiguous())
-        self.register_buffer("owners", order % len(leaves))
-        counts = torch.bincount(columns, minlength=n_features)
-        self.register_buffer("starts", counts.cumsum(0) - counts)
+        # Rows of the doubled input that the tests read.
+        self._rows = columns + n_features * by_level[2].long()
+        self._borders = by_level[1].float()[:, None]
+        self._leaves = on_grid(flat[3])  # (R, L)
+        self._levels = on_grid(torch.stack([g.levels for g in groups]))[:, :, None]  # (G, M, 1)
+        means, shares = shapley(self._leaves, flat[4])
+        sizes = [self.members * count for count in self._counts]
+        sums = torch.stack([part.double().sum() for part in torch.split(means, sizes)])
+        self.expected = sums / self.members + self._levels.double().mean(1)[:, 0]  # (G,)
+        # Shapley values with the tests in order of group and feature.
+        n_trees = len(self._leaves)
+        tree = torch.arange(n_trees).repeat(depth)
+        group = torch.arange(self.groups).repeat_interleave(torch.tensor(sizes)).repeat(depth)
+        order = (group * n_features + columns).argsort(stable=True)
+        self._shares = shares.reshape(-1, 2**depth)[order].contiguous()  # (D * R, L)
+        self._owners = tree[order]
+        counts = torch.bincount(group * n_features + columns, minlength=self.groups * n_features)
+        self._starts = counts.cumsum(0) - counts  # (G * F,)
+        self._all = torch.arange(len(order))
 
-    def forward(self, x: Tensor, explained: int = 0) -> tuple[Tensor, Tensor]:
-        """(N, F) values, NaN where not measured → (N, M) log-odds of every member, and for the
-        first `explained` patients (n, F) what each feature adds to the members' mean.
+    def __call__(self, x: Tensor, explained: int = 0) -> tuple[Tensor, Tensor]:
+        """(N, F) values, NaN where not measured → (N, G * M) log-odds of every member, and for the
+        first `explained` patients (n, G, F) what each feature adds to the mean of each group.
         """
-        scores, parts = [], []
+        scores = torch.empty((len(x), self.groups * self.members), dtype=torch.float64)
+        shape = (min(explained, len(x)), self.groups, self.n_features)
+        parts = torch.empty(shape, dtype=torch.float64)
         for at in range(0, len(x), _CHUNK):
             leaf = self._leaf(x[at : at + _CHUNK])
-            scores.append(self._score(leaf))
+            scores[at : at + _CHUNK] = self._score(leaf)
             if at < explained:
-                parts.append(self._explain(leaf[:, : explained - at]))
-        none = torch.empty((0, self.members), dtype=torch.float64)
-        nothing = torch.empty((0, self.n_features), dtype=torch.float64)
-        return torch.cat(scores or [none]), torch.cat(parts or [nothing])
+                parts[at : at + _CHUNK] = self._explain(leaf[:, : explained - at])
+        return scores, parts
 
     def _leaf(self, x: Tensor) -> Tensor:
         """(N, F) → (R, N): the leaf that each patient reaches in each tree."""
         values = x.T.float()
-        gap = values.isnan()
         # Twice, so that one comparison does: first unmeasured below all borders, then above.
-        doubled = torch.cat([values.masked_fill(gap, -math.inf), values.masked_fill(gap, math.inf)])
-        n_trees = len(self.leaves)
-        leaf = torch.zeros((n_trees, len(x)), dtype=torch.uint8)
-        for d in range(self.depth):
-            level = slice(d * n_trees, (d + 1) * n_trees)
-            passed = doubled.index_select(0, self.rows[level]) > self.borders[level]
-            leaf.add_(passed.view(torch.uint8), alpha=1 << d)
+        doubled = torch.cat(
+            [
+                values.nan_to_num(-math.inf, math.inf, -math.inf),
+                values.nan_to_num(math.inf, math.inf, -math.inf),
+            ]
+        )
+        passed = doubled.index_select(0, self._rows) > self._borders
+        bits = passed.view(torch.uint8).view(self._depth, len(self._leaves), len(x))
+        leaf = bits[0]
+        for d in range(1, self._depth):
+            leaf = leaf.add(bits[d], alpha=1 << d)
         return leaf.long()
 
     def _score(self, leaf: Tensor) -> Tensor:
-        found = self.leaves.gather(1, leaf).view(self.members, -1, leaf.shape[1])  # (M, T, N)
-        return (found.sum(1) + self.levels[:, None]).T.double()
+        found = self._leaves.gather(1, leaf)  # (R, N)
+        by_group = torch.split(found, [self.members * count for count in self._counts])
+        sums = [
+            part.view(self.members, -1, leaf.shape[1]).sum(1) + level
+            for part, level in zip(by_group, self._levels, strict=True)
+        ]
+        return torch.cat(sums).T
 
     def _explain(self, leaf: Tensor) -> Tensor:
-        added = self.shares.gather(1, leaf.index_select(0, self.owners))  # (D * R, N)
-        everything = torch.arange(len(added))
-        sums = nn.functional.embedding_bag(everything, added, self.starts, mode="sum")  # (F, N)
-        return sums.T.double() / self.members
+        added = self._shares.gather(1, leaf.index_select(0, self._owners))  # (D * R, N)
+        sums = nn.functional.embedding_bag(self._all, added, self._starts, mode="sum")  # (G * F, N)
+        mean = sums.T.double() / self.members
+        return mean.view(-1, self.groups, self.n_features)
 
 
 def shapley(leaves: Tensor, covers: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,6 +66,7 @@ class CohortPatient:
     icu_type: str  # CCU, CSRU (cardiac surgery recovery), MICU, SICU; "" when not known
     died: int | None  # died in hospital; None where the set gives no outcome
     events: tuple[Event, ...]
+    died_on_day: int | None = None  # of those who died in hospital, since admission; where known
 
 
 MECHANICAL_VENTILATION = "mechanical ventilation"
@@ -129,7 +130,7 @@ def load(path: Path, sets: Iterable[str] | None = None) -> Iterator[CohortPatien
     for name in wanted:
         rows, outcomes = _source(path, name)
         for record_id, events in rows:
-            yield _patient(record_id, name, events, outcomes.get(record_id))
+            yield _patient(record_id, name, events, outcomes.get(record_id, _Outcome(None, None)))
 
 
 def available(path: Path) -> list[str]:
@@ -145,7 +146,7 @@ _Row = tuple[int, str, float]  # minute, parameter, value
 _Rows = Iterator[tuple[int, list[_Row]]]
 
 
-def _source(path: Path, name: str) -> tuple[_Rows, dict[int, int]]:
+def _source(path: Path, name: str) -> tuple[_Rows, dict[int, _Outcome]]:
     long_form, folder = path / f"events_set_{name}.parquet", path / f"set-{name}"
     if long_form.is_file():
         return _long_form(long_form), _outcomes(path / f"outcomes_{name}.csv")
@@ -196,14 +197,26 @@ def _row(line: dict[str, str], file: Path) -> _Row | None:
     return int(clock[1]) * 60 + int(clock[2]), line["Parameter"], value
 
 
-def _outcomes(file: Path) -> dict[int, int]:
+class _Outcome(NamedTuple):
+    died: int | None
+    day: int | None
+
+
+def _outcomes(file: Path) -> dict[int, _Outcome]:
     if not file.is_file():
         return {}  # a set without outcomes can be replayed, not evaluated
     lines = _table(file, ("RecordID", "In-hospital_death"))
-    return {int(line["RecordID"]): int(line["In-hospital_death"]) for line in lines}
+    return {int(line["RecordID"]): _outcome(line) for line in lines}
 
 
-def _patient(record_id: int, name: str, rows: list[_Row], died: int | None) -> CohortPatient:
+def _outcome(line: dict[str, str]) -> _Outcome:
+    """`Survival` is in days, -1 for those of whom no death is known; not every copy has it."""
+    died = int(line["In-hospital_death"])
+    day = int(line.get("Survival") or -1)
+    return _Outcome(died, day if died and day >= 0 else None)
+
+
+def _patient(record_id: int, name: str, rows: list[_Row], outcome: _Outcome) -> CohortPatient:
     person = {parameter: value for _, parameter, value in reversed(rows) if value != -1}
     age = person.get("Age")
     return CohortPatient(
@@ -212,7 +225,8 @@ def _patient(record_id: int, name: str, rows: list[_Row], died: int | None) -> C
         age=age,
         sex=_SEXES.get(int(person.get("Gender", -1)), "U"),
         icu_type=ICU_TYPES.get(int(person.get("ICUType", 0)), ""),
-        died=died,
+        died=outcome.died,
+        died_on_day=outcome.day,
         events=tuple(_events(rows)),
     )
 

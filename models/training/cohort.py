@@ -6,6 +6,7 @@ one admission, the observations, year of birth and sex.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class Stay:
     icu_type: str
     age: float | None
     sex: str
+    died_on_day: int | None  # since admission; None: did not, or not known when
     times: tuple[float, ...]  # of observations that a model may read, distinct, ascending
 
     def standing(self, hour: float) -> float | None:
@@ -38,8 +40,8 @@ class Stay:
 
         A score is made when an observation arrives, so it is the time of the last one.
         """
-        end = ADMITTED_AT + hour * HOUR_S
-        return max((t for t in self.times if t <= end), default=None)
+        known = bisect_right(self.times, ADMITTED_AT + hour * HOUR_S)
+        return self.times[known - 1] if known else None
 
 
 def facts_of(patient: CohortPatient) -> list[AnyFact]:
@@ -95,5 +97,6 @@ def stays(patients: Iterable[CohortPatient]) -> Iterator[Stay]:
             patient.icu_type,
             patient.age,
             patient.sex,
+            patient.died_on_day,
             times,
         )

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.deterioration import DeteriorationModel
 from models.ensemble import FOLDS, Scorer
-from models.evaluation import evaluate, hourly
+from models.evaluation import CohortModel, evaluate, hourly
 from models.features import FEATURES, contract
 from models.metrics import Array
-from models.training.boosting import BoostingConfig
 from models.training.card import card
 from models.training.cohort import COHORT, Stay
-from models.training.fit import ANCHORS, TrainConfig, fit
+from models.training.fit import ANCHORS, Fitted, TrainConfig, fit
 
 RISK = "deterioration"
 VERSION = "1"
@@ -32,8 +30,8 @@ _CRITICAL = 0.5
 
 
 def total_steps(stays: Sequence[Stay], config: TrainConfig) -> int:
-    """Steps that `train` reports: moments read, rounds of boosting, patients evaluated twice."""
-    return 3 * len(stays) + FOLDS * len(ANCHORS) * config.boosting.rounds
+    """Steps that `train` reports: patients read, trees grown, patients evaluated."""
+    return 2 * len(stays) + config.trees()
 
 
 def train(
@@ -42,20 +40,24 @@ def train(
     folder: Path,
     config: TrainConfig,
     on_step: Callable[[], None] = lambda: None,
+    reference: CohortModel | None = None,
 ) -> dict[str, Any]:
     """Fit, choose thresholds, evaluate cross-fitted, write the bundle; returns the figures."""
-    return publish(fit(stays, config, on_step, on_step), stays, sets, folder, config, on_step)
+    fitted = fit(stays, config, on_step, on_step)
+    return publish(fitted, stays, sets, folder, config, on_step, reference)
 
 
 def publish(
-    tensors: dict[str, Tensor],
+    fitted: Fitted,
     stays: Sequence[Stay],
     sets: str,
     folder: Path,
     config: TrainConfig,
     on_step: Callable[[], None] = lambda: None,
+    reference: CohortModel | None = None,
 ) -> dict[str, Any]:
     """Everything after the fit."""
+    tensors = fitted.tensors
     deaths = sum(s.label for s in stays)
     answers: dict[str, Any] = {
         "contract": contract(),
@@ -73,15 +75,20 @@ def publish(
         "baseline": answers["baseline"],
         "expires_h": EXPIRES_S / 3600,
         "seed": config.seed,
-        "boosting": dataclasses.asdict(config.boosting),
+        "anchors": {f"{anchor:g}": list(hours) for anchor, hours in ANCHORS.items()},
+        "forests": {
+            "last": dataclasses.asdict(config.last),
+            "early": dataclasses.asdict(config.early),
+        },
         "folds": FOLDS,
+        "coverage": fitted.coverage,
     }
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
     grid = hourly(stays, Scorer(DeteriorationModel(draft), COHORT), on_step)
     answers["rule"] = _rule(firing_threshold(grid))
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers))
     shipped = DeteriorationModel(bundles.read(folder, RISK))
-    figures, _, _ = evaluate(stays, shipped, on_stay=on_step)
+    figures, _, _ = evaluate(stays, shipped, reference=reference, grid=grid)
     about["figures"] = figures
     bundles.write(folder, Bundle(RISK, VERSION, answers, about, tensors, digest))
     (folder / "CARD.md").write_text(card(figures, about, answers["rule"]), encoding="utf-8")
@@ -109,4 +116,4 @@ def firing_threshold(grid: Array) -> float:
 
 def default_config(seed: int) -> TrainConfig:
     """The configuration that the shipped bundle was trained with."""
-    return TrainConfig(seed=seed, boosting=BoostingConfig())
+    return TrainConfig(seed=seed)

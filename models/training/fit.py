@@ -1,34 +1,41 @@
 """Fit the deterioration model: five members, each without one fold of patients.
 
-Letters in shape comments: N rows, F features, E borders, A anchors, M members, V variables.
+Letters in shape comments: N rows, F features, A anchors, M members, V variables, Q quantiles.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.additive import AdditiveEnsemble
+from models.deterioration import KNOWN, NEWEST
 from models.ensemble import FOLDS, cohort_hash, fold_of
-from models.features import FEATURES, FeatureReader
-from models.training.boosting import BoostingConfig, bin_edges, fit_shapes, to_bins
+from models.features import COLUMN, FEATURES, HOURS, FeatureReader
+from models.timed import side_by_side
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
+from models.training.forest import ForestConfig, bagged, grow, joined
+from models.training.gate import fit_gates, observed
+from models.trees import Forest, Trees, on_grid
 from models.variables import CATALOGUE
 
-# Hours in the stay at which shapes are fitted, with the hours from which rows are drawn.
-ANCHORS = (
-    (1.5, 0.5, 2.6),
-    (5.0, 2.6, 8.0),
-    (12.0, 8.0, 17.0),
-    (24.0, 17.0, 34.0),
-    (48.0, 40.0, 48.0),
-)
+Array = NDArray[Any]
+
+# Hours in the stay at which a forest counts alone, with the moments that it is grown on. The last
+# is grown on hour 48, the end of the data, and placed later, the first earlier: at any hour that
+# was seen, a share of the neighbour steadies the score.
+ANCHORS: dict[float, tuple[float, ...]] = {
+    0.75: (1.0, 2.0),
+    12.0: (9.0, 12.0),
+    72.0: (48.0,),
+}
+LAST = max(ANCHORS)
+_WINDOW_H = 48.0
 _FRESH_H = 2.0  # a value not older than this counts as just measured
 _QUANTILES = 9
 _PULL = 0.01
@@ -39,7 +46,20 @@ class TrainConfig:
     """What a training run depends on besides the data."""
 
     seed: int = 1
-    boosting: BoostingConfig = field(default_factory=BoostingConfig)
+    # Most scores are made after the last anchor: its forest is worth twice the trees.
+    last: ForestConfig = field(default_factory=lambda: ForestConfig(trees=600, rate=0.03))
+    early: ForestConfig = field(
+        default_factory=lambda: ForestConfig(trees=300, rate=0.05, row_share=0.4)
+    )
+
+    def forest(self, anchor: float) -> ForestConfig:
+        """How the forest of an anchor is grown."""
+        return self.last if anchor == LAST else self.early
+
+    def trees(self) -> int:
+        """That are grown in all."""
+        each = (self.forest(anchor) for anchor in ANCHORS)
+        return FOLDS * sum(how.trees * how.bags for how in each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,130 +67,128 @@ class Rows:
     """Training examples of one anchor."""
 
     x: Tensor  # (N, F)
+    patients: Tensor  # (N,) place among the stays
     labels: Tensor  # (N,)
     folds: Tensor  # (N,)
     weights: Tensor  # (N,) one in total for each patient
 
 
-def training_rows(stays: Sequence[Stay], seed: int, on_stay: Callable[[], None]) -> list[Rows]:
-    """Two moments of each patient for each anchor: the anchor itself, and one drawn around it."""
-    rng = np.random.default_rng(seed)
+def training_rows(stays: Sequence[Stay], on_stay: Callable[[], None]) -> list[Rows]:
+    """For each anchor the scores that stand at its moments: each distinct one of a patient once."""
     reader = FeatureReader()
-    rows: list[list[tuple[list[float], int, int, float]]] = [[] for _ in ANCHORS]
-    for stay in stays:
+    drawn: list[list[_Drawn]] = [[] for _ in ANCHORS]
+    for place, stay in enumerate(stays):
         fold = fold_of(COHORT, stay.record_id)
-        for a, (anchor, low, high) in enumerate(ANCHORS):
-            moments = [stay.standing(h) for h in (anchor, float(rng.uniform(low, high)))]
-            known = [m for m in moments if m is not None]
-            for moment in known:
-                row, _ = reader.read(stay.record, moment)
-                rows[a].append((row, stay.label, fold, 1.0 / len(known)))
+        for rows, hours in zip(drawn, ANCHORS.values(), strict=True):
+            moments = sorted({m for h in hours if (m := stay.standing(h)) is not None})
+            if moments:
+                x, _ = reader.matrix([(stay.record, m) for m in moments])
+                rows.append(_Drawn(x, place, stay.label, fold))
         on_stay()
-    return [_rows(r) for r in rows]
+    return [_rows(rows) for rows in drawn]
 
 
-def _rows(rows: list[tuple[list[float], int, int, float]]) -> Rows:
-    x, labels, folds, weights = zip(*rows, strict=True)
-    f64 = torch.float64
+class _Drawn(NamedTuple):
+    """A patient's moments."""
+
+    x: NDArray[np.float64]
+    place: int
+    label: int
+    fold: int
+
+
+def _rows(drawn: list[_Drawn]) -> Rows:
+    counts = torch.tensor([len(d.x) for d in drawn])
+
+    def spread(values: list[int]) -> Tensor:
+        return torch.tensor(values).repeat_interleave(counts)
+
     return Rows(
-        torch.tensor(x, dtype=f64),
-        torch.tensor(labels, dtype=f64),
-        torch.tensor(folds),
-        torch.tensor(weights, dtype=f64),
+        torch.from_numpy(np.concatenate([d.x for d in drawn])),
+        spread([d.place for d in drawn]),
+        spread([d.label for d in drawn]).double(),
+        spread([d.fold for d in drawn]),
+        (1.0 / counts.double()).repeat_interleave(counts),
     )
+
+
+class Fitted(NamedTuple):
+    """What training gives."""
+
+    tensors: dict[str, Tensor]  # of the bundle
+    coverage: dict[str, Any]  # what the conformal gate refuses of held-out patients
 
 
 def fit(
     stays: Sequence[Stay],
     config: TrainConfig,
     on_stay: Callable[[], None],
-    on_round: Callable[[], None],
-) -> dict[str, Tensor]:
-    """The tensors of a bundle. Deterministic for a seed, one thread and one torch version."""
-    rows = training_rows(stays, config.seed, on_stay)
-    borders, tables, intercepts = [], [], []
-    for fold in range(FOLDS):
-        parts = _fit_member(rows, fold, config, on_round)
-        borders.append(parts[0])
-        tables.append(parts[1])
-        intercepts.append(parts[2])
-    longest = max(b.shape[1] for b in borders)
-    anchors = torch.tensor([a for a, _, _ in ANCHORS], dtype=torch.float64)
-    stacked = torch.stack([_pad(b, longest, math.inf) for b in borders])
-    shapes, levels = _calibrated(
-        rows, anchors, stacked, torch.stack([_pad(t, longest + 2) for t in tables]),
-        torch.stack(intercepts),
-    )  # fmt: skip
-    # What is shipped is single precision; everything from here on uses what is shipped.
-    shapes = shapes.float()
-    net = AdditiveEnsemble(anchors, stacked, shapes, levels)
-    return {
-        "anchors": anchors,
-        "borders": stacked,
-        "tables": shapes,
-        "intercepts": levels,
-        "fresh": _fresh(rows, net),
+    on_tree: Callable[[], None],
+) -> Fitted:
+    """Deterministic for a seed, one thread and one torch version."""
+    rows = training_rows(stays, on_stay)
+    by_anchor = []
+    for a, (anchor, part) in enumerate(zip(ANCHORS, rows, strict=True)):
+        how = config.forest(anchor)
+        members = []
+        for fold in range(FOLDS):
+            seeds = (config.seed * 1_000 + bag * 100 + fold * 10 + 2 * a for bag in range(how.bags))
+            members.append(bagged([_grown(part, fold, how, seed, on_tree) for seed in seeds]))
+        by_anchor.append(_calibrated(part, joined(members)))
+    return bundled(stays, rows, by_anchor)
+
+
+def _grown(
+    rows: Rows, fold: int, how: ForestConfig, seed: int, on_tree: Callable[[], None]
+) -> Trees:
+    """One member, without the patients of one fold."""
+    k = rows.folds != fold
+    generator = torch.Generator().manual_seed(seed)
+    return grow(rows.x[k], rows.labels[k], rows.weights[k], how, generator, on_tree)
+
+
+def bundled(stays: Sequence[Stay], rows: list[Rows], by_anchor: list[Trees]) -> Fitted:
+    """Everything but the trees."""
+    compared = _compared(rows)
+    reference = fit_gates(*compared)
+    trees = side_by_side(by_anchor)
+    small = trees._replace(columns=trees.columns.short(), covers=trees.covers.half())
+    tensors = {
+        **small._asdict(),
+        "anchors": torch.tensor(list(ANCHORS), dtype=torch.float64),
+        "counts": torch.tensor([t.columns.shape[1] for t in by_anchor]),
+        "fresh": _fresh(rows, by_anchor),
         "usual_gap_h": _usual_gaps(stays),
+        **{name: torch.from_numpy(a) for name, a in reference._asdict().items()},
         "cohort": torch.tensor(sorted(cohort_hash(COHORT, s.record_id) for s in stays)),
     }
+    return Fitted(tensors, observed(reference, *compared))
 
 
-def _pad(x: Tensor, length: int, value: float | None = None) -> Tensor:
-    """Lengthen the last dimension; with no value given, by repeating the last entry."""
-    missing = length - x.shape[-1]
-    last = x[..., -1:] if value is None else torch.full_like(x[..., :1], value)
-    return torch.cat([x, last.expand(*x.shape[:-1], missing)], dim=-1).contiguous()
+def _compared(rows: list[Rows]) -> tuple[Array, Array, Array, Array, Array, list[int]]:
+    """What the conformal gate needs of the rows."""
+    x, patients, folds = (
+        torch.cat([getattr(r, name) for r in rows]).numpy() for name in ("x", "patients", "folds")
+    )
+    return x, x[:, HOURS], x[:, KNOWN], patients, folds, NEWEST
 
 
-def _fit_member(
-    rows: list[Rows], fold: int, config: TrainConfig, on_round: Callable[[], None]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Borders (F, E), tables (A, F, E + 2) and intercepts (A,), from all folds but one."""
-    kept = [r.folds != fold for r in rows]
-    pooled = torch.cat([r.x[k] for r, k in zip(rows, kept, strict=True)])
-    edges = [bin_edges(pooled[:, f], config.boosting.bins) for f in range(len(FEATURES))]
-    tables, intercepts = [], []
-    for a, (part, keep) in enumerate(zip(rows, kept, strict=True)):
-        generator = torch.Generator().manual_seed(config.seed * 1_000 + fold * 10 + a)
-        intercept, shapes = fit_shapes(
-            to_bins(part.x[keep], edges),
-            part.labels[keep],
-            part.weights[keep],
-            config.boosting,
-            generator,
-            on_round,
-        )
-        tables.append(shapes)
-        intercepts.append(intercept)
-    borders = torch.full((len(edges), max(len(e) for e in edges)), math.inf, dtype=torch.float64)
-    for f, e in enumerate(edges):
-        borders[f, : len(e)] = e
-    width = borders.shape[1] + 2
-    stacked = torch.stack(tables)[:, :, :width]
-    # Bins above a feature's last border are never reached: its borders there are infinite.
-    return borders, stacked, torch.tensor(intercepts, dtype=torch.float64)
-
-
-def _calibrated(
-    rows: list[Rows], anchors: Tensor, borders: Tensor, tables: Tensor, intercepts: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Shapes and intercepts with a slope and an offset for each anchor (Platt) worked in.
+def _calibrated(rows: Rows, trees: Trees) -> Trees:
+    """Leaves and levels with a slope and an offset (Platt) worked in.
 
     Fitted on log-odds of patients that a member has not seen; for member m on the patients of the
     other folds, so that scoring fold m with member m is free of its labels altogether.
     """
-    net = AdditiveEnsemble(anchors, borders, tables, intercepts)
-    tables, intercepts = tables.clone(), intercepts.clone()
-    for a, part in enumerate(rows):
-        weights = torch.zeros((len(part.x), len(anchors)), dtype=torch.float64)
-        weights[:, a] = 1.0
-        unseen = net(net.places(part.x), weights).gather(1, part.folds[:, None])[:, 0]
-        for m in range(len(intercepts)):
-            k = part.folds != m
-            slope, offset = platt(unseen[k], part.labels[k], part.weights[k])
-            tables[m, a] *= slope
-            intercepts[m, a] = slope * intercepts[m, a] + offset
-    return tables, intercepts
+    scores, _ = Forest(trees, len(FEATURES))(rows.x)
+    unseen = scores.gather(1, rows.folds[:, None])[:, 0]
+    leaves, levels = trees.leaves.double(), trees.levels.double()
+    for m in range(len(levels)):
+        k = rows.folds != m
+        slope, offset = platt(unseen[k], rows.labels[k], rows.weights[k])
+        leaves[m] *= slope
+        levels[m] = slope * levels[m] + offset
+    # What is shipped is on the grid; everything from here on uses what is shipped.
+    return trees._replace(leaves=on_grid(leaves), levels=on_grid(levels))
 
 
 def platt(log_odds: Tensor, labels: Tensor, weights: Tensor | None = None) -> tuple[float, float]:
@@ -193,22 +211,19 @@ def platt(log_odds: Tensor, labels: Tensor, weights: Tensor | None = None) -> tu
     return float(beta[0]), float(beta[1])
 
 
-def _fresh(rows: list[Rows], net: AdditiveEnsemble) -> Tensor:
+def _fresh(rows: list[Rows], by_anchor: list[Trees]) -> Tensor:
     """(A, V, Q): quantiles of what a variable adds just after it was measured."""
     shares = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
     found = torch.zeros((len(rows), len(CATALOGUE), _QUANTILES), dtype=torch.float32)
-    for a, part in enumerate(rows):
-        weights = torch.zeros((len(part.x), len(rows)), dtype=torch.float64)
-        weights[:, a] = 1.0
-        parts = net.contributions(net.places(part.x), weights)
+    for a, (part, trees) in enumerate(zip(rows, by_anchor, strict=True)):
+        _, parts = Forest(trees, len(FEATURES))(part.x, len(part.x))
         for v, variable in enumerate(CATALOGUE):
             columns = [j for j, f in enumerate(FEATURES) if f.variable == variable.name]
-            gap = next(j for j in columns if FEATURES[j].statistic == "hours_since")
-            age = part.x[:, gap]
+            age = part.x[:, COLUMN[f"{variable.name}.hours_since"]]
             just = age <= _FRESH_H
             chosen = just if int(just.sum()) >= 20 else ~age.isnan()
             if bool(chosen.any()):
-                found[a, v] = parts[chosen][:, columns].sum(1).quantile(shares).float()
+                found[a, v] = parts[chosen, 0][:, columns].sum(1).quantile(shares).float()
     return found
 
 
@@ -218,9 +233,9 @@ def _usual_gaps(stays: Sequence[Stay]) -> Tensor:
     for variable in CATALOGUE:
         between: list[NDArray[np.float64]] = []
         for stay in stays:
-            end = ADMITTED_AT + ANCHORS[-1][0] * HOUR_S
+            end = ADMITTED_AT + _WINDOW_H * HOUR_S
             times = stay.record.times(variable.codes, ADMITTED_AT, end)
             if len(times) > 1:
                 between.append(np.diff(np.array(times)) / HOUR_S)
-        gaps.append(float(np.median(np.concatenate(between))) if between else ANCHORS[-1][0])
+        gaps.append(float(np.median(np.concatenate(between))) if between else _WINDOW_H)
     return torch.tensor(gaps, dtype=torch.float64)

@@ -16,7 +16,7 @@ from models.metrics import Array
 
 
 def plot(figures: dict[str, Any], rows: list[Prediction]) -> bytes:
-    """ROC, precision and recall, calibration and the curve over hours, as a PNG."""
+    """ROC, precision and recall, calibration, curves over hours, decisions, lead time, as a PNG."""
     # Imported here: only those who evaluate need it, and it takes a second.
     import matplotlib as mpl  # noqa: PLC0415
 
@@ -24,11 +24,13 @@ def plot(figures: dict[str, Any], rows: list[Prediction]) -> bytes:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     labels, log_odds, probabilities = arrays(rows)
-    figure, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
+    figure, axes = plt.subplots(3, 2, figsize=(10, 13), layout="constrained")
     _roc(axes[0, 0], labels, log_odds, figures)
     _precision_recall(axes[0, 1], labels, log_odds, figures)
     _calibration(axes[1, 0], labels, probabilities, figures)
     _hours(axes[1, 1], figures)
+    _decisions(axes[2, 0], figures)
+    _alarm_load(axes[2, 1], figures)
     out = io.BytesIO()
     # No date or version inside: the same figures give the same bytes.
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
@@ -101,6 +103,32 @@ def _hours(axes: Any, figures: dict[str, Any]) -> None:
     axes.legend(loc="lower right")
 
 
+def _decisions(axes: Any, figures: dict[str, Any]) -> None:
+    curve = figures["decision_curve"]
+    at = [p["threshold"] for p in curve]
+    axes.plot(at, [p["net_benefit"] for p in curve], label=figures["risk"], color="#1f5fa8")
+    axes.plot(at, [p["treat_all"] for p in curve], ":", label="everybody", color="#888888")
+    axes.axhline(0, color="#888888", linewidth=0.8)
+    reference = figures.get("reference")
+    if reference:
+        other = [p["net_benefit"] for p in reference["decision_curve"]]
+        axes.plot(at, other, label=reference["risk"], color="#c2571a")
+    top = max(p["net_benefit"] for p in curve)
+    axes.set(xlabel="threshold", ylabel="net benefit", ylim=(-0.02, 1.2 * max(top, 0.01)))
+    axes.set_title("Decision curve")
+    axes.legend(loc="upper right")
+
+
+def _alarm_load(axes: Any, figures: dict[str, Any]) -> None:
+    rows = [r for r in figures["thresholds"] if r["sensitivity"] is not None]
+    load = [r["alarms_per_patient_day"] for r in rows]
+    axes.plot(load, [r["sensitivity"] for r in rows], "o-", color="#1f5fa8")
+    for row, x in zip(rows, load, strict=True):
+        axes.annotate(f"{row['threshold']:g}", (x, row["sensitivity"]), fontsize=8)
+    axes.set(xlabel="alarms a patient-day", ylabel="share of deaths alarmed", ylim=(0, 1))
+    axes.set_title("Alarms within 48 hours, by threshold")
+
+
 def write_report(folder: Path, figures: dict[str, Any], rows: list[Prediction]) -> None:
     """report.html and report.png."""
     image = plot(figures, rows)
@@ -116,9 +144,11 @@ border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
 <p>Model {html.escape(figures["model"])}. {figures["deaths_scored"]} deaths. Not scored:
 {figures["patients"] - figures["scored"]}. Intervals: 95 %, resampled patients.</p>
 {_table(_headline(figures))}
-<img alt="ROC, precision and recall, calibration, figures by hour"
+{_table(reference_lines(figures))}
+<img alt="ROC, precision and recall, calibration, figures by hour, decision curve, alarms"
  src="data:image/png;base64,{base64.b64encode(image).decode()}">
 <h2>Subgroups at 48 hours</h2>{_table(subgroup_lines(figures))}
+<h2>Alarms and lead time by threshold</h2>{_table(threshold_lines(figures))}
 <h2>Alarms of the shipped rule</h2>{_table([[k, f"{v}"] for k, v in figures["alarms"].items()])}
 </body></html>
 """
@@ -129,6 +159,35 @@ def _headline(figures: dict[str, Any]) -> list[list[str]]:
     names = ("auroc", "auprc", "brier", "calibration_slope")
     lines = [[n, interval(figures[n])] for n in names]
     return [*lines, *([n, number(figures[n], 4)] for n in ("calibration_intercept", "ece"))]
+
+
+def reference_lines(figures: dict[str, Any]) -> list[list[str]]:
+    """A header and two lines: the reference beside the model, on patients that both score."""
+    other = figures.get("reference")
+    if not other:
+        return []
+    lines = [[f"{other['scored']} patients", other["risk"], "difference (paired, 95 %)"]]
+    return lines + [
+        [n.upper(), interval(other[n]), interval(other[f"{n}_difference"])]
+        for n in ("auroc", "auprc")
+    ]
+
+
+def threshold_lines(figures: dict[str, Any]) -> list[list[str]]:
+    """A header and one line for each threshold."""
+    columns = (
+        ("threshold", "threshold", 2),
+        ("patients alarmed", "patients_alarmed", 3),
+        ("sensitivity", "sensitivity", 3),
+        ("PPV", "positive_predictive_value", 3),
+        ("alarms a patient-day", "alarms_per_patient_day", 3),
+        ("first alarm, median h", "first_alarm_h", 0),
+        ("to the day of death, median h", "lead_time_h", 0),
+    )
+    lines = [[title for title, _, _ in columns]]
+    return lines + [
+        [number(row[key], digits) for _, key, digits in columns] for row in figures["thresholds"]
+    ]
 
 
 def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:

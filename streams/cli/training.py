@@ -98,7 +98,7 @@ def train(
     else:
         config = deterioration.default_config(seed)
         with _progress(f"Training {risk}", deterioration.total_steps(stays, config)) as step:
-            figures = deterioration.train(stays, names, out, config, step)
+            figures = deterioration.train(stays, names, out, config, step, _news2())
     _print_figures(figures)
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
@@ -145,7 +145,8 @@ def evaluate(
     stays = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
-        figures, rows, grid = evaluation.evaluate(stays, model, scores, on_stay=step)
+        reference = None if risk is Risk.NEWS2 else _news2()
+        figures, rows, grid = evaluation.evaluate(stays, model, scores, step, reference)
     figures["cross_fitted"] = bool(figures["patients_in_training_set"])  # both ways alike
     figures["via"] = via.value
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -161,6 +162,13 @@ def _cohort_model(bundle: Any) -> CohortModel:
     from models.news2_model import News2Model  # noqa: PLC0415
 
     return News2Model(bundle) if bundle.risk == Risk.NEWS2 else DeteriorationModel(bundle)
+
+
+def _news2() -> CohortModel:
+    """What every model of the health record is compared with."""
+    from models.rule import SHIPPED  # noqa: PLC0415 - torch
+
+    return _cohort_model(_read_bundle(SHIPPED / Risk.NEWS2, Risk.NEWS2))
 
 
 def _train_tumours(risk: Risk, data: Path, out: Path, seed: int, fusion: Fusion) -> None:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from connectors.cohorts.physionet2012 import CohortPatient, Event, load
+from connectors.cohorts.physionet2012 import PARAMETERS, CohortPatient, Event, load
 from models import evaluation
 from models.bundle import read, single_member, write
 from models.deterioration import DeteriorationModel
 from models.ensemble import FOLDS, Scorer, fold_of
 from models.rule import SHIPPED
-from models.training.boosting import BoostingConfig
 from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
 from models.training.fit import TrainConfig
+from models.training.forest import ForestConfig
 from models.training.report import interval
 from streams.backtest.stays import from_predictions
 from streams.cli.training import app
@@ -33,6 +33,19 @@ def model() -> DeteriorationModel:
     return DeteriorationModel(read(SHIPPED / RISK, RISK))
 
 
+# What is known of nearly everybody after a day: without it the shipped bundle abstains.
+_USUAL = tuple(
+    Event(60 * 40, PARAMETERS[name].code, PARAMETERS[name].name, value, PARAMETERS[name].unit)
+    for name, value in {
+        "Temp": 37.0, "NISysABP": 120.0, "NIDiasABP": 60.0, "NIMAP": 80.0, "GCS": 15.0,
+        "Urine": 100.0, "Na": 139.0, "K": 4.1, "HCT": 32.0, "Creatinine": 1.0, "BUN": 18.0,
+    }.items()
+)  # fmt: skip
+
+
+_NAMED = {parameter.code: name for name, parameter in PARAMETERS.items()}
+
+
 def _patients(first_id: int, n: int = 60) -> list[CohortPatient]:
     """Patients whose heart rate decides."""
     rng = np.random.default_rng(first_id)
@@ -40,9 +53,12 @@ def _patients(first_id: int, n: int = 60) -> list[CohortPatient]:
     for i in range(n):
         died = int(rng.random() < 0.4)
         mean = float(80 + 25 * died + rng.normal(0, 12))
-        events = tuple(
-            Event(60 * h, "8867-4", "Heart rate", mean + rng.normal(0, 10), "/min")
-            for h in range(0, 48, 4)
+        events = (
+            tuple(
+                Event(60 * h, "8867-4", "Heart rate", mean + rng.normal(0, 10), "/min")
+                for h in range(0, 48, 4)
+            )
+            + _USUAL
         )
         sex = "FM"[i % 2]
         made.append(CohortPatient(first_id + i, "a", 60.0, sex, "MICU", died, events))
@@ -123,7 +139,8 @@ def test_the_threshold_alarms_at_most_a_fifth() -> None:
 
 def test_training_writes_a_bundle_that_knows_the_difference(tmp_path: Path) -> None:
     cohort = list(stays(_patients(500, 120)))
-    config = TrainConfig(seed=3, boosting=BoostingConfig(rounds=30, rate=0.2, feature_share=1.0))
+    small = ForestConfig(trees=20, rate=0.3, feature_share=0.5)
+    config = TrainConfig(seed=3, last=small, early=small)
     figures = train(cohort, "a", tmp_path / RISK, config)
     assert figures["cross_fitted"]
     assert figures["patients_in_training_set"] == 120
@@ -141,7 +158,7 @@ def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path) -> None:
     outcomes = ["RecordID,In-hospital_death"]
     for p in _patients(1, 24):
         lines = ["Time,Parameter,Value", "00:00,Age,60", "00:00,Gender,1"]
-        lines += [f"{e.minute // 60:02d}:00,HR,{e.value}" for e in p.events]
+        lines += [f"{e.minute // 60:02d}:00,{_NAMED[e.code]},{e.value}" for e in p.events]
         if p.record_id == 1:
             lines = lines[:3]  # nothing was ever measured
         (data / f"{p.record_id}.txt").write_text("\n".join(lines) + "\n")

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.derived import DERIVED
 from models.features import FEATURES, FeatureReader, rejected_inputs
 from models.record import PatientRecord
 from models.units import Rejection
@@ -162,5 +163,5 @@ def test_a_batch_gives_what_single_readings_give() -> None:
 
 def test_every_feature_has_its_own_name_and_belongs_to_a_variable() -> None:
     assert len(_AT) == len(FEATURES)
-    names = {v.name for v in BY_CODE.values()}
+    names = {v.name for v in BY_CODE.values()} | {d.group for d in DERIVED} | {"amount"}
     assert {f.variable for f in FEATURES} - {""} == names

@@ -57,10 +57,20 @@ def test_scores_are_those_of_walking_down_the_trees() -> None:
 def test_parts_sum_to_the_mean_of_the_members_without_a_remainder() -> None:
     forest, x = Forest(_trees(), _FEATURES), _patients()
     scores, parts = forest(x, explained=150)
-    assert parts.shape == (150, _FEATURES)
-    difference = forest.expected + parts.sum(1) - scores[:150].mean(1)
+    assert parts.shape == (150, 1, _FEATURES)
+    difference = forest.expected + parts[:, 0].sum(1) - scores[:150].mean(1)
     assert difference.abs().max() < 1e-12
-    assert not parts[:, -1].any()
+    assert not parts[:, :, -1].any()
+
+
+def test_groups_of_members_are_explained_apart() -> None:
+    one, other, x = _trees(), _trees(9), _patients(30)
+    fewer = Trees(*(t[:, :7] for t in other[:-1]), levels=other.levels)
+    scores, parts = Forest(one, _FEATURES, fewer)(x, 30)
+    for g, trees in enumerate((one, fewer)):
+        alone, shares = Forest(trees, _FEATURES)(x, 30)
+        assert torch.equal(scores[:, g * _MEMBERS : (g + 1) * _MEMBERS], alone)
+        assert torch.allclose(parts[:, g], shares[:, 0], atol=1e-12)
 
 
 def test_a_batch_of_one_gives_the_same_bits() -> None:
@@ -74,7 +84,7 @@ def test_a_batch_of_one_gives_the_same_bits() -> None:
 
 def test_an_empty_batch_has_the_right_shape() -> None:
     scores, parts = Forest(_trees(), _FEATURES)(_patients(0))
-    assert (scores.shape, parts.shape) == ((0, _MEMBERS), (0, _FEATURES))
+    assert (scores.shape, parts.shape) == ((0, _MEMBERS), (0, 1, _FEATURES))
 
 
 def _value(leaves: list[float], covers: list[float], known: dict[int, int]) -> float:
