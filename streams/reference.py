@@ -75,7 +75,7 @@ def _messages() -> str:
     ]
     for kind, route in sorted(ROUTES.items()):
         read = ", ".join(reads.value for reads in route.reads) or "person"
-        event = f"cancels {route.event}" if route.cancels else route.event
+        event = f"cancels {route.event}" if route.event and route.cancels else route.event
         joins = route.joins.value if route.joins else ""
         lines.append(f"| {kind} | {read} | {event or '–'} | {joins or '–'} |")
     lines += ["", "| message | why it gives no facts |", "|---|---|"]

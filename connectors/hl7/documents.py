@@ -15,7 +15,7 @@ from connectors.quarantine import Reason
 _REMOVED: Final = frozenset(("CA", "OB"))  # TXA-19, table 0273: cancelled, obsolete
 
 
-def read_document(group: Group, _: Route, context: Context) -> Iterator[AnyFact]:
+def read_document(group: Group, route: Route, context: Context) -> Iterator[AnyFact]:
     """The document of an MDM message. Raises `RefusedError` where it cannot be told which."""
     txa = group.find("TXA")
     if txa is None:
@@ -27,11 +27,12 @@ def read_document(group: Group, _: Route, context: Context) -> Iterator[AnyFact]
         raise RefusedError(Reason.NO_CODE, "a document without number or type", "TXA-12")
     changed = context.said(at(group.find("EVN") or [], 2), "EVN-2")
     time = context.noted_moment(at(txa, 4), "TXA-4")
-    availability = syntax.first(at(txa, 19))
+    # T11 is the cancellation itself: TXA-19 need not repeat it.
+    removed = route.cancels or syntax.first(at(txa, 19)) in _REMOVED
     yield Statement(
         id=context.key.short("document", context.facility, number),
-        rank=(1, changed, int(availability in _REMOVED), context.control_id),
-        removed=availability in _REMOVED,
+        rank=(1, changed, int(removed), context.control_id),
+        removed=removed,
         kind=Statement.DOCUMENT,
         code=kind.code,
         system=kind.system or "HL70270",

@@ -36,6 +36,7 @@ class Route(NamedTuple):
     reads: tuple[Reads, ...] = ()
     event: str = ""  # of `EncounterEvent`
     cancels: bool = False
+    order_below: bool = False  # each ORC stands after its OBR
     needs_visit: bool = False  # without PV1 the message has lost its meaning
     joins: Joins | None = None
     removes_person: bool = False  # the details of the person are to be forgotten
@@ -106,14 +107,16 @@ ROUTES: Final[dict[str, Route]] = {
     "ADT^A53": _visit(EncounterEvent.RETURNED, cancels=True),
     "ADT^A60": _STATEMENTS,
     **dict.fromkeys(("ORU^R01", "ORU^R30", "ORU^R31", "ORU^R32", "ORU^W01", "ORU"), _RESULTS),
-    **dict.fromkeys(("OUL^R21", "OUL^R22", "OUL^R23", "OUL^R24"), _RESULTS),
+    "OUL^R21": _RESULTS,
+    **dict.fromkeys(("OUL^R22", "OUL^R23", "OUL^R24"), Route((Reads.RESULTS,), order_below=True)),
     **dict.fromkeys(
         ("ORM^O01", "ORM", "OML^O21", "OML^O33", "OML^O35", "OMG^O19", "OMI^O23"), _ORDERS
     ),
     **dict.fromkeys(("ORG^O20", "ORL^O22", "ORL^O34", "ORL^O36", "ORR^O02", "ORI^O24"), _ORDERS),
     **dict.fromkeys(("OMP^O09", "RDE^O11", "RDE^O01", "RDE^O25", "RDE"), _ORDERS),
     **dict.fromkeys(("RDS^O13", "RDS^O01", "RGV^O15", "RAS^O17", "RAS^O01", "VXU^V04"), _ORDERS),
-    **dict.fromkeys((f"MDM^T{number:02}" for number in range(1, 12)), _DOCUMENT),
+    **dict.fromkeys((f"MDM^T{number:02}" for number in range(1, 11)), _DOCUMENT),
+    "MDM^T11": Route((Reads.DOCUMENT,), cancels=True),
     **dict.fromkeys(
         ("BAR^P01", "BAR^P05", "BAR^P10", "BAR^P12", "DFT^P03", "DFT^P11"), _STATEMENTS
     ),

@@ -80,6 +80,7 @@ def test_a_document_says_that_it_is_there_and_never_what_it_says() -> None:
     assert (fact.kind, fact.code, fact.status) == ("document", "DS", "AU")
     assert b"Jane" not in str(read(told).facts).encode()
     assert standing([told, at(2, "MDM^T11", txa.format("CA"))], Statement) == []
+    assert standing([told, at(2, "MDM^T11", txa.format(""))], Statement) == []
 
 
 @pytest.mark.parametrize(
