@@ -44,3 +44,19 @@ def by_patient(body: list[Segment]) -> list[Group]:
         Group(number, body[start], body[start:end], shared)
         for number, (start, end) in enumerate(zip(starts, ends, strict=True), 1)
     ]
+
+
+def orders_first(segments: list[Segment]) -> list[Segment]:
+    """The segments with each ORC before its OBR, as everywhere but in OUL^R22 to R24.
+
+    There the ORC follows at once (HL7 v2.8.2, 7.3.8 to 7.3.10). A sender that puts it first all
+    the same is left alone.
+    """
+    found: list[Segment] = []
+    for segment in segments:
+        names = [s[0] for s in found[-2:]]
+        if segment[0] == "ORC" and names[-1:] == ["OBR"] and names != ["ORC", "OBR"]:
+            found.insert(-1, segment)
+        else:
+            found.append(segment)
+    return found

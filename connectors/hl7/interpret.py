@@ -13,7 +13,7 @@ from connectors.facts import AnyFact
 from connectors.hl7.charset import UnknownCharsetError, codec
 from connectors.hl7.context import Context, Issue, Profile, RefusedError
 from connectors.hl7.documents import read_document
-from connectors.hl7.group import Group, by_patient
+from connectors.hl7.group import Group, by_patient, orders_first
 from connectors.hl7.header import Header, HeaderError, scan
 from connectors.hl7.links import read_links
 from connectors.hl7.medication import read_medication
@@ -157,6 +157,8 @@ def _map(
 
 def _read(group: Group, route: Route, context: Context, out: Interpretation) -> None:
     """What the message says of one patient."""
+    if route.order_below:
+        group = group._replace(segments=orders_first(group.segments))
     pid = group.pid
     location = "PID" if group.number == 1 else f"PID[{group.number}]"
     context.pseudonym, identity = identify(pid, context, location)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from connectors.facts import EncounterEvent, Observation, PersonDetail
 from connectors.identity import Identifier, Identity
-from tests.unit.hl7.reading import HEARD, KEY, SENT, observed, read
+from tests.unit.hl7.reading import HEARD, KEY, SENT, lines, observed, read
 
 MINUTE = 60.0
 PSEUDONYM = KEY.pseudonym(Identifier("HOSP", "MR", "42"))
@@ -150,6 +152,19 @@ def test_without_an_order_number_the_time_is_part_of_the_identity() -> None:
     second = observed(read("\r".join(later).encode()))
     assert first[0].id != second[0].id  # dated by OBR-7
     assert first[1].id == second[1].id  # dated by OBX-14
+
+
+@pytest.mark.parametrize("kind", ["OUL^R22", "OUL^R23", "OUL^R24"])
+def test_an_order_segment_after_its_request_belongs_to_it(kind: str) -> None:
+    orc, obr = "ORC|RE|P1|F1^LAB", "OBR|1|P1||1^P^L|||202601011100+0000"
+    later, other = "OBR|2|P2||2^Q^L|||202601011000+0000", "ORC|RE|P2|F2^LAB"
+    obx = "OBX|1|NM|2823-3^K^LN||4.5|mmol/L|||||F"
+    pid = "PID|1||42^^^HOSP^MR"
+    after = read(lines(pid, obr, orc, obx, later, other, obx, kind=kind))
+    before = read(lines(pid, orc, obr, obx, other, later, obx, kind=kind))
+    assert [o.time for o in observed(after)] == [SENT - 60 * MINUTE, SENT - 120 * MINUTE]
+    assert after.facts == before.facts
+    assert after.facts == read(lines(pid, orc, obr, obx, other, later, obx)).facts
 
 
 def test_a_time_without_an_offset_is_in_the_zone_of_the_site() -> None:
