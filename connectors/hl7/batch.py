@@ -35,6 +35,7 @@ def split(raw: bytes) -> Batch:
     messages: list[bytes] = []
     faults: list[str] = []
     of_batch = batches = 0
+    is_open = False  # BHS may be left out (section 2.10.3): the first message opens a batch too
     trailers = {b"BTS": 0, b"FTS": 0}
     current: list[bytes] = []
     for line, whole in _lines(raw.lstrip(b"\xef\xbb\xbf")):
@@ -43,17 +44,18 @@ def split(raw: bytes) -> Batch:
             if current:
                 messages.append(b"".join(current))
                 current = []
+            if name == b"BHS" or (name in (b"MSH", b"BTS") and not is_open):
+                batches, of_batch, is_open = batches + 1, 0, True
             if name == b"MSH":
                 of_batch += 1
                 current = [whole]
-            elif name == b"BHS":
-                batches, of_batch = batches + 1, 0
             elif name in trailers:
                 trailers[name] += 1
                 found = of_batch if name == b"BTS" else batches
                 said = _count(line)
                 if said is not None and said != found:
                     faults.append(f"{name.decode()}[{trailers[name]}]-1")
+                is_open = False
         elif current:
             current.append(whole)
         elif line.strip():
@@ -74,6 +76,11 @@ def _lines(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _count(line: bytes) -> int | None:
-    """Field 1 of a trailer; the delimiter is whatever follows the name. None: not said."""
+    """Field 1 of a trailer; the delimiter is whatever follows the name.
+
+    None: not said. -1, which fits nothing: said, and no count.
+    """
     field = line[4:].split(line[3:4], 1)[0].strip() if len(line) > 4 else b""
-    return int(field) if field.isdigit() and len(field) < 10 else None
+    if field in (b"", b'""'):
+        return None
+    return int(field) if field.isdigit() and len(field) < 10 else -1

@@ -160,6 +160,8 @@ def test_a_batch_is_its_messages() -> None:
     [
         (b"BHS|^~\\&\r%sBTS|3\r", "BTS[1]-1"),
         (b"FHS|^~\\&\rBHS|^~\\&\r%sBTS|1\rFTS|2\r", "FTS[1]-1"),
+        (b"FHS|^~\\&\r%sFTS|2\r", "FTS[1]-1"),
+        (b"BHS|^~\\&\r%sBTS|one\r", "BTS[1]-1"),
         (b"BHS|^~\\&\rstray\r%sBTS|1\r", "BHS"),
     ],
 )
@@ -167,6 +169,13 @@ def test_a_count_that_does_not_fit_is_told_and_nothing_is_dropped(batch: bytes, 
     raw = batch % at(1, "BAR^P01", DG1)
     assert split(raw).faults == [fault]
     assert record(raw) == ["facts", "quarantine"]
+
+
+def test_a_batch_without_its_header_segment_counts_as_one() -> None:
+    one = at(1, "BAR^P01", DG1)
+    assert split(b"FHS|^~\\&\r" + one + b"FTS|1\r") == ([one], [])
+    batch = b"FHS|^~\\&\rBHS|^~\\&\r" + one + b"BTS|1\r" + one + b"BTS|1\rFTS|2\r"
+    assert split(batch) == ([one, one], [])
 
 
 def test_an_empty_or_broken_off_batch() -> None:
