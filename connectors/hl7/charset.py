@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 DEFAULT: Final = "utf-8"
+_JAPANESE: Final = "iso2022_jp_ext"
+_ASCII: Final = ("ascii", DEFAULT)
 
 # HL7 v2.8.2 table 0211, and spellings of the same that are sent in practice. Encodings in which
 # a line end is not the byte 0x0D cannot be carried by MLLP and are not here (UTF-16, UTF-32).
@@ -27,9 +29,9 @@ CODECS: Final[dict[str, str]] = {
     "UNICODE": "utf-8",  # "any encoding of Unicode", withdrawn in v2.5; over MLLP only this one
     "UTF-8": "utf-8",
     "UTF8": "utf-8",
-    "ISO IR14": "iso2022_jp_ext",
-    "ISO IR87": "iso2022_jp_ext",
-    "ISO IR159": "iso2022_jp_ext",
+    "ISO IR14": _JAPANESE,
+    "ISO IR87": _JAPANESE,
+    "ISO IR159": _JAPANESE,
     "GB 18030-2000": "gb18030",
     "KS X 1001": "euc_kr",
     "BIG-5": "big5",
@@ -44,10 +46,16 @@ class UnknownCharsetError(ValueError):
 def codec(override: str, declared: str, repetition: str) -> str:
     """The name of the Python codec. Of a repeated MSH-18 the first is the message's default.
 
+    ASCII with Japanese sets beside it (`~ISO IR87`, as JAHIS has it) is one codec, which reads the
+    escape sequences that switch between them.
+
     Raises `UnknownCharsetError`. `override` may also be a Python codec name.
     """
-    named = override.strip() or declared.split(repetition or "\0", 1)[0].strip()
+    sets = [name.strip() for name in declared.split(repetition or "\0")]
+    named = override.strip() or sets[0]
     found = CODECS.get(named.upper())
+    if not override and found in _ASCII:
+        found = next((_JAPANESE for n in sets if CODECS.get(n.upper()) == _JAPANESE), found)
     if found is None and override:
         try:
             found = codecs.lookup(named).name

@@ -96,6 +96,13 @@ def test_msh_18_declares_the_charset_and_an_override_wins() -> None:
     assert observed(read(wrong, profile=Profile(charset="UNICODE UTF-8")))[0].value == "Größe"
 
 
+@pytest.mark.parametrize("declared", ["~ISO IR87", "ASCII~ISO IR14~ISO IR87", "ISO IR6~ISO IR159"])
+def test_japanese_sets_beside_ascii_are_read_by_their_escape_sequences(declared: str) -> None:
+    raw = lines("PID|1||42", "OBX|1|ST|1-8^a^LN||日本||||||F", charset=declared)
+    found = read(raw.decode().encode("iso2022_jp"))
+    assert [o.value for o in observed(found)] == ["日本"]
+
+
 def test_unknown_and_unusable_charsets_are_refused() -> None:
     assert read(lines("PID|1||42", charset="x~y")).reason == "unsupported_charset"
     assert read(lines("PID|1||42", charset="UNICODE UTF-16")).reason == "unsupported_charset"
@@ -113,4 +120,4 @@ def test_every_charset_name_has_a_codec_that_carries_hl7() -> None:
 
 def test_of_a_repeated_msh_18_the_first_counts() -> None:
     assert codec("", "8859/1~UNICODE UTF-8", "~") == "iso8859-1"
-    assert codec("", "~ISO IR87", "~") == "utf-8"
+    assert codec("", "~8859/1", "~") == "utf-8"
