@@ -129,6 +129,11 @@ class _Report:
         version = version_of(self._report, self._report, self._reading)
         if version.removed:
             yield self._withdrawn()
+        elif not self._held and any(references(self._report.content, "result")):
+            detail = "its results are not in the message: send them contained, or in a Bundle"
+            self._reading.note(
+                RefusedError(Reason.UNRESOLVED_REFERENCE, detail), f"{self._report.place}.result"
+            )
         regions = Regions(self._number, self._visit)
         for o in self._held:
             try:

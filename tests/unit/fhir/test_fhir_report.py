@@ -277,6 +277,7 @@ def test_the_order_number_is_the_same_as_in_hl7() -> None:
         (report(variant(part("81254-5", (5, 6)))), "no_assembly"),
         (report(observation("81695-9")), "no_value"),
         (report(observation("")), "no_code"),
+        (report(result=[{"reference": "Observation/9"}]), "unresolved_reference"),
         (report(observation("94076-7", valueQuantity={"value": "many"})), "not_a_number"),
         (report(observation("94076-7", valuePeriod={"start": "2025"})), "unknown_value_type"),
         (
