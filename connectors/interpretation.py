@@ -38,6 +38,7 @@ class Profile:
     """How a source's messages are read (`SequencerSettings`, `connectors.site`)."""
 
     time_zone: str = "UTC"  # IANA name, of times without an offset
+    zone_of_source: bool = False  # set for this very source: counts more than the offset of MSH-7
     charset: str = ""  # overrides MSH-18
     max_future_s: float = 600.0  # a time further ahead of the clock than this is refused
     preferred_types: tuple[str, ...] = ("MR", "PI", "PT", "AN")  # table 0203, best first

@@ -225,7 +225,10 @@ class SequencerSettings(Section):
         1_000, ge=1, le=1_000, description="most messages in a facts record"
     )
     tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
-    time_zone: ZoneName = Field("UTC", description="of times without an offset, e.g. Europe/Vienna")
+    time_zone: ZoneName = Field(
+        "UTC",
+        description="of times without an offset where MSH-7 has none either, e.g. Europe/Vienna",
+    )
     charset: Charset = Field(
         "", description="overrides MSH-18, e.g. latin-1; empty: MSH-18, else UTF-8"
     )

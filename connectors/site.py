@@ -247,6 +247,7 @@ def load_codes(file: Path) -> CodeMap:
 def _to_rule(entry: SourceEntry, codes: CodeMap, default: Profile) -> Rule:
     profile = Profile(
         time_zone=entry.time_zone or default.time_zone,
+        zone_of_source=entry.time_zone is not None,
         charset=entry.charset or default.charset,
         max_future_s=default.max_future_s,
         preferred_types=entry.identifier_types or default.preferred_types,

@@ -23,6 +23,7 @@ class Context:
     heard: float
     sent: float  # MSH-7, else `heard`
     dated: bool  # MSH-7 is a time
+    zone: str  # of times without an offset: an IANA name, or an offset
     control_id: str
     source: str  # MSH-3|MSH-4: the feed
     facility: str  # MSH-4
@@ -40,7 +41,7 @@ class Context:
         if text.isspace() or not text:
             return None
         try:
-            moment = times.parse(text, self.profile.time_zone)
+            moment = times.parse(text, self.zone)
         except times.BadTimeError as error:
             raise RefusedError(Reason.BAD_TIME, str(error), location) from None
         if moment > self.heard + self.profile.max_future_s:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from connectors.facts import AnyFact
+from connectors.hl7 import times
 from connectors.hl7.charset import UnknownCharsetError, codec
 from connectors.hl7.context import Context, Issue, Profile, RefusedError
 from connectors.hl7.documents import read_document
@@ -245,6 +246,7 @@ def _context(
         heard=heard,
         sent=heard,
         dated=False,
+        zone=_zone(header, profile),
         control_id=out.control_id,
         source=said,
         facility=profile.facility or said.partition("|")[2],
@@ -256,6 +258,12 @@ def _context(
         context.sent = out.sent = sent
         context.dated = True
     return context
+
+
+def _zone(header: Header, profile: Profile) -> str:
+    if profile.zone_of_source:
+        return profile.time_zone
+    return times.zone_of(header.time.split(header.component, 1)[0], profile.time_zone)
 
 
 def _find(body: list[Segment], name: str) -> Segment | None:

@@ -1,8 +1,9 @@
 """HL7 times (TS, DTM, DT): `YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]` to UTC epoch seconds.
 
-A time of lower precision stands for its beginning. One without an offset is in the site's zone;
-a local time that a change to daylight saving skips is read with the offset before the change, and
-one that occurs twice as the first of the two (PEP 495, fold=0). HL7 v2.5.1 section 2.A.22.
+A time of lower precision stands for its beginning. One without an offset is in the message's zone
+(`zone_of`); a local time that a change to daylight saving skips is read with the offset before the
+change, and one that occurs twice as the first of the two (PEP 495, fold=0). HL7 v2.5.1 section
+2.A.22.
 """
 
 from __future__ import annotations
@@ -23,8 +24,30 @@ class BadTimeError(ValueError):
     """Text that is no time, or a time that does not exist. The text is not in the message."""
 
 
+def zone_of(sent: str, zone: str) -> str:
+    """The zone of a message's times without an offset, `sent` being its MSH-7.
+
+    By the standard the offset of MSH-7 is the default throughout the message. Where `zone`, the one
+    that is set, has that offset at that moment, it is used: it knows about daylight saving.
+    """
+    if len(sent) > _LONGEST:
+        return zone
+    body, offset = _cut_offset(sent.strip())
+    minute = body.partition(".")[0][:12]
+    if not offset or len(minute) not in _PRECISIONS or not _is_digits(minute):
+        return zone
+    try:
+        stated, known = _minute(minute, offset, zone), _minute(minute, "", zone)
+    except BadTimeError:
+        return zone
+    return zone if stated == known else offset
+
+
 def parse(text: str, zone: str) -> float:
-    """Epoch seconds of a TS or DTM. Raises `BadTimeError`; `zone` must be a known IANA name."""
+    """Epoch seconds of a TS or DTM. Raises `BadTimeError`.
+
+    `zone` is a known IANA name, or an offset (`zone_of`).
+    """
     if len(text) > _LONGEST:
         raise BadTimeError("not in the form YYYYMMDDHHMMSS")
     return _parse(text, zone)
@@ -33,6 +56,8 @@ def parse(text: str, zone: str) -> float:
 @lru_cache(maxsize=32_768)
 def _parse(text: str, zone: str) -> float:
     body, offset = _cut_offset(text.strip())
+    if not offset and zone[0] in "+-":
+        offset = zone
     whole, dot, fraction = body.partition(".")
     if len(whole) not in _PRECISIONS or not _is_digits(whole):
         raise BadTimeError("not in the form YYYYMMDDHHMMSS")

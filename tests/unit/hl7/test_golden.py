@@ -173,3 +173,18 @@ def test_a_time_without_an_offset_is_in_the_zone_of_the_site() -> None:
     local = "\r".join(ADT).replace("+0000", "").encode()
     found = read(local, HEARD, Profile(time_zone="America/New_York"))
     assert found.sent == SENT + 5 * 3_600.0
+
+
+def test_a_time_without_an_offset_has_that_of_msh_7_unless_the_source_has_a_zone() -> None:
+    from tests.unit.hl7.reading import Profile  # noqa: PLC0415
+
+    told = lines(
+        "PID|1||42^^^HOSP^MR",
+        "OBR|1||F1^LAB|1^Panel^L|||20260101115500",
+        "OBX|1|NM|2823-3^K^LN||4.1|mmol/L|||||F",
+    ).replace(b"20260101120000+0000", b"20260101120000+0100")
+    (fact,) = observed(read(told, HEARD))
+    assert fact.time == SENT - 3_600 - 300
+    own = Profile(time_zone="America/New_York", zone_of_source=True)
+    (fact,) = observed(read(told, HEARD, own))
+    assert fact.time == SENT + 5 * 3_600 - 300

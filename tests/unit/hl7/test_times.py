@@ -73,3 +73,29 @@ def test_a_date_of_birth_keeps_its_precision() -> None:
     assert times.parse_date("195604121230-0500") == "19560412"
     with pytest.raises(times.BadTimeError):
         times.parse_date("19560231")
+
+
+@pytest.mark.parametrize(
+    ("sent", "zone", "expected"),
+    [
+        ("20260101120000+0100", "UTC", "+0100"),
+        ("202601011200-0500", "Europe/Vienna", "-0500"),
+        ("20260701120000+0200", "Europe/Vienna", "Europe/Vienna"),  # it knows the winter, too
+        ("20260101120000+0200", "Europe/Vienna", "+0200"),
+        ("20260101120000", "Europe/Vienna", "Europe/Vienna"),
+        ("", "Europe/Vienna", "Europe/Vienna"),
+        ("yesterday-0500", "UTC", "UTC"),
+        ("20260101120000+9999", "UTC", "UTC"),
+        ("20269901120000+0100", "UTC", "UTC"),
+        ("2026010112345678901234567890123456789+0100", "UTC", "UTC"),
+    ],
+)
+def test_the_offset_of_msh_7_is_the_default_of_the_message(
+    sent: str, zone: str, expected: str
+) -> None:
+    assert times.zone_of(sent, zone) == expected
+
+
+def test_a_time_may_be_read_in_an_offset() -> None:
+    assert times.parse("20260101130000", "+0100") == NOON
+    assert times.parse("20260101120000+0000", "+0100") == NOON
