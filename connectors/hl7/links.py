@@ -2,6 +2,9 @@
 
 Both ends get a `Link`, under ids that make all statements about one pair (and one visit or
 account) compete: the newest counts. `models.patient` says what a link does.
+
+MRG-1 is a list of the numbers that the one prior patient may be known by (HL7 v2.8.2, 3.4.10.1).
+Facts may lie under each of them, so each gets a link; an A37 parts each number that it names.
 """
 
 from __future__ import annotations
@@ -34,31 +37,38 @@ def read_links(groups: list[Group], joins: Joins, context: Context) -> Iterator[
 
 def _joined(group: Group, mrg: Segment, joins: Joins, context: Context) -> Iterator[About]:
     survivor, identity = identify(group.pid, context)
-    loser, prior = _loser(mrg, context, survivor, identity, needed=joins is Joins.MERGE)
+    losers, prior = _losers(mrg, context, survivor, identity, needed=joins is Joins.MERGE)
     rank = _rank(group, context)
     if joins is Joins.MERGE:
         known = merged(prior, identity)
-        yield About(survivor, known, _ends(survivor, loser, LinkKind.FROM, rank))
-        yield About(loser, None, _ends(loser, survivor, LinkKind.INTO, rank))
+        for loser in losers:
+            yield About(survivor, known, _ends(survivor, loser, LinkKind.FROM, rank))
+            yield About(loser, None, _ends(loser, survivor, LinkKind.INTO, rank))
         return
     old, new = _numbers(group, mrg, joins, context)
-    if loser == survivor and old == new:
-        return
     scope = ("", old, new) if joins is Joins.ACCOUNT else (old, "", new)
-    link = _link(loser, survivor, LinkKind.INTO, rank, scope)
-    yield About(loser, None, [link])
-    if loser != survivor:
-        yield About(survivor, identity, [_link(survivor, loser, LinkKind.FROM, rank, scope)])
+    for loser in losers:
+        if loser == survivor and old == new:
+            continue
+        yield About(loser, None, [_link(loser, survivor, LinkKind.INTO, rank, scope)])
+        if loser != survivor:
+            yield About(survivor, identity, [_link(survivor, loser, LinkKind.FROM, rank, scope)])
 
 
-def _loser(
+def _losers(
     mrg: Segment, context: Context, survivor: str, identity: Identity, *, needed: bool
-) -> tuple[str, Identity]:
+) -> tuple[list[str], Identity]:
     """MRG-1, in old versions MRG-4. A change of number may leave both out: the same patient."""
     prior = at(mrg, 1) or at(mrg, 4)
     if not prior and not needed:
-        return survivor, identity
-    return identify(["PID", "", "", prior], context, "MRG", field=1)
+        return [survivor], identity
+    best, known = identify(["PID", "", "", prior], context, "MRG", field=1)
+    return _names(best, known, context), known
+
+
+def _names(best: str, identity: Identity, context: Context) -> list[str]:
+    """The patient under each of their numbers, the one that counts first."""
+    return list(dict.fromkeys((best, *map(context.key.pseudonym, identity.identifiers))))
 
 
 def _numbers(group: Group, mrg: Segment, joins: Joins, context: Context) -> tuple[str, str]:
@@ -94,10 +104,23 @@ def _linked(groups: list[Group], context: Context, *, removed: bool) -> Iterator
         raise RefusedError(Reason.NO_PATIENT, "a link names two patients", "PID")
     ends = [identify(g.pid, context, f"PID[{n}]") for n, g in enumerate(groups, 1)]
     rank = _rank(groups[0], context)
+    if removed:
+        yield from _parted(ends, rank, context)
+        return
     for (here, identity), (there, _) in (ends, ends[::-1]):
         if here != there:
-            link = _link(here, there, LinkKind.SAME, rank, ("", "", ""), removed=removed)
-            yield About(here, None if removed else identity, [link])
+            yield About(here, identity, [_link(here, there, LinkKind.SAME, rank, ("", "", ""))])
+
+
+def _parted(ends: list[tuple[str, Identity]], rank: Rank, context: Context) -> Iterator[About]:
+    """A merge joined the one patient with every number of the other."""
+    one, other = (_names(best, identity, context) for best, identity in ends)
+    pairs = dict.fromkeys([(one[0], there) for there in other] + [(n, other[0]) for n in one])
+    for pair in pairs:
+        for here, there in (pair, pair[::-1]):
+            if here != there:
+                link = _link(here, there, LinkKind.SAME, rank, ("", "", ""), removed=True)
+                yield About(here, None, [link])
 
 
 def _ends(here: str, there: str, kind: LinkKind, rank: Rank) -> list[AnyFact]:

@@ -96,6 +96,23 @@ def test_every_merge_event_links_both_ends(event: str) -> None:
     assert numbers == {"X", "Y"}
 
 
+def test_a_merge_takes_the_facts_under_every_prior_number() -> None:
+    z1 = result(Z, 2, 70.0, "F4", "V3")
+    both = message("ADT^A40", 4, Y, "MRG|X^^^HOSP^MR~Z^^^HOSP^MR")
+    found = in_every_order([X1, z1, Y1, both])
+    assert values(found[name(Y)]) == [81.0, 70.0, 99.0]
+    assert {found[name(p)].record.merged_into for p in (X, Z)} == {name(Y)}
+    unmerge = message("ADT^A37", 5, Y, "PID|1||X^^^HOSP^MR~Z^^^HOSP^MR")
+    found = in_every_order([X1, z1, Y1, both, unmerge])
+    assert [values(found[name(p)]) for p in (X, Y, Z)] == [[81.0], [99.0], [70.0]]
+
+
+def test_a_moved_visit_is_found_under_every_prior_number() -> None:
+    move = message("ADT^A45", 4, Y, "MRG|Z^^^HOSP^MR~X^^^HOSP^MR||||V1", visit("V1"))
+    found = in_every_order([X1, Y1, move])
+    assert (values(found[name(X)]), values(found[name(Y)])) == ([], [81.0, 99.0])
+
+
 def test_an_unmerge_gives_everything_back() -> None:
     unmerge = message("ADT^A37", 5, Y, "PV1|1|I", X, "PV1|1|I")
     found = in_every_order([ADMITTED_X, X1, Y1, MERGE, unmerge])
