@@ -4,6 +4,7 @@ Identity: with an order number (OBR-3, else ORC-3, else the placer's OBR-2 or OR
 order, code and sub-id, so that a corrected time is still the same observation, and OBX-14 keeps
 serial values of one order apart. The number's authority is its own (EI-2, else EI-3), so that the
 same result relayed by two systems is one; without one it belongs to the feed (MSH-3 and 4).
+A specimen's number (SPM-2) stands for one where OBX describe the specimen before its orders.
 Without an order number it is feed, patient, code, sub-id and time. The id is two hashes in one:
 of the order, keyed, and of code and sub-id, which the fact names anyway.
 """
@@ -76,8 +77,10 @@ class _Order(NamedTuple):
 class Results:
     """Walks the segments of one patient's results; `found` are its facts, by identity."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, specimen_first: bool = False) -> None:
+        """`specimen_first`: an SPM ends the order before it, as the next order is on it."""
         self._context = context
+        self._specimen_first = specimen_first
         # What is read differs with the delimiters.
         shapes = context.profile.shapes
         self._shapes: dict[_ShapeKey, _Shape] = shapes.setdefault(context.syntax, {})
@@ -112,6 +115,9 @@ class Results:
             elif name == "ORC":
                 common = segment
                 self._order, self._time_field = self._no_order, ""
+            elif name == "SPM" and self._specimen_first:
+                self._order = self._read_specimen(segment)
+                self._time_field, common = "", []
 
     def _refuse(self, number: int, error: RefusedError) -> None:
         reason, detail, field = error.issue
@@ -134,6 +140,18 @@ class Results:
             observed=observed,
             unusable=unusable,
             status=STATUS_OF_ORDER.get(context.syntax.first(at(obr, 25)), DEFAULT_STATUS),
+        )
+
+    def _read_specimen(self, spm: Segment) -> _Order:
+        """What the OBX below an SPM share: SPM-2 names it, SPM-17 is when it was taken."""
+        context = self._context
+        parts = context.syntax.components(at(spm, 2))  # placer^filler
+        number = context.syntax.part(parts, 2) or context.syntax.part(parts, 1)
+        about = ("obs", "specimen", context.source, number)
+        return _Order(
+            whose=context.key.short(*about) if number else "",
+            changed_at=context.sent,
+            observed=context.noted_moment(at(spm, 17), "SPM-17"),
         )
 
     # ── OBX ─────────────────────────────────────────────────────────────────────────────────
@@ -297,7 +315,7 @@ class Results:
 
 def read_results(group: Group, route: Route, context: Context) -> Iterable[AnyFact]:
     """The observations among a patient's segments; variants and studies in place of their OBX."""
-    results = Results(context)
+    results = Results(context, specimen_first=route.specimen_first)
     results.read(group.segments)
     found = results.found.values()
     is_order = Reads.ORDERS in route.reads

@@ -37,6 +37,7 @@ class Route(NamedTuple):
     event: str = ""  # of `EncounterEvent`
     cancels: bool = False
     order_below: bool = False  # each ORC stands after its OBR
+    specimen_first: bool = False  # each SPM stands before the orders on it
     needs_visit: bool = False  # without PV1 the message has lost its meaning
     joins: Joins | None = None
     removes_person: bool = False  # the details of the person are to be forgotten
@@ -52,6 +53,8 @@ def _visit(event: str, *, cancels: bool = False, needs_visit: bool = True) -> Ro
 
 _RESULTS: Final = Route((Reads.RESULTS,))
 _ORDERS: Final = Route((Reads.ORDERS, Reads.MEDICATION, *_CONTENT))
+_ORDERS_BY_SPECIMEN: Final = _ORDERS._replace(specimen_first=True)
+_BY_SPECIMEN: Final = Route((Reads.RESULTS,), order_below=True, specimen_first=True)
 _STATEMENTS: Final = Route(_CONTENT)
 _MERGE: Final = Route(joins=Joins.MERGE)
 _ACCOUNT: Final = Route(joins=Joins.ACCOUNT)
@@ -108,11 +111,11 @@ ROUTES: Final[dict[str, Route]] = {
     "ADT^A60": _STATEMENTS,
     **dict.fromkeys(("ORU^R01", "ORU^R30", "ORU^R31", "ORU^R32", "ORU^W01", "ORU"), _RESULTS),
     "OUL^R21": _RESULTS,
-    **dict.fromkeys(("OUL^R22", "OUL^R23", "OUL^R24"), Route((Reads.RESULTS,), order_below=True)),
-    **dict.fromkeys(
-        ("ORM^O01", "ORM", "OML^O21", "OML^O33", "OML^O35", "OMG^O19", "OMI^O23"), _ORDERS
-    ),
-    **dict.fromkeys(("ORG^O20", "ORL^O22", "ORL^O34", "ORL^O36", "ORR^O02", "ORI^O24"), _ORDERS),
+    **dict.fromkeys(("OUL^R22", "OUL^R23"), _BY_SPECIMEN),
+    "OUL^R24": Route((Reads.RESULTS,), order_below=True),
+    **dict.fromkeys(("ORM^O01", "ORM", "OML^O21", "OMG^O19", "OMI^O23"), _ORDERS),
+    **dict.fromkeys(("OML^O33", "OML^O35", "ORL^O34", "ORL^O36"), _ORDERS_BY_SPECIMEN),
+    **dict.fromkeys(("ORG^O20", "ORL^O22", "ORR^O02", "ORI^O24"), _ORDERS),
     **dict.fromkeys(("OMP^O09", "RDE^O11", "RDE^O01", "RDE^O25", "RDE"), _ORDERS),
     **dict.fromkeys(("RDS^O13", "RDS^O01", "RGV^O15", "RAS^O17", "RAS^O01", "VXU^V04"), _ORDERS),
     **dict.fromkeys((f"MDM^T{number:02}" for number in range(1, 11)), _DOCUMENT),

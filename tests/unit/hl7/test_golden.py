@@ -188,3 +188,36 @@ def test_a_time_without_an_offset_has_that_of_msh_7_unless_the_source_has_a_zone
     own = Profile(time_zone="America/New_York", zone_of_source=True)
     (fact,) = observed(read(told, HEARD, own))
     assert fact.time == SENT + 5 * 3_600 - 300
+
+
+@pytest.mark.parametrize("kind", ["OUL^R22", "OUL^R23", "OML^O33"])
+def test_what_describes_a_specimen_is_not_of_the_order_before_it(kind: str) -> None:
+    orders = ["ORC|RE", "OBR|1||F1^LAB|1^Panel^L|||20260101090000+0000"]
+    segments = [
+        "PID|1||42^^^HOSP^MR",
+        "SPM|1|S1||BLD|||||||||||||20260101080000+0000",
+        "OBX|1|NM|3151-8^Volume^LN||5|mL|||||F",
+        *(orders if kind == "OML^O33" else orders[::-1]),
+        "OBX|2|NM|2823-3^Potassium^LN||4.1|mmol/L|||||F",
+        "SPM|2|S2||BLD|||||||||||||20260101083000+0000",
+        "OBX|3|NM|3151-8^Volume^LN||6|mL|||||F",
+    ]
+    found = read(lines(*segments, kind=kind))
+    assert not found.issues
+    minutes = [((o.time - SENT) / 60, o.value) for o in observed(found)]
+    assert minutes == [(-240.0, 5.0), (-180.0, 4.1), (-210.0, 6.0)]
+    assert len({o.id[:16] for o in observed(found)}) == 3
+
+
+def test_a_specimen_below_its_order_is_of_that_order() -> None:
+    """OUL^R24 and ORU."""
+    segments = [
+        "PID|1||42^^^HOSP^MR",
+        "OBR|1||F1^LAB|1^Panel^L|||20260101090000+0000",
+        "OBX|1|NM|2823-3^Potassium^LN||4.1|mmol/L|||||F",
+        "SPM|1|S1",
+        "OBX|2|NM|3151-8^Volume^LN||6|mL|||||F",
+    ]
+    for kind in ("OUL^R24", "ORU^R01"):
+        found = observed(read(lines(*segments, kind=kind)))
+        assert len({o.id[:16] for o in found}) == 1
