@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from connectors.facts import AnyFact, Medication, Order, Statement
+from connectors.facts import AnyFact, Medication, Observation, Order, Statement
 from connectors.hl7.batch import split
 from connectors.identity import IdentityKey
 from connectors.interpret import interpret
@@ -118,6 +118,19 @@ def test_a_vaccination_given_corrected_and_deleted() -> None:
         "given", "08", 0.5, "mL", "IM", "CP",
     )  # fmt: skip
     assert standing([given, updated, gone], Medication) == []
+
+
+def test_observations_of_two_vaccinations_of_a_day_are_told_apart_by_their_orders() -> None:
+    def shot(order: str, vaccine: str, funding: str, changed: int) -> tuple[str, ...]:
+        obx = f"OBX|1|CE|64994-7^Funding^LN|1|{funding}^x^HL70064||||||F|||20260101"
+        rxa = f"RXA|0|1|20260101||{vaccine}^x^CVX|0.5|mL"
+        return f"ORC|RE||{order}^CLINIC||||||202601010{changed}00+0000", rxa, obx
+
+    both = at(1, "VXU^V04", *shot("I7", "08", "V01", 1), *shot("I8", "20", "V02", 1))
+    assert not read(both).issues
+    amended = at(2, "VXU^V04", *shot("I8", "20", "V03", 2))
+    found = [o for o in standing([both, amended], Observation) if isinstance(o, Observation)]
+    assert sorted(str(o.value) for o in found) == ["V01", "V03"]
 
 
 def test_a_prescription_and_its_end() -> None:
