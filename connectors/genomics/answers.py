@@ -17,6 +17,7 @@ of LOINC's answer lists. The lists:
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from connectors.facts import Presence
@@ -25,47 +26,57 @@ POSITIVE, NEGATIVE = "positive", "negative"
 # How a start and an end are counted (LL5323-2).
 INTERVAL_0, CHARACTER_0, CHARACTER_1 = "0-based interval", "0-based character", "1-based character"
 
-ANSWERS: Final[dict[str, str]] = {
-    # LL1971-2
-    "LA9633-4": Presence.PRESENT,
-    "LA9634-2": Presence.ABSENT,
-    "LA18198-4": Presence.NO_CALL,
-    "LA11884-6": Presence.NO_CALL,  # indeterminate
-    # LL378-1. What is likely one of the two is evidence as that one; the rest is neither.
-    "LA6683-2": "germline",
-    "LA6684-0": "somatic",
-    "LA18194-3": "germline",  # likely germline
-    "LA18195-0": "somatic",  # likely somatic
-    "LA26807-0": "germline",  # de novo: new in this person, and in all cells
-    "LA10429-1": "",  # fetal: not this patient's own
-    "LA18196-8": "",  # likely fetal
-    "LA18197-6": "",  # unknown genomic origin
-    # LL381-5
-    "LA6703-8": "heteroplasmic",
-    "LA6704-6": "homoplasmic",
-    "LA6705-3": "homozygous",
-    "LA6706-1": "heterozygous",
-    "LA6707-9": "hemizygous",
-    # LL4034-6
-    "LA6668-3": "pathogenic",
-    "LA26332-9": "likely pathogenic",
-    "LA26333-7": "uncertain",
-    "LA26334-5": "likely benign",
-    "LA6675-8": "benign",
-    # LL1040-6
-    "LA14032-9": "NCBI34",
-    "LA14031-1": "NCBI35",
-    "LA14030-3": "NCBI36",
-    "LA14029-5": "GRCh37",
-    "LA26806-2": "GRCh38",
-    # LL5323-2
-    "LA30100-4": INTERVAL_0,
-    "LA30101-2": CHARACTER_0,
-    "LA30102-0": CHARACTER_1,
-    # LL541-4
-    "LA6576-8": POSITIVE,
-    "LA6577-6": NEGATIVE,
+# By LOINC question: a code of one list says nothing under the question of another.
+LISTS: Final[dict[str, dict[str, str]]] = {
+    "69548-6": {
+        "LA9633-4": Presence.PRESENT,
+        "LA9634-2": Presence.ABSENT,
+        "LA18198-4": Presence.NO_CALL,
+        "LA11884-6": Presence.NO_CALL,  # indeterminate
+    },
+    # What is likely one of the two is evidence as that one; the rest is neither.
+    "48002-0": {
+        "LA6683-2": "germline",
+        "LA6684-0": "somatic",
+        "LA18194-3": "germline",  # likely germline
+        "LA18195-0": "somatic",  # likely somatic
+        "LA26807-0": "germline",  # de novo: new in this person, and in all cells
+        "LA10429-1": "",  # fetal: not this patient's own
+        "LA18196-8": "",  # likely fetal
+        "LA18197-6": "",  # unknown genomic origin
+    },
+    "53034-5": {
+        "LA6703-8": "heteroplasmic",
+        "LA6704-6": "homoplasmic",
+        "LA6705-3": "homozygous",
+        "LA6706-1": "heterozygous",
+        "LA6707-9": "hemizygous",
+    },
+    "53037-8": {
+        "LA6668-3": "pathogenic",
+        "LA26332-9": "likely pathogenic",
+        "LA26333-7": "uncertain",
+        "LA26334-5": "likely benign",
+        "LA6675-8": "benign",
+    },
+    "62374-4": {
+        "LA14032-9": "NCBI34",
+        "LA14031-1": "NCBI35",
+        "LA14030-3": "NCBI36",
+        "LA14029-5": "GRCh37",
+        "LA26806-2": "GRCh38",
+    },
+    "92822-6": {
+        "LA30100-4": INTERVAL_0,
+        "LA30101-2": CHARACTER_0,
+        "LA30102-0": CHARACTER_1,
+    },
+    "51968-6": {
+        "LA6576-8": POSITIVE,
+        "LA6577-6": NEGATIVE,
+    },
 }
+_ANSWER_CODE: Final = re.compile(r"LA\d{1,9}-\d")
 _WORDS: Final[dict[str, str]] = {
     "present": Presence.PRESENT,
     "detected": Presence.PRESENT,
@@ -79,6 +90,25 @@ _WORDS: Final[dict[str, str]] = {
     "not examined": Presence.NOT_EXAMINED,
     "not tested": Presence.NOT_EXAMINED,
 }
+
+
+def listed(question: str, code: str) -> str | None:
+    """What a code of the question's list means, in one word; None for any other code."""
+    return LISTS.get(question, {}).get(code)
+
+
+def answer(question: str, text: str) -> str:
+    """What an answer means. Some senders put `LA…^text^LN` into a plain text.
+
+    A LOINC code that is not of the question's list means what its text says, without one nothing.
+    """
+    code, *rest = (part.strip() for part in text.split("^"))
+    meant = listed(question, code)
+    if meant is not None:
+        return meant
+    if question in LISTS and _ANSWER_CODE.fullmatch(code):
+        return rest[0] if rest else ""
+    return text.strip()
 
 
 def presence_of(assessed: str) -> Presence:

@@ -75,14 +75,13 @@ def described(
     for field in _DESCRIPTIONS:
         texts[field] = normalised(texts[field])
     place = _place(said, ranges, texts["hgvs_g"], spdi)
-    assessed = said.get(ASSESSMENT, "")
     significance = said.get(SIGNIFICANCE, "").lower()
     source = said.get(SOURCE, "").lower()
     return {
         **texts,
         **place._asdict(),
-        # One that is described and not assessed was found.
-        "presence": presence_of(assessed) if assessed else Presence.PRESENT,
+        # One that is described and not assessed was found; an answer nobody knows is none.
+        "presence": presence_of(said[ASSESSMENT]) if ASSESSMENT in said else Presence.PRESENT,
         "source_class": source if source in ("germline", "somatic") else "",
         "gene": said.get(GENE, ""),
         "zygosity": said.get(ZYGOSITY, "").lower(),

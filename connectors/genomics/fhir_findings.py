@@ -17,7 +17,7 @@ from connectors.fhir.elements import (
     text,
 )
 from connectors.fhir.reading import Reading
-from connectors.genomics.answers import ANSWERS, NEGATIVE
+from connectors.genomics.answers import NEGATIVE, answer, listed
 from connectors.genomics.described import ASSESSMENT, GENE, OVERALL, RANGES, symbol
 from connectors.hl7.tables import STATUSES
 
@@ -125,8 +125,11 @@ def parts_of(o: Resource) -> Parts:
             several.append((name, ends))
             ranges.setdefault(name, ends)
         missing = missing or _missing(one)
-    if code == ASSESSMENT and code not in said and missing is not None:
-        said[code] = missing
+    if code == ASSESSMENT and code not in said:
+        if missing is not None:
+            said[code] = missing
+        elif any(name.startswith("value") for name in o.content):
+            said[code] = Presence.NO_CALL  # answered, in no way that anybody knows
     spans = {name: ends for name, ends in ranges.items() if name in RANGES}
     return Parts(code, said, numbers, spans, several, genes, missing)
 
@@ -148,8 +151,9 @@ def _word(element: Element, name: str) -> str:
     concept = child(element, "valueCodeableConcept")
     found = codings(concept)
     for one in found:
-        if one.code in ANSWERS:
-            return ANSWERS[one.code]
+        meant = listed(name, one.code)
+        if meant is not None:
+            return meant
     plain = text(element, "valueString") or text(concept, "text")
     for one in found:
         if name == GENE:
@@ -157,8 +161,8 @@ def _word(element: Element, name: str) -> str:
             is_number = one.code.upper().startswith("HGNC:") or one.code.isdecimal()
             return symbol(one.display if is_number and one.display else one.code or one.display)
         first, second = (one.code, one.display) if name in _BY_CODE else (one.display, one.code)
-        return first or plain or second
-    return plain
+        return answer(name, first or plain or second)
+    return answer(name, plain)
 
 
 def description(o: Element, fields: Mapping[str, Any], said: Mapping[str, str]) -> str:
@@ -178,6 +182,6 @@ def description(o: Element, fields: Mapping[str, Any], said: Mapping[str, str]) 
 def is_negative(report: Resource, parts: Iterable[Parts]) -> bool:
     """Does the report as a whole say that nothing was found?"""
     concluded = [c.code for one in children(report.content, "conclusionCode") for c in codings(one)]
-    if any(ANSWERS.get(code) == NEGATIVE for code in concluded):
+    if any(listed(OVERALL, code) == NEGATIVE for code in concluded):
         return True
     return any(one.said.get(OVERALL) == NEGATIVE for one in parts)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from connectors.facts import Examined, Observation
-from connectors.genomics.answers import ANSWERS
+from connectors.genomics.answers import answer
 from connectors.genomics.described import (
     ASSEMBLY,
     COUNTING,
@@ -76,7 +76,7 @@ def _said(group: str, code: str, groups: Mapping[str, list[Observation]]) -> str
     while group:
         for o in groups.get(group, ()):
             if o.code == code and isinstance(o.value, str):
-                return ANSWERS.get(o.value.partition("^")[0].strip(), o.value.strip())
+                return answer(code, o.value)
         group = group.rpartition(".")[0]
     return ""
 

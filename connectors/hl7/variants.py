@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from connectors.facts import AnyFact, Observation, Presence, Variant
-from connectors.genomics.answers import ANSWERS, NEGATIVE
+from connectors.genomics.answers import NEGATIVE, answer
 from connectors.genomics.described import (
     ASSESSMENT,
     CODES,
@@ -64,10 +64,12 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
     said: dict[str, str] = {}
     numbers: dict[str, float] = {}
     for o in observations:
+        if o.code == ASSESSMENT and not o.removed:
+            said[ASSESSMENT] = Presence.NO_CALL  # unless it is answered
         if isinstance(o.value, float):
             numbers[o.code] = o.value / 100 if o.unit == "%" else o.value
         elif isinstance(o.value, str):
-            said[o.code] = _symbol(o.value) if o.code == GENE else _answer(o.value)
+            said[o.code] = _symbol(o.value) if o.code == GENE else answer(o.code, o.value)
     ranges = {code: _range(text) for code, text in said.items() if code in RANGES}
     newest = max(observations, key=lambda o: o.rank)
     if newest.status == "X":  # cannot be obtained: it comes without values
@@ -114,12 +116,7 @@ def _genes(
 
 
 def _is_negative(o: Observation) -> bool:
-    return o.code == OVERALL and isinstance(o.value, str) and _answer(o.value) == NEGATIVE
-
-
-def _answer(text: str) -> str:
-    """A LOINC answer as its meaning; some senders put `LA…^text^LN` into a plain text."""
-    return ANSWERS.get(text.partition("^")[0].strip(), text.strip())
+    return o.code == OVERALL and isinstance(o.value, str) and answer(OVERALL, o.value) == NEGATIVE
 
 
 def _symbol(text: str) -> str:

@@ -80,6 +80,9 @@ def test_components_are_a_variant() -> None:
         ({"present": "LA9634-2"}, Presence.ABSENT),
         ({"present": "LA18198-4"}, Presence.NO_CALL),
         ({"present": "LA11884-6"}, Presence.NO_CALL),
+        ({"present": "LA18197-6"}, Presence.NO_CALL),  # of another list
+        ({"present": "", "valueString": "Not tested"}, Presence.NOT_EXAMINED),
+        ({"present": "", "valueBoolean": True}, Presence.NO_CALL),
         ({"present": ""}, Presence.PRESENT),
         ({"present": "", "dataAbsentReason": concept("not-performed")}, Presence.NOT_EXAMINED),
         ({"present": "", "dataAbsentReason": concept("error")}, Presence.NO_CALL),

@@ -70,6 +70,11 @@ def test_descriptions_are_in_one_spelling_and_other_words_as_they_came() -> None
         ("ST|69548-6^A^LN|2a|Not detected", Presence.ABSENT),
         ("ST|69548-6^A^LN|2a|Not examined", Presence.NOT_EXAMINED),
         ("ST|69548-6^A^LN|2a|who knows", Presence.NO_CALL),
+        ("CWE|69548-6^A^LN|2a|LA18197-6^Unknown genomic origin^LN", Presence.NO_CALL),
+        ("CWE|69548-6^A^LN|2a|LA6683-2^Germline^LN", Presence.NO_CALL),
+        ("CWE|69548-6^A^LN|2a|LA99999-9^?^LN", Presence.NO_CALL),
+        ("NM|69548-6^A^LN|2a|1", Presence.NO_CALL),
+        ("ST|69548-6^A^LN|2a|LA99999-9\\S\\Not tested\\S\\LN", Presence.NOT_EXAMINED),
         ("ST|48004-6^c^LN|2a|c.1A>G", Presence.PRESENT),
     ],
 )
@@ -114,6 +119,19 @@ def test_what_is_neither_germline_nor_somatic_counts_as_neither(answer: str, sou
         report(1, "ST|48004-6^c^LN|2a|c.1A>G", f"CWE|48002-0^Source^LN|2a|{answer}^text^LN")
     )
     assert found.source_class == source
+
+
+def test_a_code_of_another_list_is_no_answer() -> None:
+    (found,) = variants(
+        report(
+            1,
+            "ST|48004-6^c^LN|2a|c.1A>G",
+            "CWE|53034-5^Allelic state^LN|2a|LA6683-2^Germline^LN",
+            "CWE|62374-4^Assembly^LN|2a|LA9633-4^Present^LN",
+            "CWE|53037-8^Significance^LN|2a|LA6576-8^Positive^LN",
+        )
+    )
+    assert (found.zygosity, found.assembly, found.significance) == ("", "", "")
 
 
 def test_genes_studied_without_a_finding() -> None:
