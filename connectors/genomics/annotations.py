@@ -34,7 +34,7 @@ class Annotations:
         self._has_ann = "##INFO=<ID=ANN," in header
 
     def of(self, info: Callable[[str], Any], ref: str, alt: str, number: int) -> Annotation:
-        """Of the record's alternative `number` (from 1)."""
+        """Of the record's alternative `number` (from 1), whatever the case of its bases."""
         if self._has_ann:
             found = _by_snpeff(str(info("ANN") or ""), alt)
             if found is not None:
@@ -45,12 +45,13 @@ class Annotations:
 
     def _by_vep(self, field: str, ref: str, alt: str, number: int) -> Annotation:
         # Of alleles that begin with the same base VEP names the rest; "-" where none is left.
-        alleles = {alt, alt[1:] or "-"} if alt[:1] == ref[:1] else {alt}
+        alt = alt.upper()
+        alleles = {alt, alt[1:] or "-"} if alt[:1] == ref[:1].upper() else {alt}
         entries = []
         for text in field.split(","):
             entry = dict(zip(self._fields, text.split("|"), strict=False))
             told = entry.get("ALLELE_NUM", "")
-            if told == str(number) if told else entry.get("Allele") in alleles:
+            if told == str(number) if told else entry.get("Allele", "").upper() in alleles:
                 entries.append(entry)
         if not entries:
             return Annotation()
@@ -78,7 +79,7 @@ def _by_snpeff(field: str, alt: str) -> Annotation | None:
     """Allele|Annotation|Impact|Gene|Gene_ID|Type|Feature|Biotype|Rank|c.|p.|…"""
     for entry in field.split(","):
         parts = entry.split("|")
-        if len(parts) > 10 and parts[0] == alt:
+        if len(parts) > 10 and parts[0].upper() == alt.upper():
             transcript = parts[6] if parts[5] == "transcript" else ""
             return Annotation(parts[3], transcript, parts[9], parts[10])
     return None

@@ -7,6 +7,7 @@ harm it, or was damaged on the way, must not take the sequencer with it.
 from __future__ import annotations
 
 import gzip
+import re
 import tempfile
 import zlib
 from typing import Any, Final, NamedTuple
@@ -18,6 +19,8 @@ MOST_BYTES: Final = 256_000_000  # unpacked: a whole exome; a whole genome is to
 MOST_RECORDS: Final = 250_000  # about 15 s
 MOST_CALLS: Final = 20_000  # that a patient's state is to hold
 _BASES: Final = frozenset("ACGTNacgtn")
+# What is no base in an ALT: a name in angle brackets, a mate between square ones.
+_NAME = re.compile(r"(<[^>]*>|[\[\]][^\[\]]*[\[\]])")
 _COLUMNS: Final = 9  # before the samples
 _GZIP: Final = b"\x1f\x8b"
 _REFERENCE: Final = frozenset(("<NON_REF>", "<*>"))  # anything else: alone, a block of a gVCF
@@ -218,7 +221,8 @@ def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
     depth = _number(_format(r, "DP", column), 0)
     fractions = _format(r, "AF", column)
     found: list[Call] = []
-    for number, alt in enumerate(alts, 1):
+    ref = in_capitals(str(r.REF))
+    for number, alt in enumerate(map(in_capitals, alts), 1):
         if alt in _NOT_VARIANTS:
             continue
         own = _number(depths, number)
@@ -233,7 +237,7 @@ def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
                 chromosome=chromosome(str(r.CHROM)),
                 position=int(r.POS),
                 end=end,
-                ref=str(r.REF),
+                ref=ref,
                 alt=alt,
                 passed=r.FILTER is None,
                 alleles=tuple(-1 if a < 0 else int(a == number) for a in genotype if a != -2),
@@ -242,7 +246,7 @@ def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
                 copy_number=_number(_format(r, "CN", column), 0),
                 kind=str(get("SVTYPE") or ""),
                 somatic=bool(get("SOMATIC")),
-                annotation=annotations.of(get, str(r.REF), alt, number),
+                annotation=annotations.of(get, ref, alt, number),
             )
         )
     return found
@@ -268,6 +272,12 @@ def chromosome(name: str) -> str:
     """1 to 22, X, Y and M in one spelling; other contigs as they are called."""
     plain = name.removeprefix("chr").upper()
     return "M" if plain == "MT" else plain
+
+
+def in_capitals(allele: str) -> str:
+    """Its bases, which mean the same in either case (VCF 4.3, 1.6.1); names stay as they are."""
+    parts = _NAME.split(allele)
+    return "".join(part if place % 2 else part.upper() for place, part in enumerate(parts))
 
 
 def _format(record: Any, name: str, column: int) -> list[float]:

@@ -91,6 +91,36 @@ def test_several_alternatives_are_several_variants() -> None:
     assert [(v.alt, v.zygosity) for v in found] == [("G", "heterozygous"), ("T", "heterozygous")]
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("a g", "A G"),
+        ("aC Acn", "AC ACN"),
+        ("a <dup:Tandem>", "A <dup:Tandem>"),
+        ("a ]chrx_alt:9]a", "A ]chrx_alt:9]A"),
+        ("a a[<ctg1>:7[", "A A[<ctg1>:7["),
+        ("a a.", "A A."),
+    ],
+)
+def test_bases_mean_the_same_in_either_case_and_names_stay(written: str, kept: str) -> None:
+    (found,) = variants(read(file(f"1 100 {written} PASS . GT 0/1")))
+    (capitals,) = variants(read(file(f"1 100 {kept} PASS . GT 0/1")))
+    assert f"{found.ref} {found.alt}" == kept
+    assert found == capitals
+
+
+@pytest.mark.parametrize("alleles", ["a g", "A G"])
+@pytest.mark.parametrize("told", ["g", "G"])
+def test_annotations_are_found_in_either_case(alleles: str, told: str) -> None:
+    snpeff = '##INFO=<ID=ANN,Number=.,Type=String,Description="Annotation">'
+    vep = '##INFO=<ID=CSQ,Number=.,Type=String,Description="Format: Allele|SYMBOL">'
+    ann = f"ANN={told}|missense_variant|MODERATE|APC|E|transcript|NM_1.3|c|16/16|c.5T>A||||||"
+    for header, info in ((snpeff, ann), (vep, f"CSQ={told}|APC")):
+        record = f"1 100 {alleles} PASS {info} GT 0/1"
+        (found,) = variants(read(file(record, header=(header, CHR1))))
+        assert found.gene == "APC"
+
+
 def test_snpeff_annotation_names_gene_and_change() -> None:
     header = ('##INFO=<ID=ANN,Number=.,Type=String,Description="Annotation">', CHR1)
     ann = "ANN=G|missense_variant|MODERATE|APC|E|transcript|NM_1.3|c|16/16|c.5T>A|p.Val2Asp|||||"
