@@ -37,7 +37,7 @@ class Reason(StrEnum):
     NOT_A_NUMBER = "not_a_number"  # NM or SN whose value is none
     BAD_VALUE = "bad_value"  # a value that its type (OBX-2) does not allow
     NO_VALUE = "no_value"  # OBX-5 is empty although the status says that there is a result
-    AMBIGUOUS = "ambiguous"  # two different values for one observation in one message
+    AMBIGUOUS = "ambiguous"  # two values for one observation, or allele, in one message
     UNKNOWN_STATUS = "unknown_status"  # a status that its standard does not know
     UNKNOWN_VALUE_TYPE = "unknown_value_type"  # OBX-2 outside table 0125
     # Imaging

@@ -18,6 +18,8 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from connectors.apart import Apart, BrokeError
 from connectors.facts import AnyFact, Examined, Presence, Statement, Variant
 from connectors.genomics.hgvs import normalised
@@ -88,11 +90,10 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
         id=report, rank=rank, kind=Statement.DOCUMENT, code=PANEL, system="LN", time=time
     )
     facts: dict[str, AnyFact] = {report: document}
-    for call in contents.calls:
-        id = key.short(
-            "vcf-variant", report, call.chromosome, str(call.position), call.ref, call.alt
-        )
-        facts[id] = _variant(id, call, rank, time, assembly, source_class, report)
+    found, contradicting = _variants(
+        contents.calls, key, rank, time, assembly, source_class, report
+    )
+    facts |= found
     blocks = len(contents.examined) + len(contents.uncallable)
     if blocks > MOST_RANGES:
         detail = f"more than {MOST_RANGES:,} reference blocks, joined: send a panel"
@@ -109,6 +110,9 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
             uncallable=contents.uncallable,
             report=report,
         )
+    for number in contradicting[:1]:
+        detail = f"another genotype for the same allele, {len(contradicting)} times: not called"
+        out.issues.append(Issue(Reason.AMBIGUOUS, detail, f"record {number}"))
     for number in contents.unusable[:1]:
         detail = f"REF is no sequence, in {len(contents.unusable)} of the file's records"
         out.issues.append(Issue(Reason.BAD_VCF, detail, f"record {number}"))
@@ -121,6 +125,30 @@ def report_of(
 ) -> str:
     """The report that all files of one sample are versions of."""
     return key.short("vcf", pseudonym, source, sample, source_class, assembly)
+
+
+def _variants(
+    calls: list[Call],
+    key: IdentityKey,
+    rank: tuple[int, float, int, str],
+    time: float,
+    assembly: str,
+    source_class: str,
+    report: str,
+) -> tuple[dict[str, Variant], list[int]]:
+    """By id, each allele once; and the records that contradict an earlier one."""
+    found: dict[str, Variant] = {}
+    contradicting: list[int] = []
+    for call in calls:
+        # Long ones that begin together, as two <DEL>, are told apart by their ends.
+        place = [call.chromosome, str(call.position), *([str(call.end)] if call.end else [])]
+        id = key.short("vcf-variant", report, *place, call.ref, call.alt)
+        new = _variant(id, call, rank, time, assembly, source_class, report)
+        old = found.setdefault(id, new)
+        if _says(old) != _says(new):
+            contradicting.append(call.record)
+            found[id] = _unsettled(old)
+    return found, contradicting
 
 
 def _variant(
@@ -157,6 +185,23 @@ def _variant(
         depth=call.depth,
         copy_number=call.copy_number,
         report=report,
+    )
+
+
+def _says(variant: Variant) -> tuple[Presence, str, float | None]:
+    """What two records of one allele have to agree on."""
+    return variant.presence, variant.zygosity, variant.copy_number
+
+
+def _unsettled(variant: Variant) -> Variant:
+    """Not called: left out, a BED or a block could make wild type of it."""
+    return replace(
+        variant,
+        presence=Presence.NO_CALL,
+        zygosity="",
+        copy_number=None,
+        allele_fraction=None,
+        depth=None,
     )
 
 

@@ -62,6 +62,7 @@ class Call(NamedTuple):
     kind: str  # SVTYPE
     somatic: bool  # INFO SOMATIC
     annotation: Annotation
+    record: int  # of the file, from 1
 
 
 class Contents(NamedTuple):
@@ -111,7 +112,7 @@ def read(raw: bytes, sample: str) -> Contents:
                     if called is not None:
                         blocks[called].append(_range(record))
                     continue
-                calls += _calls(record, column, annotations)
+                calls += _calls(record, column, annotations, seen)
                 if len(calls) > MOST_CALLS:
                     detail = f"more than {MOST_CALLS:,} variants of one sample: send a panel"
                     raise VcfError("too_many_variants", detail)
@@ -211,7 +212,7 @@ def _header(text: bytes) -> tuple[str, dict[str, int], str, str]:
     return reference, contigs, assembly, date
 
 
-def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
+def _calls(r: Any, column: int, annotations: Annotations, record: int) -> list[Call]:
     get = r.INFO.get
     alts: list[str] = list(r.ALT)
     # Somatic callers of structural variants give none: then the record itself is the call.
@@ -247,6 +248,7 @@ def _calls(r: Any, column: int, annotations: Annotations) -> list[Call]:
                 kind=str(get("SVTYPE") or ""),
                 somatic=bool(get("SOMATIC")),
                 annotation=annotations.of(get, ref, alt, number),
+                record=record,
             )
         )
     return found

@@ -121,6 +121,51 @@ def test_annotations_are_found_in_either_case(alleles: str, told: str) -> None:
         assert found.gene == "APC"
 
 
+@pytest.mark.parametrize("order", sorted(set(permutations(("0/1", "0/0", "0/1")))))
+def test_an_allele_with_contradicting_genotypes_is_not_called_and_told_of(
+    order: tuple[str, ...],
+) -> None:
+    twice = [f"1 100 A G PASS . GT:AD:DP {genotype}:5,5:10" for genotype in order]
+    found = read(file(*twice, "1 200 A T PASS . GT 0/1"))
+    doubtful, clear = variants(found)
+    assert (doubtful.presence, doubtful.zygosity) == (Presence.NO_CALL, "")
+    assert (doubtful.depth, doubtful.allele_fraction) == (None, None)
+    assert clear.presence is Presence.PRESENT
+    assert [issue.reason for issue in found.issues] == ["ambiguous"]
+    assert found.issues[0].location in ("record 2", "record 3")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("A G PASS . GT 0/1", "A G LowQual . GT 0/1"),
+        ("A G PASS . GT 0/1", "A G PASS . GT 1/1"),
+        ("A G PASS . GT 0/1", "a g PASS . GT ./."),
+        ("A G,G PASS . GT 0/1", "A T PASS . GT 0/1"),
+    ],
+)
+def test_what_else_contradicts(pair: tuple[str, str]) -> None:
+    found = read(file(*(f"1 100 {record}" for record in pair)))
+    assert [issue.reason for issue in found.issues] == ["ambiguous"]
+    assert [v.presence for v in variants(found) if v.alt == "G"] == [Presence.NO_CALL]
+
+
+@pytest.mark.parametrize("again", ["0/1", "1/0", "1|0"])
+def test_the_same_allele_repeated_is_one_variant(again: str) -> None:
+    found = read(file(RECORD, f"1 100 A G PASS . GT {again}"))
+    assert found.facts == read(file(RECORD)).facts
+    assert found.issues == []
+
+
+def test_deletions_that_begin_together_are_told_apart_by_their_ends() -> None:
+    found = read(file("1 9 A <DEL> PASS END=50 GT 0/1", "1 9 A <DEL> PASS END=90 GT 0/0"))
+    assert [(v.end, v.presence) for v in variants(found)] == [
+        (50, Presence.PRESENT),
+        (90, Presence.ABSENT),
+    ]
+    assert found.issues == []
+
+
 def test_snpeff_annotation_names_gene_and_change() -> None:
     header = ('##INFO=<ID=ANN,Number=.,Type=String,Description="Annotation">', CHR1)
     ann = "ANN=G|missense_variant|MODERATE|APC|E|transcript|NM_1.3|c|16/16|c.5T>A|p.Val2Asp|||||"
