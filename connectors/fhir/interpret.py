@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors.fhir.document import Document, Resource, read
+from connectors.fhir.elements import children, references
 from connectors.fhir.reading import Reading
 from connectors.genomics.fhir_report import read_findings, read_report
 from connectors.identity import IdentityKey
@@ -49,6 +50,7 @@ def _read_all(document: Document, reading: Reading) -> None:
         raise RefusedError(Reason.UNSUPPORTED_CONTENT, detail, "resourceType")
     for resource in wanted:
         try:
+            _check(resource)
             READERS[resource.kind](resource, reading)
         except RefusedError as refused:
             reading.note(refused, resource.place)
@@ -58,3 +60,17 @@ def _read_all(document: Document, reading: Reading) -> None:
         out.outcome, out.reason = "quarantine", out.issues[0].reason
     else:
         out.outcome, out.reason = "no_facts", out.reason or NoFacts.NOTHING_MAPPED
+
+
+def _check(resource: Resource) -> None:
+    """Parts that are none would pass for parts that are not there. Raises `RefusedError`."""
+    content = resource.content
+    found = {
+        "contained": children(content, "contained"),
+        "result": list(references(content, "result")),
+    }
+    for name, parts in found.items():
+        said = content.get(name)
+        if said is not None and (said if isinstance(said, list) else [said]) != parts:
+            detail = f"{name} is no list of JSON objects"
+            raise RefusedError(Reason.BAD_FHIR, detail, f"{resource.place}.{name}")

@@ -20,9 +20,11 @@ from connectors.fhir.reading import Reading
 from connectors.genomics.answers import NEGATIVE, answer, listed
 from connectors.genomics.described import ASSESSMENT, GENE, OVERALL, RANGES, symbol
 from connectors.hl7.tables import STATUSES
+from connectors.interpretation import RefusedError
+from connectors.quarantine import Reason
 
 Range = tuple[int | None, int | None]
-# FHIR R4 observation-status, and that of reports → HL7 table 0085.
+# FHIR R4 observation-status and diagnostic-report-status → HL7 table 0085.
 _STATUS: Final = {
     "registered": "O",
     "partial": "S",
@@ -33,6 +35,7 @@ _STATUS: Final = {
     "corrected": "C",
     "cancelled": "X",
     "entered-in-error": "D",
+    "unknown": "P",  # the sender does not know: nothing final
 }
 _OF_ALL: Final = ("D", "X")  # a report that is none takes its Observations along
 # FHIR R4 data-absent-reason: never looked for. All others: looked for without an answer.
@@ -69,9 +72,9 @@ class Version(NamedTuple):
 
 
 def version_of(o: Resource, report: Resource, reading: Reading) -> Version:
-    """Of an Observation in a report, or of the report itself."""
-    of_report = _STATUS.get(text(report.content, "status"), "P")
-    status = of_report if of_report in _OF_ALL else _STATUS.get(text(o.content, "status"), "P")
+    """Of an Observation in a report, or of the report itself. Raises `RefusedError`."""
+    of_report = _status(report)
+    status = of_report if of_report in _OF_ALL else _status(o)
     rule = STATUSES[status]
     said = any(text(o.content, name) for name in ("issued",))
     changed = reading.changed(o if said else report)
@@ -79,6 +82,14 @@ def version_of(o: Resource, report: Resource, reading: Reading) -> Version:
     time = _effective(report, reading) if time is None else time
     rank: Rank = (rule.final, changed, rule.correction, reading.version(o))
     return Version(rank, status, rule.removes, changed if time is None else time)
+
+
+def _status(resource: Resource) -> str:
+    found = _STATUS.get(text(resource.content, "status"))
+    if found is None:
+        detail = f"no status of a {resource.kind}"
+        raise RefusedError(Reason.UNKNOWN_STATUS, detail, f"{resource.place}.status")
+    return found
 
 
 def _effective(resource: Resource, reading: Reading) -> float | None:

@@ -262,6 +262,25 @@ def test_two_reports_of_one_message_keep_their_own() -> None:
     assert len({v.report for v in variants(found)}) == len(variants(found)) == 2
 
 
+@pytest.mark.parametrize(
+    ("broken", "reason", "at"),
+    [({"status": "done"}, "unknown_status", "status"), ({"result": "x"}, "bad_fhir", "result")],
+)
+def test_a_bad_report_leaves_the_good_ones_of_its_bundle(
+    broken: dict[str, Any], reason: str, at: str
+) -> None:
+    found = read(bundle(report(variant(*BRAF)) | broken, report(variant(*BRAF))))
+    assert len(variants(found)) == 1
+    assert [(i.reason, i.location) for i in found.issues] == [(reason, f"Bundle.entry[0].{at}")]
+
+
+def test_a_status_that_its_sender_does_not_know_is_not_final() -> None:
+    (one,) = variants(read(report(variant(*BRAF, status="unknown"), status="unknown")))
+    (final,) = variants(read(report(variant(*BRAF))))
+    assert one.presence is Presence.PRESENT
+    assert (one.status, one.rank < final.rank) == ("P", True)
+
+
 def test_the_order_number_is_the_same_as_in_hl7() -> None:
     filler = {"value": "G1", "system": "LAB2"} | {"type": concept("FILL")}
     raw = (
@@ -281,6 +300,14 @@ def test_the_order_number_is_the_same_as_in_hl7() -> None:
         (report(observation("81695-9")), "no_value"),
         (report(observation("")), "no_code"),
         (report(result=[{"reference": "Observation/9"}]), "unresolved_reference"),
+        (report(variant(*BRAF), status="done"), "unknown_status"),
+        (report(variant(*BRAF), status=""), "unknown_status"),
+        (report(variant(*BRAF, status="done")), "unknown_status"),
+        (report(result="x"), "bad_fhir"),
+        (report(variant(*BRAF), result=["x"]), "bad_fhir"),
+        (report() | {"contained": [1]}, "bad_fhir"),
+        (report() | {"contained": [patient(), variant(*BRAF), 1]}, "bad_fhir"),
+        (report() | {"contained": patient()}, "bad_fhir"),
         (report(observation("94076-7", valueQuantity={"value": "many"})), "not_a_number"),
         (report(observation("94076-7", valuePeriod={"start": "2025"})), "unknown_value_type"),
         (
