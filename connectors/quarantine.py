@@ -52,6 +52,7 @@ class Reason(StrEnum):
     BAD_BED = "bad_bed"  # a BED of regions that cannot be read
     NO_SAMPLE = "no_sample"  # a VCF of several samples, and none is named; or it is not in there
     NO_ASSEMBLY = "no_assembly"  # positions on a genome that nobody names
+    OTHER_ASSEMBLY = "other_assembly"  # a VCF whose content type names another one than its header
     TOO_MANY_VARIANTS = "too_many_variants"  # a whole genome: it has to be cut to a panel
     # Further down
     OVERSIZED_FACTS = "oversized_facts"  # the facts of one message do not fit a record of the log

@@ -2,7 +2,8 @@
 
 The file names no patient: the record's header `subject` does (authority|type|number), and in a file
 of several samples the content type says which (`text/x-vcf; sample=NA12878`). It may also say
-`source-class=germline` or `somatic`, and `assembly=GRCh38` where the file does not.
+`source-class=germline` or `somatic`, and `assembly=GRCh38` where the file does not; where the file
+says another one, the parameter counts and an issue tells of it.
 
 A variant counts as present where its genotype has it and no filter objects. A genotype that is not
 called, or a call that a filter rejects, is *not called*; one of reference alleles alone is
@@ -75,7 +76,8 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
     source_class = one_of(said.get("source-class", ""), CLASSES, "source-class")
     contents = _contents(message.raw, said.get("sample", ""))
     stated = one_of(said.get("assembly", ""), ASSEMBLIES, "assembly")
-    assembly = stated or _assembly(contents)
+    of_file = _assembly(contents)
+    assembly = stated or of_file
     if not assembly:
         detail = "GRCh37 or 38? Say so in ##reference, ##contig or the content type (`assembly=`)"
         raise RefusedError(Reason.NO_ASSEMBLY, detail, "##reference")
@@ -110,6 +112,9 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
             uncallable=contents.uncallable,
             report=report,
         )
+    if of_file and of_file != assembly:
+        detail = f"the file says {of_file}, its content type {assembly}, which was taken"
+        out.issues.append(Issue(Reason.OTHER_ASSEMBLY, detail, "content-type"))
     for number in contradicting[:1]:
         detail = f"another genotype for the same allele, {len(contradicting)} times: not called"
         out.issues.append(Issue(Reason.AMBIGUOUS, detail, f"record {number}"))

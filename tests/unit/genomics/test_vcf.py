@@ -166,6 +166,24 @@ def test_deletions_that_begin_together_are_told_apart_by_their_ends() -> None:
     assert found.issues == []
 
 
+@pytest.mark.parametrize(
+    ("header", "said", "taken", "reasons"),
+    [
+        ((CHR1,), "GRCh37", "GRCh37", ["other_assembly"]),
+        (("##reference=hg19.fa",), "GRCh38", "GRCh38", ["other_assembly"]),
+        ((CHR1,), "GRCh38", "GRCh38", []),
+        ((), "GRCh37", "GRCh37", []),
+        (("##reference=hg19_lifted_to_hg38.fa",), "GRCh37", "GRCh37", []),
+    ],
+)
+def test_an_assembly_other_than_the_files_own_counts_and_is_told_of(
+    header: tuple[str, ...], said: str, taken: str, reasons: list[str]
+) -> None:
+    found = read(file(RECORD, header=header), f"; assembly={said}")
+    assert [v.assembly for v in variants(found)] == [taken]
+    assert [issue.reason for issue in found.issues] == reasons
+
+
 def test_snpeff_annotation_names_gene_and_change() -> None:
     header = ('##INFO=<ID=ANN,Number=.,Type=String,Description="Annotation">', CHR1)
     ann = "ANN=G|missense_variant|MODERATE|APC|E|transcript|NM_1.3|c|16/16|c.5T>A|p.Val2Asp|||||"
