@@ -53,6 +53,16 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of `tocsin.audit`: somebody drops sources from the list."""
+
+    event: Literal["sources_forgotten"] = "sources_forgotten"
+    who: str
+    at: str
+    sources: list[str]
+    why: str
+
+
 class SourceState(NamedTuple):
     """What `tocsin sources list` shows of one source."""
 
@@ -119,11 +129,17 @@ def resume(
     return True
 
 
-def forget(redis: Redis, pattern: str) -> list[str]:
-    """Drop the sources that fit from the list, for those that are no more. Raises `RedisError`."""
+def forget(
+    redis: Redis, audit: Callable[[bytes], None], pattern: str, who: str, why: str, now: float
+) -> list[str]:
+    """Drop the sources that fit from the list. Audited before it takes effect.
+
+    Raises `RedisError`, and what `audit` raises.
+    """
     names: Iterable[bytes] = redis.zrange(HEARD, 0, -1)  # type: ignore[assignment]
     found = [name for name in map(text_of, names) if fnmatchcase(name, pattern)]
     if found:
+        audit(msgspec.json.encode(Forgotten(who=who, at=iso(now), sources=found, why=why)))
         redis.zrem(HEARD, *found)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -125,11 +126,7 @@ def resume(
     Example: tocsin sources resume 'LAB|HOSP' --why 'the engine sends PID-3 again'
     """
     settings = settings_of_running()
-    journal = KafkaJournal(settings.kafka)
-
-    def audit(record: bytes) -> None:
-        journal.append(topics.AUDIT, record, [])
-
+    audit = _audit(settings)
     try:
         done = feed_state.resume(_redis(settings), audit, source, person(), why, wall_clock())
     except RedisError as error:
@@ -148,18 +145,35 @@ def resume(
 @app.command()
 def forget(
     source: Annotated[str, typer.Argument(help="A source, or several by * and ?.")],
+    why: Annotated[str, typer.Option("--why", help="The reason; recorded with your name.")],
 ) -> None:
     """Drop sources that are no more from the list. One that speaks again comes back.
 
-    Example: tocsin sources forget 'OLDLAB|*'
+    Example: tocsin sources forget 'OLDLAB|*' --why 'the old laboratory was shut down'
     """
+    settings = settings_of_running()
+    audit = _audit(settings)
     try:
-        found = feed_state.forget(_redis(settings_of_running()), source)
+        found = feed_state.forget(_redis(settings), audit, source, person(), why, wall_clock())
     except RedisError as error:
         raise _redis_away(error) from None
+    except KafkaException as error:
+        raise UserError(
+            f"Nothing was forgotten: Kafka does not take the audit record "
+            f"({error.args[0].str()}). Is it up?"
+        ) from None
     if not found:
         raise UserError(f"No source is called {source}: see `tocsin sources list`.")
     typer.echo(f"Forgotten: {', '.join(found)}.")
+
+
+def _audit(settings: Settings) -> Callable[[bytes], None]:
+    journal = KafkaJournal(settings.kafka)
+
+    def audit(record: bytes) -> None:
+        journal.append(topics.AUDIT, record, [])
+
+    return audit
 
 
 def _redis(settings: Settings) -> Redis:

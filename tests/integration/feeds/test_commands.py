@@ -81,7 +81,7 @@ def test_nothing_was_heard() -> None:
     with pytest.raises(UserError, match="is not paused"):
         run("resume", "LAB|HOSP", "--why", "x")
     with pytest.raises(UserError, match="No source is called"):
-        run("forget", "LAB*")
+        run("forget", "LAB*", "--why", "x")
 
 
 def test_the_list_says_what_is_wrong(trouble: Site) -> None:
@@ -117,12 +117,15 @@ def test_a_source_is_resumed_and_that_is_audited(
         "source_paused",
         "resolved",
     )
-    assert "Forgotten: ICU|1" in run("forget", "ICU|*")
+    assert "Forgotten: ICU|1" in run("forget", "ICU|*", "--why", "moved")
+    forgotten = json.loads(reading.read_all(kafka, topics.AUDIT)[-1].value)
+    assert (forgotten["event"], forgotten["sources"]) == ("sources_forgotten", ["ICU|1"])
+    assert (forgotten["who"], forgotten["why"]) == (resumed["who"], "moved")
     assert Feeds(redis, trouble).flush(time.time()), "the silence ends with it"
     assert feed_state.silent(redis) == {}
 
 
-def test_without_the_audit_log_a_source_stays_paused(
+def test_without_the_audit_log_a_source_stays_paused_and_listed(
     trouble: Site, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOCSIN_KAFKA__BOOTSTRAP", "127.0.0.1:1")
@@ -130,6 +133,9 @@ def test_without_the_audit_log_a_source_stays_paused(
     with pytest.raises(UserError, match="stays paused"):
         run("resume", "LAB|HOSP", "--why", "mended")
     assert set(feed_state.paused(redis)) == {"LAB|HOSP"}
+    with pytest.raises(UserError, match="Nothing was forgotten"):
+        run("forget", "*", "--why", "moved")
+    assert redis.zcard(feed_state.HEARD) == 2
     assert trouble.feeds
 
 

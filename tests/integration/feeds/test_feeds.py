@@ -167,7 +167,13 @@ def test_the_overview(redis: Redis, site: Site) -> None:
     assert (state["X|Y"].per_hour, state["X|Y"].quarantined) == (30.0, 0.25)
     assert (state["LAB|H"].per_hour, state["LAB|H"].expected_per_hour) == (1.0, 3600)
     assert state["LAB|H"].heard == T
-    assert feed_state.forget(redis, "X|*") == ["X|Y"]
+    audit: list[bytes] = []
+    gone = feed_state.forget(redis, audit.append, "X|*", "ann", "shut down", T)
+    assert gone == ["X|Y"]
+    assert feed_state.forget(redis, audit.append, "X|*", "ann", "again", T) == []
+    (record,) = map(json.loads, audit)
+    assert (record["event"], record["sources"]) == ("sources_forgotten", gone)
+    assert (record["who"], record["why"]) == ("ann", "shut down")
     assert [s.source for s in feed_state.overview(redis, site, T + 900)] == ["LAB|H"]
 
 
@@ -183,7 +189,8 @@ def test_made_up_names_are_bounded(
         one.heard("LAB|H", T)  # named in the site file: always admitted
         one.flush(T)
     assert redis.zcard(feed_state.HEARD) == 6
-    assert feed_state.forget(redis, "junk0-[012]") == ["junk0-0", "junk0-1", "junk0-2"]
+    gone = feed_state.forget(redis, lambda _: None, "junk0-[012]", "ann", "junk", T)
+    assert gone == ["junk0-0", "junk0-1", "junk0-2"]
     one.flush(T)
     for known in ("junk0-3", "junk0-4", "LAB|H", "new1", "new2", "new3"):
         one.heard(known, T)
