@@ -37,7 +37,10 @@ def up(
         Path | None, typer.Option("--json", help="Write the endpoints to this file.")
     ] = None,
 ) -> None:
-    """Start Kafka, Redis and all of Tocsin here; returns when ready. Example: tocsin up --json e"""
+    """Start Kafka, Redis and all of Tocsin here; returns when ready.
+
+    Example: tocsin up --json endpoints.json
+    """
     from streams.local.up import up as start  # noqa: PLC0415 - not for every command
 
     settings = _load(home)
