@@ -147,9 +147,14 @@ class System:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[System]:
-    """Everything up, and down again."""
-    settings = Settings(home=home, sequencer={"tick_s": 1.0}, telemetry={"trace_ratio": 0.0})
+def running(home: Path, risks: tuple[str, ...] = ("deterioration",)) -> Iterator[System]:
+    """Everything up, and down again. `risks`: one, so that a bed has one alert."""
+    settings = Settings(
+        home=home,
+        sequencer={"tick_s": 1.0},
+        telemetry={"trace_ratio": 0.0},
+        worker={"risks": risks},
+    )
     try:
         yield System(up(settings), settings)
     finally:
