@@ -18,6 +18,8 @@ from connectors.quarantine import Reason
 _NOT_GIVEN: Final = frozenset(("RE", "NA"))  # table 0322: refused, not administered
 _NO_ORDER: Final = frozenset(("CA", "DC"))
 
+_NOT_RECORDED: Final = 999.0
+
 
 class _Shape(NamedTuple):
     """Where a segment keeps what the fact holds; 0: nowhere."""
@@ -98,6 +100,7 @@ def _medication(
     which = ("", context.visit, repr(time)) if not order else (order, counter, "")
     if order and shape.event == Medication.GIVEN:
         which = (order, counter, repr(time))
+    unit = syntax.first(at(segment, shape.unit))
     return Medication(
         id=context.key.short("medication", shape.event, code.system, code.code, *which),
         rank=(1, changed, int(removed), context.control_id),
@@ -108,10 +111,17 @@ def _medication(
         name=code.text,
         time=changed if time is None else time,
         end=context.noted_moment(at(segment, shape.end), location) if shape.end else None,
-        dose=number(syntax.first(at(segment, shape.dose))),
-        unit=syntax.first(at(segment, shape.unit)),
+        dose=_dose(shape, syntax.first(at(segment, shape.dose)), unit),
+        unit=unit,
         route=syntax.first(route),
         status=status,
         order=order,
         visit=context.visit,
     )
+
+
+def _dose(shape: _Shape, amount: str, unit: str) -> float | None:
+    """RXA-6 is required: immunisation systems send 999 for an amount that nobody recorded."""
+    dose = number(amount)
+    is_unknown = shape.event == Medication.GIVEN and dose == _NOT_RECORDED and not unit
+    return None if is_unknown else dose

@@ -116,7 +116,7 @@ class Results:
                 common = segment
                 self._order, self._time_field = self._no_order, ""
             elif name == "RXA" and common:
-                # VXU and RAS: OBX stand below it, with no OBR (CDC's guide to VXU^V04).
+                # VXU and RAS: OBX stand below it, with no OBR.
                 self._order = self._no_order._replace(whose=hashed_order([], common, self._context))
                 self._time_field = ""
             elif name == "SPM" and self._specimen_first:

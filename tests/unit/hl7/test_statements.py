@@ -120,6 +120,19 @@ def test_a_vaccination_given_corrected_and_deleted() -> None:
     assert standing([given, updated, gone], Medication) == []
 
 
+@pytest.mark.parametrize(
+    ("amount", "unit", "dose"),
+    [("999", "", None), ("999", "mg", 999.0), ("0.5", "", 0.5), ("", "", None)],
+)
+def test_an_amount_that_nobody_recorded_is_no_dose(
+    amount: str, unit: str, dose: float | None
+) -> None:
+    rxa = f"RXA|0|1|20260101||08^HepB^CVX|{amount}|{unit}"
+    (fact,) = standing([at(1, "VXU^V04", "ORC|RE||I7^CLINIC", rxa)], Medication)
+    assert isinstance(fact, Medication)
+    assert fact.dose == dose
+
+
 def test_observations_of_two_vaccinations_of_a_day_are_told_apart_by_their_orders() -> None:
     def shot(order: str, vaccine: str, funding: str, changed: int) -> tuple[str, ...]:
         obx = f"OBX|1|CE|64994-7^Funding^LN|1|{funding}^x^HL70064||||||F|||20260101"
