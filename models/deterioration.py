@@ -37,6 +37,8 @@ class Abstention(StrEnum):
     """Why there is no score."""
 
     NO_DATA = "no_data"  # nothing that the model reads was ever observed in this stay
+    # These two only where the model would reassure: the strangest values are those of the sickest,
+    # and a risk above the baseline is told whatever they are.
     TOO_LITTLE_DATA = "too_little_data"  # after a day, less than of nearly all training patients
     OUT_OF_DISTRIBUTION = "out_of_distribution"  # values unlike those of the training patients
     STALE_DATA = "stale_data"  # the newest observation is older than the bundle allows
@@ -82,28 +84,35 @@ class DeteriorationModel(Answering):
         points: Sequence[tuple[PatientRecord, float]],
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
-        reasons, windows, x = self._inputs([*patients, *points])
+        reasons, doubts, windows, x = self._inputs([*patients, *points])
         n = sum(reason is None for reason in reasons[: len(patients)])
         values = torch.from_numpy(x)
         members, parts = self._forest(values, values[:, HOURS], n)
         mean = members.mean(1).numpy()
         means = mean.tolist()
+        refused = [
+            doubt if z <= self.baseline else None for doubt, z in zip(doubts, means, strict=True)
+        ]
         llr = mean[:n] - self.baseline
         explained = self._explain(x[:n], windows[:n], parts.numpy(), llr) if n else []
         errors = spread(members[:n]).tolist() if n else []
         found: list[Assessment] = []
         at = 0
         for (_, as_of), reason in zip(patients, reasons, strict=False):
-            if reason is not None:
-                absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
-                found.append(abstained(as_of, self.baseline, reason, absent))
-                continue
-            top, missing = explained[at]
-            found.append(self._answer(as_of, windows[at], means[at], errors[at], top, missing))
-            at += 1
-        rest = iter(means[n:])
-        scored = [None if r else self._split(next(rest))[1] for r in reasons[len(patients) :]]
+            why = refused[at] if reason is None else reason
+            if why is not None:
+                absent = () if why is Abstention.NOT_PRESENT else (MODALITY,)
+                found.append(abstained(as_of, self.baseline, why, absent))
+            else:
+                top, missing = explained[at]
+                found.append(self._answer(as_of, windows[at], means[at], errors[at], top, missing))
+            at += reason is None
+        rest = iter(zip(means[n:], refused[n:], strict=True))
+        scored = [None if r else self._told(*next(rest)) for r in reasons[len(patients) :]]
         return found, scored
+
+    def _told(self, mean: float, refused: Abstention | None) -> float | None:
+        return None if refused else self._split(mean)[1]
 
     def _split(self, log_odds: float) -> tuple[float, float]:
         """llr and log-odds as printed: `baseline + llr = log_odds` to the last digit."""
@@ -112,23 +121,21 @@ class DeteriorationModel(Answering):
 
     def _inputs(
         self, patients: Sequence[tuple[PatientRecord, float]]
-    ) -> tuple[list[Abstention | None], list[Window], Array]:
-        """Reasons for all; windows and features (N, F) of those that can be answered."""
+    ) -> tuple[list[Abstention | None], list[Abstention | None], list[Window], Array]:
+        """Reasons for all; doubts, windows and features (N, F) of those that can be answered."""
         elsewhere = [record.presence(as_of) in _ELSEWHERE for record, as_of in patients]
         here = [p for p, away in zip(patients, elsewhere, strict=True) if not away]
         x, windows = self._reader.matrix(here)
         hours = x[:, HOURS]
         far, few = self._gate.far(x, hours).tolist(), self._gate.few(x[:, KNOWN], hours).tolist()
-        columns = zip(here, windows, far, few, strict=True)
-        found = [self._abstention(p[0], *column) for p, *column in columns]
+        found = [self._abstention(p[0], w) for p, w in zip(here, windows, strict=True)]
         answered = [i for i, reason in enumerate(found) if reason is None]
         left = iter(found)
         reasons = [Abstention.NOT_PRESENT if away else next(left) for away in elsewhere]
-        return reasons, [windows[i] for i in answered], x[answered]
+        doubts = [_doubt(far[i], few[i]) for i in answered]
+        return reasons, doubts, [windows[i] for i in answered], x[answered]
 
-    def _abstention(
-        self, record: PatientRecord, window: Window, far: bool, few: bool
-    ) -> Abstention | None:
+    def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
         if window.newest is None:
             stay = record.stay(window.as_of)
             since = -math.inf if stay is None else stay.start
@@ -136,9 +143,9 @@ class DeteriorationModel(Answering):
             return Abstention.STALE_DATA if earlier else Abstention.NO_DATA
         if window.as_of - window.newest > self.expires_s:
             return Abstention.STALE_DATA
-        if few or all(window.spans[i][0] == window.spans[i][1] for i in _ACUTE):
+        if all(window.spans[i][0] == window.spans[i][1] for i in _ACUTE):
             return Abstention.TOO_LITTLE_DATA
-        return Abstention.OUT_OF_DISTRIBUTION if far else None
+        return None
 
     def _answer(
         self,
@@ -168,3 +175,10 @@ class DeteriorationModel(Answering):
             abstained=None,
             missing=missing,
         )
+
+
+def _doubt(far: bool, few: bool) -> Abstention | None:
+    """Why a low risk would not be believed."""
+    if few:
+        return Abstention.TOO_LITTLE_DATA
+    return Abstention.OUT_OF_DISTRIBUTION if far else None

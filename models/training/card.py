@@ -132,10 +132,13 @@ def _coverage(coverage: dict[str, Any]) -> str:
     return f"""By a conformal rule, in each band of hours: values unlike those of the training
 patients (`out_of_distribution`, Mahalanobis' distance of the newest values), or fewer variables
 known than of nearly all of them after the first day (`too_little_data`). Stated: at most
-{level:g} % of patients like the training patients are refused by each. Observed on patients that
+{level:g} % of patients like the training patients are out by each. Observed on patients that
 neither was fitted on:
 
-{_table(rows)}"""
+{_table(rows)}
+
+It refuses to reassure, never to warn: the strangest values are those of the sickest, so a patient
+who is out gets no score only where it would be at or below the baseline."""
 
 
 _REFUSALS = ("out_of_distribution", "too_little_data")
