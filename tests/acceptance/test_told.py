@@ -70,17 +70,17 @@ async def test_an_alert_goes_out_and_the_answer_comes_back(
     now = time.time()
     await send(
         system,
-        admission("4711", now - 3600, bed="B1"),
-        *(results("4711", now - 3000 + 300 * i, DYING) for i in range(5)),
+        admission("QX4711", now - 3600, bed="B1"),
+        *(results("QX4711", now - 3000 + 300 * i, DYING) for i in range(5)),
     )
     wait_for(lambda: manager.messages and web.bodies, "both are told")
     first = newest(system)
-    assert "4711" in str(manager.messages[0].segment("PID")[3])
-    assert all("4711" not in str(body) for body in web.bodies)
+    assert "QX4711" in str(manager.messages[0].segment("PID")[3])
+    assert all("QX4711" not in str(body) for body in web.bodies)
     assert first.alert_id in str(web.bodies)
 
     manager.says = [report(filler=f"{first.alert_id}.{first.revision}^TOCSIN")]
-    await send(system, results("4711", now - 60, DYING))
+    await send(system, results("QX4711", now - 60, DYING))
     if not manager.replies:  # nothing new to tell: the report waits for the next message
         await send(system, admission("4712", now - 3600, bed="B2"))
         await send(system, *(results("4712", now - 3000 + 300 * i, DYING) for i in range(5)))
