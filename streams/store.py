@@ -18,6 +18,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from streams import keys
+from streams.patience import passes
 
 Fields = dict[bytes, bytes]
 NOTHING = -1  # the offset of a partition of which nothing was applied
@@ -148,7 +149,7 @@ PASSING = (
     exceptions.OutOfMemoryError,
     exceptions.TryAgainError,
 )
-_patiently = stamina.retry(on=PASSING, attempts=None, timeout=None, wait_max=2.0)
+_patiently = stamina.retry(on=passes(*PASSING), attempts=None, timeout=None, wait_max=2.0)
 
 
 class RedisStore:

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 
 from connectors import contract
 from connectors.contract import Alert
+from streams.patience import passes
 
 PREFIX: Final = "tocsin:{sinks}:"  # one slot of a Redis Cluster: written together
 KEPT_S: Final = 90 * 86_400  # after the last change of an alert
@@ -33,7 +34,7 @@ return due
 """
 
 for_ever = stamina.retry(
-    on=exceptions.RedisError, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
+    on=passes(exceptions.RedisError), attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0
 )
 
 

@@ -14,6 +14,7 @@ from connectors.sinks.notice import Notice, RefusedError, Sink, UnavailableError
 from connectors.sinks.settings import Receiver
 from streams.delivery.breaker import Breaker, Position
 from streams.delivery.items import Item, Outside
+from streams.patience import end_if_asked
 
 log = logging.getLogger("tocsin.sinks")
 
@@ -159,6 +160,7 @@ def _attempts(batch: list[Item]) -> str:
 
 def _pause_before_next(error: Exception) -> bool | float:
     """Whether to try again, and when, where the receiver has said so."""
+    end_if_asked()
     if not isinstance(error, UnavailableError):
         return False
     return True if error.retry_after_s is None else error.retry_after_s

@@ -105,7 +105,11 @@ class SinksProcess:
         """Ask it to end, if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            assert self._process.wait(20) == 0, self.log
+            try:
+                assert self._process.wait(30) == 0, self.log
+            finally:
+                self._process.kill()
+                self._process.wait()
 
     @property
     def log(self) -> str:
