@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 
-import torch
-
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
 from models.bundle import Bundle, BundleError, single_member
@@ -77,38 +75,38 @@ class DeteriorationModel(Answering):
         """Everybody who is in the hospital."""
         return True
 
-    @torch.inference_mode()
     def answer(
         self,
         patients: Sequence[tuple[PatientRecord, float]],
         points: Sequence[tuple[PatientRecord, float]],
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
-        reasons, doubts, windows, x = self._inputs([*patients, *points])
-        n = sum(reason is None for reason in reasons[: len(patients)])
-        values = torch.from_numpy(x)
-        members, parts = self._forest(values, values[:, HOURS], n)
-        mean = members.mean(1).numpy()
+        # Points lie before the patients' own times: what is carried on goes forwards in time.
+        reasons, doubts, windows, x = self._inputs([*points, *patients])
+        n = sum(reason is None for reason in reasons[: len(points)])
+        members, parts = self._forest.carried(x, x[:, HOURS], [w.seat for w in windows])
+        mean = members.mean(1)
         means = mean.tolist()
         refused = [
             doubt if z <= self.baseline else None for doubt, z in zip(doubts, means, strict=True)
         ]
-        llr = mean[:n] - self.baseline
-        explained = self._explain(x[:n], windows[:n], parts.numpy(), llr) if n else []
-        errors = spread(members[:n]).tolist() if n else []
-        found: list[Assessment] = []
-        at = 0
-        for (_, as_of), reason in zip(patients, reasons, strict=False):
-            why = refused[at] if reason is None else reason
-            if why is not None:
-                absent = () if why is Abstention.NOT_PRESENT else (MODALITY,)
-                found.append(abstained(as_of, self.baseline, why, absent))
-            else:
-                top, missing = explained[at]
-                found.append(self._answer(as_of, windows[at], means[at], errors[at], top, missing))
-            at += reason is None
-        rest = iter(zip(means[n:], refused[n:], strict=True))
-        scored = [None if r else self._told(*next(rest)) for r in reasons[len(patients) :]]
+        before = iter(zip(means[:n], refused[:n], strict=True))
+        scored = [None if r else self._told(*next(before)) for r in reasons[: len(points)]]
+        llr = mean[n:] - self.baseline
+        told = zip(
+            refused[n:],
+            windows[n:],
+            means[n:],
+            spread(members[n:]).tolist(),
+            self._explain(x[n:], windows[n:], parts[n:], llr),
+            strict=True,
+        )
+        found = [
+            self._abstained(as_of, reason)
+            if reason is not None
+            else self._answer(as_of, *next(told))
+            for (_, as_of), reason in zip(patients, reasons[len(points) :], strict=True)
+        ]
         return found, scored
 
     def _told(self, mean: float, refused: Abstention | None) -> float | None:
@@ -147,15 +145,22 @@ class DeteriorationModel(Answering):
             return Abstention.TOO_LITTLE_DATA
         return None
 
+    def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
+        absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
+        return abstained(as_of, self.baseline, reason, absent)
+
     def _answer(
         self,
         as_of: float,
+        refused: Abstention | None,
         window: Window,
         mean: float,
         error: float,
-        top: list[Contribution],
-        missing: Missing,
+        explained: tuple[list[Contribution], Missing],
     ) -> Assessment:
+        if refused is not None:
+            return self._abstained(as_of, refused)
+        top, missing = explained
         llr, log_odds = self._split(mean)
         newest = as_of if window.newest is None else window.newest
         evidence = Evidence(

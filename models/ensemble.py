@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import Generic, Protocol, Self, TypeVar
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.risk import probability_of
@@ -88,13 +89,14 @@ class Scorer(Generic[_Model]):
         return self._members[fold]
 
 
-def spread(members: Tensor) -> Tensor:
+def spread(members: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, M) → (N,): standard error of the mean by the delete-a-group jackknife; 0 for one member.
 
     The members resemble one another because they share most of their patients, which the factor
     M - 1 makes up for. Source: Kott, Journal of Official Statistics 2001.
     """
-    return ((members.shape[1] - 1) * members.var(1, unbiased=False)).sqrt()
+    found: NDArray[np.float64] = np.sqrt((members.shape[1] - 1) * members.var(1))
+    return found
 
 
 def interval(log_odds: float, error: float) -> tuple[float, float]:

@@ -82,6 +82,8 @@ class Explainer:
         `parts` (N, F) is what each feature adds. What is left to the llr (the mean of the forest
         against the baseline) counts as a contribution of the time in the stay.
         """
+        if not len(x):
+            return []
         parts[:, HOURS] += llr - parts.sum(1)
         sums = parts @ self._membership  # (N, G)
         micros = (sums * _MICRO).round()

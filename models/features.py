@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.facts import Observation, PersonDetail
+from models.carried import Seat
 from models.derived import DERIVED, ON_DEMAND
 from models.record import PatientRecord
 from models.series import Rejected, Series, SeriesCache, rejected
@@ -156,6 +157,7 @@ class Window(NamedTuple):
     newest: float | None  # time of the newest observation that counted
     spans: list[tuple[int, int]]  # for each variable, indices into its series
     series: list[Series]
+    seat: Seat  # of the patient, in the model's forests
 
 
 # Columns by what changes them. All but those of time change with an observation only.
@@ -202,8 +204,8 @@ class _Kept:
     """A patient's row, and for which times it holds."""
 
     __slots__ = (
-        "counts", "first", "last", "newest", "next", "oldest", "revision", "row", "spans", "start",
-        "upcoming", "values",
+        "counts", "first", "last", "newest", "next", "oldest", "revision", "row", "seat", "spans",
+        "start", "upcoming", "values",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -217,6 +219,7 @@ class _Kept:
         self.upcoming = [math.inf] * len(CATALOGUE)  # (V,) time of the next that will count
         self.spans = [(0, 0)] * len(CATALOGUE)
         self.counts = [0] * len(CATALOGUE)
+        self.seat = Seat()
 
     def crossing(self, start: float, as_of: float) -> set[int]:
         """Variables of which an observation leaves the window or enters it."""
@@ -268,7 +271,7 @@ class FeatureReader:
         renewed = self._renew(kept, record, all_series, start, as_of)
         self._pass_time(kept, all_series[_URINE], record, as_of, renewed)
         newest = None if kept.newest == -math.inf else kept.newest
-        return kept, Window(start, as_of, newest, kept.spans.copy(), all_series)
+        return kept, Window(start, as_of, newest, kept.spans.copy(), all_series, kept.seat)
 
     def _renew(
         self, kept: _Kept, record: PatientRecord, all_series: list[Series], start: float,

@@ -167,7 +167,7 @@ class MultimodalModel(Answering):
         ratio = net.ratios(scores, present) * fade[:, None, :]  # (N, M, K)
         return Worked(
             ratio.mean(1).tolist(),
-            spread(ratio.sum(2)).tolist(),
+            spread(ratio.sum(2).numpy()).tolist(),
             net.shares(parts, present, fade).tolist(),
             scores,
             present,

@@ -87,7 +87,7 @@ class News2Model(Answering):
         """Mean and standard error of the members' log-odds."""
         if points not in self._memo:
             members = (self._levels + self._slopes * points)[None]  # (1, M)
-            self._memo[points] = float(members.mean()), float(spread(members)[0])
+            self._memo[points] = float(members.mean()), float(spread(members.numpy())[0])
         return self._memo[points]
 
     def _abstention(

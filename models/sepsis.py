@@ -33,7 +33,7 @@ class SepsisModel(Answering):
         answers, tensors = bundle.answers, bundle.tensors
         try:
             trees = LeafwiseTrees(*(tensors[name] for name in LeafwiseTrees._fields))
-            self._forest = LeafwiseForest(trees, len(FEATURES)).eval()
+            self._forest = LeafwiseForest(trees, len(FEATURES))
             self._explain = SepsisExplainer(NextDatum(tensors["fresh"], tensors["usual_gap_h"]))
             self.rule = AlertRule(**answers["rule"])
             self.expires_s = float(answers["expires_s"])
@@ -63,6 +63,7 @@ class SepsisModel(Answering):
         reasons, x = self._inputs(asked)
         n = sum(reason is None for reason in reasons[: len(patients)])
         members, parts = self._forest(x, n)
+        parts = parts[:, 0]
         llr = ((members.mean(1) - self.baseline) * 1e6).round() / 1e6 + 0.0  # as printed
         told = self._told(x[:n], members[:n], parts, llr[:n], patients, reasons)
         found = [
@@ -93,7 +94,7 @@ class SepsisModel(Answering):
             self._answer,
             times,
             llr.tolist(),
-            spread(members).tolist(),
+            spread(members.numpy()).tolist(),
             _newest(x).tolist(),
             self._explain(x, parts, llr, times),
         )

@@ -12,10 +12,13 @@ Letters in shape comments: N patients, F features, A anchors, M members.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from models.carried import Array, Places, Seat
 from models.trees import Forest, Trees
 
 
@@ -26,7 +29,7 @@ class TimedForest:
         """`anchors` (A,) hours, ascending, two at least; `counts` (A,) trees of each; `trees` as
         `side_by_side` makes them.
         """
-        self._logs = anchors.double().log()
+        self._logs = anchors.double().log().numpy()
         parts = apart(trees, counts.tolist())
         # Neighbours that are asked together: the first alone, each pair, the last alone.
         pairs = list(itertools.pairwise(parts))
@@ -37,14 +40,6 @@ class TimedForest:
         ]
         self._shape = len(trees.levels), n_features
 
-    def place(self, hours: Tensor) -> tuple[Tensor, Tensor]:
-        """(N,) hours in the stay → (N,) which forest answers, (N,) weight of its second anchor."""
-        logs = self._logs
-        t = hours.clamp(min=1e-3).log()
-        place = torch.searchsorted(logs, t, right=True)  # at an anchor the interval that begins
-        left, right = logs[(place - 1).clamp(min=0)], logs[place.clamp(max=len(logs) - 1)]
-        return place, ((t - left) / (right - left)).nan_to_num(0.0)
-
     def __call__(self, x: Tensor, hours: Tensor, explained: int = 0) -> tuple[Tensor, Tensor]:
         """(N, F) values, (N,) hours → (N, M) log-odds, and for the first `explained` patients
         (n, F) what each feature adds to the members' mean.
@@ -52,19 +47,45 @@ class TimedForest:
         members, n_features = self._shape
         scores = torch.empty((len(x), members), dtype=torch.float64)
         parts = torch.empty((explained, n_features), dtype=torch.float64)
-        place, share = self.place(hours)
-        for p in sorted(set(place.tolist())):
-            rows = (place == p).nonzero()[:, 0]
+        for forest, rows, weights in self._by_forest(hours.numpy()):
             first = int((rows < explained).sum())
-            found, added = self._forests[p](x[rows], first)
-            if self._forests[p].groups == 1:
-                scores[rows], parts[rows[:first]] = found, added[:, 0]
-                continue
-            weight = share[rows, None]
-            scores[rows] = (1 - weight) * found[:, :members] + weight * found[:, members:]
-            weight = weight[:first]
-            parts[rows[:first]] = (1 - weight) * added[:, 0] + weight * added[:, 1]
+            found, added = forest(x[torch.from_numpy(rows)], first)
+            scores[rows] = torch.from_numpy(
+                _mixed(found.numpy().reshape(len(rows), -1, members), weights)
+            )
+            parts[rows[:first]] = torch.from_numpy(_mixed(added.numpy(), weights[:first]))
         return scores, parts
+
+    def carried(self, x: Array, hours: Array, seats: Sequence[Seat]) -> tuple[Array, Array]:
+        """The same, all explained, of patients who are asked about again and again."""
+        members, n_features = self._shape
+        scores, parts = np.empty((len(x), members)), np.empty((len(x), n_features))
+        for forest, rows, weights in self._by_forest(hours):
+            found, added = forest.carried(x[rows], [seats[i] for i in rows.tolist()])
+            scores[rows] = _mixed(found.reshape(len(rows), -1, members), weights)
+            parts[rows] = _mixed(added, weights)
+        return scores, parts
+
+    def _by_forest(self, hours: Array) -> Iterator[tuple[Forest, Places, Array]]:
+        """Each forest that is asked, the rows that it answers, and their second anchor's weight."""
+        logs = self._logs
+        t = np.log(np.maximum(hours, 1e-3))
+        place = np.searchsorted(logs, t, side="right")  # at an anchor the interval that begins
+        left, right = logs[np.maximum(place - 1, 0)], logs[np.minimum(place, len(logs) - 1)]
+        weight = (t - left) / np.where(right > left, right - left, 1.0)
+        for p in sorted(set(place.tolist())):
+            rows = (place == p).nonzero()[0]
+            yield self._forests[p], rows, weight[rows]
+
+
+def _mixed(groups: Array, weights: Array) -> Array:
+    """(N, 1 or 2, …) of one anchor or two, (N,) weight of the second → (N, …)."""
+    if groups.shape[1] == 1:
+        alone: Array = groups[:, 0]
+        return alone
+    second = weights[:, None]
+    mixed: Array = (1 - second) * groups[:, 0] + second * groups[:, 1]
+    return mixed
 
 
 def side_by_side(by_anchor: list[Trees]) -> Trees:

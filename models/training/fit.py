@@ -17,11 +17,12 @@ from torch import Tensor
 from models.deterioration import KNOWN, NEWEST
 from models.ensemble import FOLDS, cohort_hash, fold_of
 from models.features import COLUMN, FEATURES, HOURS, FeatureReader
+from models.grid import on_grid
 from models.timed import side_by_side
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 from models.training.forest import ForestConfig, bagged, grow, joined
 from models.training.gate import fit_gates, observed
-from models.trees import Forest, Trees, on_grid
+from models.trees import Forest, Trees
 from models.variables import CATALOGUE
 
 Array = NDArray[Any]

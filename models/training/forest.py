@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.trees import Trees, on_grid
+from models.grid import on_grid
+from models.trees import Trees
 
 UNMEASURED = -1  # the code of a value that is not there
 

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.leafwise import LEAVES, TESTS, LeafwiseTrees, on_grid
+from models.grid import on_grid
+from models.leafwise import LEAVES, TESTS, LeafwiseTrees
 
 # A test of "measured at all" has a border beyond all values.
 _LARGEST = float(np.finfo(np.float32).max)

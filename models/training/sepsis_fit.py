@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.ensemble import FOLDS, cohort_hash, fold_of
-from models.leafwise import LeafwiseForest, LeafwiseTrees, on_grid
+from models.grid import on_grid
+from models.leafwise import LeafwiseForest, LeafwiseTrees
 from models.sepsis_explanation import SINCE, membership
 from models.sepsis_features import CONTEXT, FEATURES, SepsisReader
 from models.sepsis_variables import SEPSIS_CATALOGUE
@@ -142,10 +143,11 @@ def _scored(
     rows: Rows, trees: LeafwiseTrees, *, explained: bool
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """Members' log-odds (n, M) and parts (n, F), in chunks."""
-    forest = LeafwiseForest(trees, len(FEATURES)).eval()
+    forest = LeafwiseForest(trees, len(FEATURES))
     for start in range(0, len(rows.x), _CHUNK):
         x = rows.x[start : start + _CHUNK].double()
-        yield forest(x, len(x) if explained else 0)
+        scores, parts = forest(x, len(x) if explained else 0)
+        yield scores, parts[:, 0]
 
 
 def _fresh(rows: Rows, trees: LeafwiseTrees) -> Tensor:

@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.leafwise import (
-    LEAVES,
-    STEP,
-    TESTS,
-    LeafwiseForest,
-    LeafwiseTrees,
-    contributions,
-)
+from models.grid import STEP
+from models.leafwise import LEAVES, TESTS, LeafwiseForest, LeafwiseTrees, contributions
 from models.metrics import auroc
 from models.training.leafwise_boosting import LeafwiseConfig, grow, joined, to_trees
 
@@ -69,8 +63,8 @@ def test_contributions_add_up_exactly_and_leave_out_what_is_not_asked(
 ) -> None:
     x = torch.from_numpy(_rows(200, 3)[0])
     scores, parts = forest(x, 150)
-    assert parts.shape == (150, 5)
-    total = forest.expected + parts.sum(1)
+    assert parts.shape == (150, 1, 5)
+    total = forest.expected + parts[:, 0].sum(1)
     assert torch.equal((total * 2 / STEP).round(), (scores[:150].sum(1) / STEP).round())
 
 

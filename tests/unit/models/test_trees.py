@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.trees import STEP, Forest, Trees, on_grid, shapley
+from models.grid import STEP, on_grid
+from models.trees import Forest, Trees, shapley
 
 _MEMBERS, _TREES, _DEPTH, _FEATURES = 3, 40, 3, 12
 
