@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 import stamina
@@ -22,8 +23,10 @@ from redis import Redis
 from redis import exceptions as redis_errors
 
 from connectors import facts, metrics, topics, unmapped, wire
+from connectors.ahead import Ahead, Positions
 from connectors.clock import Clock
 from connectors.decisions import Decided, Decisions
+from connectors.facts import FactRecord
 from connectors.feeds import Feeds
 from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
@@ -40,6 +43,7 @@ log = logging.getLogger("tocsin.sequencer")
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
+_HELD_S = 0.002  # between looks whether the workers have come nearer
 _VAULT_S = 1.0  # between looks whether the vault was emptied
 _COMMIT_S = 0.2  # between commits of what was read
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
@@ -59,10 +63,13 @@ class SequencerProcess:
         key: IdentityKey,
         site: Site,
         clock: Clock,
+        positions: Positions,
         *,
         two_person: bool = False,
     ) -> None:
         self._settings = settings
+        # Half a batch: the workers have enough to do while the next batch is mapped.
+        self._ahead = Ahead(settings.batch_messages // 2, positions)
         self._kafka = kafka
         self._clock = clock
         self._key, self._site = key, site
@@ -138,7 +145,11 @@ class SequencerProcess:
             self._keeps_clock = False
 
     def _read(self, consumer: Consumer) -> list[Message]:
-        """The first message as soon as it is there, and what else is there by then."""
+        """The first message as soon as it is there, and what else is there by then; nothing while
+        the workers are too far behind."""
+        if self._ahead.too_far():
+            time.sleep(_HELD_S)
+            return []
         first = consumer.poll(_IDLE_S)
         if first is None:
             return []
@@ -166,7 +177,7 @@ class SequencerProcess:
         for by_partition in (sequenced.records, decided.records):
             for partition, records in by_partition.items():
                 for record in records:
-                    self._produce(topics.FACTS, facts.encode(record), partition=partition)
+                    self._write(partition, record)
         for key, quarantined in [*sequenced.quarantine, *decided.quarantine]:
             self._produce(topics.QUARANTINE, quarantined, key=key)
         for source, study in sequenced.fetch:
@@ -224,6 +235,17 @@ class SequencerProcess:
         asked = msgspec.json.encode(study._asdict())
         self._produce(topics.WIRE_IMAGING, asked, key=study.study_uid or None, headers=headers)
 
+    def _write(self, partition: int, record: FactRecord) -> None:
+        on_delivery = partial(self._on_written, len(record.messages))
+        raw = facts.encode(record)
+        self._produce(topics.FACTS, raw, partition=partition, on_delivery=on_delivery)
+
+    def _on_written(self, messages: int, error: KafkaError | None, record: Message) -> None:
+        self._on_delivery(error, record)
+        place, offset = record.partition(), record.offset()
+        if error is None and place is not None and offset is not None:
+            self._ahead.wrote(place, offset, messages)
+
     def _produce(
         self,
         topic: str,
@@ -232,6 +254,7 @@ class SequencerProcess:
         partition: int = -1,
         key: str | None = None,
         headers: dict[str, str] | None = None,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
     ) -> None:
         while True:
             try:
@@ -241,7 +264,7 @@ class SequencerProcess:
                     key=key,
                     partition=partition,
                     headers=headers,  # type: ignore[arg-type]
-                    on_delivery=self._on_delivery,
+                    on_delivery=on_delivery or self._on_delivery,
                 )
             except BufferError:  # the queue is full: wait for the broker
                 self._producer.poll(0.1)

@@ -11,8 +11,8 @@ from redis import Redis
 from connectors import topics
 from connectors.sequencer_process import GROUP
 from connectors.settings import KafkaSettings
-from streams import keys
 from streams.bench.watcher import ends
+from streams.positions import applied
 
 _LOOK_S = 0.1
 _PATIENCE_S = 300.0
@@ -38,12 +38,9 @@ class Backlog:
 
     def records(self) -> int:
         """Records of facts that are not in the store."""
-        waiting = 0
-        for place in ends(self._consumer, topics.FACTS):
-            raw = self._redis.hget(keys.position(place.partition), "offset")
-            at = int(raw) if isinstance(raw, bytes) else -1
-            waiting += place.offset - 1 - at
-        return waiting
+        there = ends(self._consumer, topics.FACTS)
+        done = applied(self._redis, [place.partition for place in there])
+        return sum(place.offset - 1 - done.get(place.partition, -1) for place in there)
 
     async def drained(self) -> None:
         """Until nothing waits. Raises `TimeoutError`."""

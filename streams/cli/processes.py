@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import typer
 
@@ -176,16 +177,19 @@ def sequencer() -> None:
     from redis import Redis  # noqa: PLC0415
 
     from connectors.sequencer_process import SequencerProcess  # noqa: PLC0415
+    from streams.positions import applied  # noqa: PLC0415
 
     settings, probe = start("sequencer")
     site = open_site(settings)
+    redis = Redis.from_url(redis_url(settings))
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,
-        Redis.from_url(redis_url(settings)),
+        redis,
         key_of(settings),
         site,
         wall_clock,
+        partial(applied, redis),
         two_person=settings.policy.two_person,
     )
     stop = threading.Event()
