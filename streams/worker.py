@@ -28,12 +28,13 @@ from connectors.settings import KafkaSettings
 from models.risk import RiskModel
 from streams import tracing
 from streams.engine import Effects, Engine
+from streams.ownership import Ownership
 from streams.partition import Applied, Output, PartitionOwner
-from streams.passes import MOST_RECORDS
+from streams.passes import MOST_RECORDS, Numbered
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.queueing import Queues
 from streams.settings import Settings
-from streams.store import FencedError, RedisStore
+from streams.store import RedisStore
 from streams.together import Together
 
 log = logging.getLogger("tocsin.worker")
@@ -69,20 +70,18 @@ class Worker:
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
-        self._owners: dict[int, PartitionOwner] = {}
-        self._assigned: set[int] = set()
+        self._ownership = Ownership(self._take, settings.worker.session_timeout_s)
         self._queues: Queues[_Waiting] = Queues(self._apply, self.fail, MOST_RECORDS)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_assigned(self, partitions: set[int]) -> None:
         """These are ours now."""
-        self._assigned = set(partitions)
+        self._ownership.assigned(partitions)
 
     def on_revoked(self, partitions: set[int]) -> None:
         """These belong to others now."""
-        self._assigned -= partitions
+        self._ownership.revoked(partitions)
         for partition in partitions:
-            self._owners.pop(partition, None)
             self._queues.drop(partition)
 
     async def on_event(self, event: Any) -> None:
@@ -91,7 +90,12 @@ class Worker:
 
     async def _apply(self, partition: int, together: list[_Waiting]) -> None:
         started = time.perf_counter()
-        applied = await self._handle(partition, [waiting.event.message for waiting in together])
+        messages = [waiting.event.message for waiting in together]
+
+        async def records() -> list[Numbered]:
+            return [(m.offset, await self._decode(m)) for m in messages]
+
+        applied = await self._ownership.handle(partition, records)
         if applied is None:  # whoever has the partition now gets the records again
             self._queues.done(len(together))
             return
@@ -100,20 +104,6 @@ class Worker:
         for waiting, one in zip(together, applied, strict=True):
             one.confirmed.add_done_callback(partial(self._on_confirmed, waiting, one, stored))
 
-    async def _handle(self, partition: int, messages: Sequence[Any]) -> list[Applied] | None:
-        """None when the partition is not ours any more: no lease may be taken for it then."""
-        if partition not in self._assigned:
-            return None
-        try:
-            owner = await self._owner(partition)
-            return await owner.handle_all([(m.offset, await self._decode(m)) for m in messages])
-        except FencedError:
-            log.warning("partition %d was taken over by another worker", partition)
-            metrics.counter("tocsin_worker_fenced").add(1)
-            self._owners.pop(partition, None)
-            self._assigned.discard(partition)
-            return None
-
     async def _decode(self, message: Any) -> FactRecord:
         try:
             return facts.decode(message.value or b"")
@@ -121,22 +111,18 @@ class Worker:
             await self._set_aside(message)
             return FactRecord()  # changes nothing, and the log goes on behind it
 
-    async def _owner(self, partition: int) -> PartitionOwner:
-        owner = self._owners.get(partition)
-        if owner is None:
-            lease = await self._store.acquire(partition)
-            owner = PartitionOwner(
-                lease,
-                self._store,
-                self._engine,
-                self._log,
-                self._publisher,
-                max(1, self._settings.worker.cached_patients // self._settings.kafka.partitions),
-                on_rebuild=lambda start, end: _on_rebuild(partition, start, end),
-                rest_s=self._settings.worker.rest_hours * 3_600.0,
-            )
-            await owner.publish_outbox()
-            self._owners[partition] = owner
+    async def _take(self, partition: int) -> PartitionOwner:
+        owner = PartitionOwner(
+            await self._store.acquire(partition),
+            self._store,
+            self._engine,
+            self._log,
+            self._publisher,
+            max(1, self._settings.worker.cached_patients // self._settings.kafka.partitions),
+            on_rebuild=lambda start, end: _on_rebuild(partition, start, end),
+            rest_s=self._settings.worker.rest_hours * 3_600.0,
+        )
+        await owner.publish_outbox()
         return owner
 
     def _on_confirmed(
