@@ -2,9 +2,15 @@
 
 An alert manager says in it what people did. OBR-3 or OBR-29 names the alert, else MSA-2: the
 control id of a PCD-04 message begins with it. A status stands in an OBX, as the profile's word or
-as the facet `MDC_ATTR_ALARM_INACTIVATION_STATE` (68483). Where there is none, a PRT names whoever
+as the facet `MDC_ATTR_ALARM_INACTIVATION_STATE`. Where there is none, a PRT names whoever
 acknowledged (HL7 v2.8; AAP of table 0912). An ORA^R41 with neither acknowledges that the message
 arrived, and says nothing of people.
+
+Sources: IHE PCD TF-2, 3.5 (PCD-05) and 3.7 (PCD-07, whose words an alert manager hands on). The
+states of the facet were compared with public PCD-04 senders and parsers, which number it 68483 or,
+in older ones, 68167: so it is known by its value, not by its number. The words could not be
+compared with a second source; one that is not in the table goes to quarantine, and nothing is
+taken for an acknowledgement by mistake.
 """
 
 from __future__ import annotations

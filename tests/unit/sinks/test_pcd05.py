@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors.quarantine import Reason
 from connectors.sinks.hl7 import pcd04
-from connectors.sinks.pcd05 import Did, NotAReportError, read
+from connectors.sinks.pcd05 import Did, NotAReportError, read, why
 from tests.unit.sinks.alerts import ALERT_ID, alert, notice
 from tests.unit.sinks.test_hl7 import TO
 
@@ -44,27 +44,47 @@ def test_who_took_an_alert_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "did"),
+    ("said", "did", "reason"),
     [
-        ("ACCEPTED", Did.ACKNOWLEDGE),
-        ("Accepted Positive", Did.ACKNOWLEDGE),
-        ("AcceptedNotRelevant", Did.DISMISS),
-        ("AcceptedFalse", Did.DISMISS),
-        ("Rejected", Did.COMMENT),
-        ("Undeliverable", Did.COMMENT),
-        ("Delivered", None),
-        ("Read", None),
+        ("Accepted", Did.ACKNOWLEDGE, ""),
+        ("ACCEPTED", Did.ACKNOWLEDGE, ""),
+        ("AcceptedPositive", Did.ACKNOWLEDGE, "true_positive"),
+        ("Accepted Positive", Did.ACKNOWLEDGE, "true_positive"),
+        ("AcceptedNotRelevant", Did.DISMISS, "not_relevant"),
+        ("AcceptedFalse", Did.DISMISS, "false_positive"),
+        ("alert-acknowledged", Did.ACKNOWLEDGE, ""),
+        ("Rejected", Did.COMMENT, "declined"),
+        ("Undeliverable", Did.COMMENT, "could not be delivered"),
+        *(
+            (said, None, "")
+            for said in (
+                "Received",
+                "Delivered",
+                "Read",
+                "Cancelled",
+                "CancelledOther",
+                "CallbackStart",
+                "CallbackEnd",
+                "CompletedReceived",
+                "enabled",
+                "audio-paused",
+                "audio-off",
+                "alarm-paused",
+                "alarm-off",
+            )
+        ),
     ],
 )
-def test_every_status_means_something(said: str, did: Did | None) -> None:
-    """In whatever case and spacing."""
+def test_every_status_means_something(said: str, did: Did | None, reason: str) -> None:
+    """In whatever case and spacing; a step on the way and a state of the sound decide nothing."""
     (one,) = read(report(f"ST|1^S^L|1|{said}"))
-    assert one.did is did
+    assert (one.did, why(one)) == (did, reason)
 
 
-def test_the_facet_of_inactivation_is_read_as_well() -> None:
-    """As devices say it."""
-    facet = "ST|68483^MDC_ATTR_ALARM_INACTIVATION_STATE^MDC|1.0.0.0.5|alert-acknowledged"
+@pytest.mark.parametrize("number", ["68483", "68167"])
+def test_the_facet_of_inactivation_is_read_as_well(number: str) -> None:
+    """As devices say it, under today's number or the one before."""
+    facet = f"ST|{number}^MDC_ATTR_ALARM_INACTIVATION_STATE^MDC|1.0.0.0.5|alert-acknowledged"
     (one,) = read(report(facet, person=""))
     assert one.did is Did.ACKNOWLEDGE
     assert one.who == "AM|HOSP"
