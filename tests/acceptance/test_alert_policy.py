@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from connectors import feedback, topics
+from connectors import contract, feedback, topics
 from connectors.clock import wall_clock
-from connectors.contract import Alert, AlertState
+from connectors.contract import Alert, AlertReason, AlertState
 from connectors.feedback import Action
 from connectors.journal import KafkaJournal
 from connectors.kafka import KafkaLog
@@ -177,8 +177,14 @@ async def test_a_back_test_of_what_was_in_force_gives_the_alerts_that_were_told(
     journal.close()
     models = [load_bundle(None, risk) for risk in system.settings.worker.risks]
     again = await recorded.replayed(log, models)
-    assert len(live) >= 5  # fired, acknowledged, ended by a policy, back, …
     assert again.alerts == live
+    told = [contract.decode_alert(live[key]) for key in sorted(live)]
+    assert [a.reason for a in told if a.bed == "B901" and a.risk == "deterioration"] == [
+        AlertReason.ABOVE_THRESHOLD,
+        AlertReason.ACKNOWLEDGED,
+        AlertReason.THRESHOLD_CHANGED,
+        AlertReason.ABOVE_THRESHOLD,
+    ]
     policy = tmp_path / "trial.yaml"
     policy.write_text("risks: {deterioration: {fire: 0.999, critical: 0.9991}}")
     done = command(system, "backtest", str(policy), "--out", str(tmp_path / "out"))
