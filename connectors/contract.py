@@ -120,6 +120,10 @@ class AlertReason(StrEnum):
     RELEASED = "released"  # what held it back has ended
     UNACKNOWLEDGED = "unacknowledged"  # nobody acknowledged in time: the next in line is called
     HANDED_OVER = "handed_over"  # somebody else is called, and has to acknowledge
+    # It belongs to a call of another risk of the patient (`groups` of the policy): no second call
+    JOINED = "joined"  # somebody is being called: they are told of this as well
+    COVERED = "covered"  # somebody has acknowledged that call a short time ago
+    PARTED = "parted"  # that call is over, or less severe: this one goes on by itself
     # It is held back: nobody is called
     INHIBITED = "inhibited"  # by what is known of the patient, as the policy says
     SILENCED = "silenced"  # by a silence of the policy
@@ -204,9 +208,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     score: Score
     ward: str = ""
     bed: str = ""
-    group: str = ""  # alerts of one patient and group belong together
+    group: str = ""  # alerts of one patient and group share a call
+    joined: str = ""  # the alert whose call this one belongs to; "": it has its own
     calls: bool = True  # people have to be told of this revision
-    called: int = 0  # the newest revision that called; 0: nobody was ever called
+    called: int = 0  # the newest revision that called or joined a call; 0: nobody was told
     held_by: str = ""  # pending: the inhibition, silence or stage that holds it back
     escalation: int = 0  # steps taken along the escalation route
     escalated_to: str = ""  # who is called by the newest of them

@@ -31,8 +31,9 @@ class Published(msgspec.Struct, omit_defaults=True):
     stay: str  # the stay that the episode belongs to
     held: AlertReason | None = None  # pending: why nobody is called
     held_by: str = ""
-    called: int = 0  # the newest revision that called somebody
+    called: int = 0  # the newest revision that called somebody, or joined a call
     called_at: float = 0.0  # when it did
+    joined: str = ""  # the alert of another risk whose call this one belongs to
     worse: int = 0  # the newest revision that was more severe than the one before
     escalation: int = 0  # steps taken since the last call of the first in line
     escalated_to: str = ""

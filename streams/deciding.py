@@ -6,7 +6,7 @@ The part of the engine behind the models. Deterministic, like all of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from connectors.clock import iso
@@ -17,8 +17,9 @@ from models.record import EVER, PatientRecord, Presence, Stay
 from models.risk import Assessment, RiskModel
 from streams import alerting, lifecycle, trajectory
 from streams.alerting import RiskState
-from streams.lifecycle import Announcement, Decided, Situation
+from streams.lifecycle import Concern, Decided
 from streams.policy.rules import Case, Code, Rule, Rulebook
+from streams.situation import Announcement, Situation, open_alert
 from streams.state import PatientState, Touched
 from streams.trajectory import Trajectory
 
@@ -65,7 +66,7 @@ def plan(model: RiskModel, touched: Touched, now: float, book: Rulebook) -> Plan
     return Plan(points.cut(since), times, since, rule, ward, model_changed)
 
 
-def decide(
+def judge(
     patient: str,
     model: RiskModel,
     state: PatientState,
@@ -73,9 +74,8 @@ def decide(
     probabilities: Iterable[float | None],
     answer: Assessment,
     book: Rulebook,
-    actions: Sequence[Feedback] = (),
-) -> Decided:
-    """What follows from a patient's new points and answer.
+) -> Concern:
+    """What a patient's new points and answer call for.
 
     Alerts follow the scores at times of observation; between them nothing fires by itself.
     """
@@ -102,7 +102,19 @@ def decide(
         rule_changed=rule_changed,
         model_changed=todo.model_changed,
     )
-    return lifecycle.step(risk, want, now, actions)
+    return Concern(risk, want, now)
+
+
+def decide(
+    concerns: Sequence[Concern], book: Rulebook, actions: Sequence[Feedback] = ()
+) -> Iterator[Decided]:
+    """What becomes of a patient's alerts: of risks that share a call together, of others alone."""
+    together: dict[tuple[str, ...], list[Concern]] = {}
+    for one in concerns:
+        together.setdefault(book.sharing(one.now.risk), []).append(one)
+    for some in together.values():
+        risks = {one.now.risk for one in some}
+        yield lifecycle.step(some, [action for action in actions if action.risk in risks])
 
 
 def due(
@@ -129,7 +141,7 @@ def due(
             expiry = newest + model.expires_s + 1.0
             # A model that goes on answering is looked at again later, not with every tick.
             patients_time.append(expiry if expiry > now else now + model.expires_s)
-        if lifecycle.open_alert(risk) is None:
+        if open_alert(risk) is None:
             continue
         stay = record.stay(now)
         case = case_of(patient, model.risk, state, stay.ward if stay else "")
@@ -174,7 +186,7 @@ def _name(stay: Stay | None) -> str:
 def _presence_of(model: RiskModel, state: PatientState, now: float) -> Presence:
     """What became of the stay, or of the patient, that an open alert belongs to."""
     record, risk = state.record, state.risks[model.risk]
-    if lifecycle.open_alert(risk) is None:
+    if open_alert(risk) is None:
         return Presence.PRESENT  # nobody asks
     if not model.of_stay:
         presence = record.presence(now)
@@ -253,6 +265,7 @@ def to_alert(
         ward=stay.ward if stay else "",
         bed=stay.bed if stay else "",
         group=book.group(model.risk),
+        joined=published.joined,
         calls=told.calls,
         called=published.called,
         held_by=published.held_by,

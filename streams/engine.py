@@ -22,7 +22,9 @@ from models.record import EVER
 from models.risk import Assessment, RiskModel
 from streams import deciding
 from streams.acting import answered
+from streams.lifecycle import Concern
 from streams.policy.rules import Rulebook
+from streams.situation import Announcement
 from streams.state import PatientState, Touched
 
 TREND_STEP_S = 300.0  # the trend keeps one score for each such span of the patient's time
@@ -70,6 +72,15 @@ class Step(NamedTuple):
         return record.policy.at if record.policy is not None else 0.0
 
 
+class _Judged(NamedTuple):
+    """What a score calls for."""
+
+    model: RiskModel
+    plan: deciding.Plan
+    concern: Concern
+    top: dict[str, float]  # the score before's strongest features
+
+
 @dataclass(slots=True)
 class _Turn:
     """One patient's part of one record, and what follows from it."""
@@ -80,9 +91,10 @@ class _Turn:
     messages: list[tuple[int, MessageFacts]] = field(default_factory=list)  # (place, message)
     actions: list[Feedback] = field(default_factory=list)
     expired: bool = False
+    judged: dict[str, _Judged] = field(default_factory=dict)  # by risk
     scores: dict[str, Score] = field(default_factory=dict)  # by risk
     shadows: list[Score] = field(default_factory=list)
-    alerts: dict[str, list[Alert]] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
     answers: list[FeedbackAnswer] = field(default_factory=list)
     handed_on: list[tuple[int, MessageFacts]] = field(default_factory=list)
     due: float | None = None
@@ -155,7 +167,7 @@ class Engine:
             touched={turn.patient: turn.touched for turn in known},
             scores=[turn.scores[r] for r in risks for turn in turns if r in turn.scores],
             shadows=[score for turn in turns for score in turn.shadows],
-            alerts=[a for r in risks for turn in turns for a in turn.alerts.get(r, ())],
+            alerts=[alert for turn in turns for alert in turn.alerts],
             answers=[answer for turn in turns for answer in turn.answers],
             handed_on=[message for _, message in handed_on],
             due={turn.patient: turn.due for turn in known},
@@ -186,10 +198,12 @@ class Engine:
         left = iter(scored)
         for turn, plan, answer in zip(timed, plans, answers, strict=True):
             new = [_probability(next(left)) for _ in plan.times]
-            _decide(turn, model, plan, new, answer)
+            _judge(turn, model, plan, new, answer)
 
     def _finish(self, turn: _Turn) -> None:
-        """When the patient's time comes next; actions on what is not there are answered."""
+        """What becomes of alerts, and when the patient's time comes next; actions on what is not
+        there are answered."""
+        _decide(turn)
         state, done = turn.touched.state, {answer.id for answer in turn.answers}
         turn.due = deciding.due(turn.patient, self.models, state, turn.step.book)
         turn.answers += [
@@ -212,32 +226,42 @@ def _score_in_shadow(model: RiskModel, turns: Sequence[_Turn]) -> None:
         turn.shadows.append(replace(score, shadow=True))
 
 
-def _decide(
+def _judge(
     turn: _Turn,
     model: RiskModel,
     plan: deciding.Plan,
     probabilities: Sequence[float | None],
     answer: Assessment,
 ) -> None:
-    """One risk of one patient: the score, and what it means for alerts."""
-    step, touched = turn.step, turn.touched
-    actions = [action for action in turn.actions if action.risk == model.risk]
-    decided = deciding.decide(
-        turn.patient, model, touched.state, plan, probabilities, answer, step.book, actions
+    """One risk of one patient: the score, and what it calls for."""
+    touched = turn.touched
+    concern = deciding.judge(
+        turn.patient, model, touched.state, plan, probabilities, answer, turn.step.book
     )
     score = _to_score(turn, model, answer, plan.rule.version, plan.ward)
     turn.scores[model.risk] = score
-    turn.answers += decided.answers
     _extend_trend(model.risk, touched, answer)
     risk = touched.state.risks[model.risk]
-    if decided.told:
-        why = deciding.moved(risk.top, score.evidence)
-        turn.alerts[model.risk] = [
-            deciding.to_alert(model, touched.state, told, score, plan.rule, step.book, why)
-            for told in decided.told
-        ]
+    turn.judged[model.risk] = _Judged(model, plan, concern, risk.top)
     if answer.abstained is None:
         risk.top = {c.feature: c.contribution for e in score.evidence for c in e.top}
+
+
+def _decide(turn: _Turn) -> None:
+    """What becomes of the patient's alerts."""
+    concerns = [judged.concern for judged in turn.judged.values()]
+    for decided in deciding.decide(concerns, turn.step.book, turn.actions):
+        turn.answers += decided.answers
+        turn.alerts += [_to_alert(turn, told) for told in decided.told]
+
+
+def _to_alert(turn: _Turn, told: Announcement) -> Alert:
+    """As the world reads it."""
+    model, plan, _, top = turn.judged[told.risk]
+    score = turn.scores[told.risk]
+    why = deciding.moved(top, score.evidence)
+    book = turn.step.book
+    return deciding.to_alert(model, turn.touched.state, told, score, plan.rule, book, why)
 
 
 def _turns(patients: Mapping[str, PatientState], step: Step) -> list[_Turn]:

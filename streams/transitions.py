@@ -43,6 +43,9 @@ def _rows() -> Iterator[tuple[Iterable[From], AlertReason, AlertState | None]]:
         yield _CALLING, reason, P
         yield (A, S), reason, P  # it would call again, and is held back
     yield (S,), R.QUIET_HOURS, P
+    yield (*_NOT_OPEN, *OPEN), R.JOINED, F
+    yield (*_NOT_OPEN, P, A, S), R.COVERED, A
+    yield (F,), R.PARTED, F
     yield (P,), R.CONFIRMED, F
     yield (P,), R.RELEASED, F
     yield (A, S), R.WORSENED, F

@@ -44,6 +44,7 @@ _INACTIVATIONS: Final = {
     AlertState.ACKNOWLEDGED: "alert-acknowledged",
     AlertState.SNOOZED: "alarm-paused",
 }
+_JOINED: Final = "audio-paused"  # the call for another risk of the patient sounds already
 
 
 class Addresses(NamedTuple):
@@ -102,7 +103,7 @@ def _facets(notice: Notice, alert: Alert, to: Addresses) -> Iterable[str]:
         (2, "CWE", _SOURCE, source),
         (3, "ST", _PHASE, "end" if alert.state in ENDED else running),
         (4, "ST", _STATE, "inactive" if alert.state in ENDED else "active"),
-        (5, "ST", _INACTIVATION, _INACTIVATIONS.get(alert.state, "enabled")),
+        (5, "ST", _INACTIVATION, _inactivation(alert)),
         (6, "ST", _PRIORITY, priority),
         (7, "ST", _TYPE, _PHYSIOLOGICAL),
         (8, "ST", _TEXT, escape(_words(notice, alert, to))),
@@ -119,6 +120,12 @@ def _facets(notice: Notice, alert: Alert, to: Addresses) -> Iterable[str]:
             14: timestamp(from_iso(alert.at)) if number == 1 else "",
         }
         yield segment("OBX", fields)
+
+
+def _inactivation(alert: Alert) -> str:
+    if alert.joined and alert.state is AlertState.FIRING:
+        return _JOINED
+    return _INACTIVATIONS.get(alert.state, "enabled")
 
 
 def oru(notice: Notice, alert: Alert, to: Addresses) -> bytes:

@@ -15,13 +15,16 @@ import msgspec
 from connectors import contract, facts, topics
 from connectors.clock import from_iso
 from connectors.configuration import PolicyInForce
-from connectors.contract import ENDED, Alert, Severity
+from connectors.contract import ENDED, Alert, AlertReason, Severity
 from connectors.feedback import RIGHT, WRONG, Action
 from connectors.journal import Journal
 from models.risk import RiskModel
 from streams.backtest.simulate import Raised
 from streams.backtest.stays import Stays, from_scores
 from streams.replaying import Replay, decoded
+
+# Told as part of another risk's call.
+_WITHOUT_A_CALL = (AlertReason.JOINED, AlertReason.COVERED)
 
 Told = dict[tuple[str, int], bytes]  # (alert id, revision) → record
 Progress = Callable[[int, int], None]  # records done, records there are
@@ -121,11 +124,11 @@ def to_raised(alerts: Sequence[Alert], stays: Stays, risk: str) -> list[Raised]:
         if alert.risk != risk or alert.patient not in of_patient:
             continue
         known = found.get(alert.alert_id)
-        if alert.calls and alert.state not in ENDED:
+        if (alert.calls or alert.reason in _WITHOUT_A_CALL) and alert.state not in ENDED:
             if known is None:
                 stay = _stay_at(stays, of_patient[alert.patient], at)
                 known = found[alert.alert_id] = Raised(stay, at, alert.severity, 0, at, "")
-            known.calls += 1
+            known.calls += alert.calls
             if alert.severity is Severity.CRITICAL:
                 known.severity = Severity.CRITICAL
         if known is not None:

@@ -19,8 +19,9 @@ from models.risk import AlertRule
 from streams import alerting, lifecycle, trajectory
 from streams.alerting import RiskState
 from streams.backtest.stays import Stays
-from streams.lifecycle import Announcement, Situation
+from streams.lifecycle import Concern
 from streams.policy.rules import Case, Rule, Rulebook
+from streams.situation import Announcement, Situation
 from streams.trajectory import Trajectory
 
 
@@ -127,7 +128,7 @@ class _Life:
         self._now = at
         want = alerting.wanted(self.state) if abstained is None else None
         now = Situation(self._patient, self._risk, at, presence, abstained, self._case, self._book)
-        for told in lifecycle.step(self.state, want, now).told:
+        for told in lifecycle.step([Concern(self.state, want, now)]).told:
             self._take(told, at)
 
     def _take(self, told: Announcement, at: float) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from connectors import contract, topics
 from connectors.clock import Clock, iso
-from connectors.contract import Alert, Quarantined
+from connectors.contract import Alert, AlertReason, Quarantined
 from connectors.quarantine import Reason, quarantined
 from connectors.sinks import deliveries
 from connectors.sinks.deliveries import DeadReason, Delivery, Outcome
@@ -70,13 +70,25 @@ class Dispatcher:
             await self._quarantine(record, str(error))
             return
         named = {told.receiver: told for told in who(self._routing(), alert)}
+        for receiver in await self._of_the_call(alert):
+            named.setdefault(receiver, Told(receiver))
         before = await self._ledger.note(alert, named)
         for receiver, first in before.named.items():
             # Whoever was told is told how it goes on, wherever the patient is now.
-            queue = self._queues.get(receiver)
-            if first < alert.revision and queue is not None and queue.wants(alert):
+            if first < alert.revision and self._wants(receiver, alert):
                 named.setdefault(receiver, Told(receiver))
         await self._queue(record, alert, list(named.values()))
+
+    async def _of_the_call(self, alert: Alert) -> list[str]:
+        """Whoever was told of the call that an alert joins is told of this one too."""
+        if alert.reason not in (AlertReason.JOINED, AlertReason.COVERED):
+            return []
+        call = await self._ledger.known(alert.joined)
+        return [receiver for receiver in call.named if self._wants(receiver, alert)]
+
+    def _wants(self, receiver: str, alert: Alert) -> bool:
+        queue = self._queues.get(receiver)
+        return queue is not None and queue.wants(alert)
 
     async def _delivery(self, record: Record) -> None:
         """Of all that is written down, only a wish to try a dead letter again concerns us."""

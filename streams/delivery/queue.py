@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from connectors import metrics
-from connectors.contract import Alert
+from connectors.contract import Alert, AlertReason
 from connectors.sinks.deliveries import DeadReason, Outcome
 from connectors.sinks.notice import Sink
 from connectors.sinks.settings import Receiver
@@ -57,7 +57,8 @@ class ReceiverQueue:
 
     def wants(self, alert: Alert) -> bool:
         """Is a revision that nobody named this receiver for, of an alert it knows, for it?"""
-        return self._settings.updates or is_call(alert)
+        joined = alert.reason is AlertReason.JOINED  # another risk of the patient: no mere update
+        return self._settings.updates or joined or is_call(alert)
 
     async def put(self, item: Item) -> None:
         """Take an item; returns at once, whatever the receiver does."""

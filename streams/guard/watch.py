@@ -17,6 +17,7 @@ from streams.policy.document import Budget, Expected, Policy
 from streams.policy.rules import fits
 
 CHANCE: Final = 1e-4
+_COUNTED: Final = (AlertReason.SHADOW, AlertReason.JOINED, AlertReason.COVERED)
 _DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3_600.0
 _LONGEST_LOOK_S: Final = 120.0  # between two looks; what is longer was not watched
@@ -52,12 +53,12 @@ class Watch:
         self._known: set[str] = set()
 
     def take(self, alert: Alert, at: float) -> None:
-        """One revision of an alert. On trial, what would have called counts as well."""
+        """One revision. What would have called on trial counts as well, and what joined a call."""
         if alert.calls and alert.state not in ENDED:
             for budget, calls in self._calls.items():
                 if fits(budget.wards, alert.ward):
                     calls.append(at)
-        would = alert.calls or alert.reason is AlertReason.SHADOW
+        would = alert.calls or alert.reason in _COUNTED
         mine = alert.threshold.version == self.version and alert.alert_id not in self._known
         if not would or not mine or alert.state in ENDED:
             return

@@ -213,7 +213,7 @@ def diff_of(before: tuple[str, str], text: str) -> list[str]:
 
 def risks_of(policy: Policy) -> set[str]:
     """All risks that a policy names outright."""
-    found = set(policy.risks) | {risk for risks in policy.groups.values() for risk in risks}
+    found = set(policy.risks) | {risk for group in policy.groups.values() for risk in group.risks}
     named = [e.risks for e in policy.escalation] + [i.risks for i in policy.inhibitions]
     named += [q.risks for q in policy.quiet_hours] + [(e.risk,) for e in policy.expected]
     return found | {risk for risks in named for risk in risks if not set("*?[") & set(risk)}

@@ -218,12 +218,28 @@ Stage = Annotated[
 ]
 
 
+class Group(_Part):
+    """Risks whose alerts, of one patient, share a call. A list of risks alone will do."""
+
+    risks: Names = Field(min_length=1)
+    covers: Duration = Field(
+        0.0,
+        description="an acknowledgement answers for all alerts of the call, and for what joins it "
+        "so long after it was made; 0s: each is acknowledged by itself",
+        validate_default=False,
+    )
+
+
+def _group(said: Any) -> Any:
+    return {"risks": said} if isinstance(said, list | tuple) else said
+
+
 class Policy(_Part):
     """See the module."""
 
     stage: Stage = Field("all", description="where people are called: shadow, some wards, all")
     risks: dict[Name, RiskPolicy] = {}
-    groups: dict[Name, Names] = Field({}, description="group → risks whose alerts belong together")
+    groups: dict[Name, Annotated[Group, BeforeValidator(_group)]] = {}
     escalation: tuple[Escalation, ...] = ()
     inhibitions: tuple[Inhibition, ...] = ()
     silences: tuple[Silence, ...] = ()
@@ -244,7 +260,7 @@ class Policy(_Part):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{title} has `{name}` twice")
-        grouped = [risk for risks in self.groups.values() for risk in risks]
+        grouped = [risk for group in self.groups.values() for risk in group.risks]
         for risk in grouped:
             if grouped.count(risk) > 1:
                 raise ValueError(f"risk {risk} is in two groups")

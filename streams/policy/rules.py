@@ -145,8 +145,18 @@ class Rulebook:
         )
 
     def group(self, risk: str) -> str:
-        """The group whose alerts belong together; the risk's own name where it has none."""
-        return next((name for name, risks in self.policy.groups.items() if risk in risks), risk)
+        """The group whose alerts share a call; the risk's own name where it has none."""
+        found = (name for name, group in self.policy.groups.items() if risk in group.risks)
+        return next(found, risk)
+
+    def sharing(self, risk: str) -> tuple[str, ...]:
+        """The risks that share a call with this one, itself among them."""
+        found = (group.risks for group in self.policy.groups.values() if risk in group.risks)
+        return next(found, (risk,))
+
+    def covers(self, risk: str) -> float:
+        """For how many seconds after a call an acknowledgement answers for the whole group."""
+        return next((g.covers for g in self.policy.groups.values() if risk in g.risks), 0.0)
 
     # ── what holds an alert back ────────────────────────────────────────────────────────────
 

@@ -289,6 +289,27 @@ def test_what_calls_nobody_is_told_to_those_who_know_the_alert_and_want_updates(
     run(timeline())
 
 
+def test_whoever_was_told_of_a_call_is_told_of_what_joins_it() -> None:
+    """Mail too, which wants no updates: it is another risk. An acknowledged one it is spared."""
+
+    async def timeline() -> None:
+        desk = Desk(routes("chart", "mail"), {"mail": receiver(updates=False)})
+        await desk.take(raw(alert()))
+        joined = {"calls": False, "called": 1, "joined": ALERT_ID}
+        for n, state, reason in (
+            (1, AlertState.FIRING, AlertReason.JOINED),
+            (2, AlertState.ACKNOWLEDGED, AlertReason.COVERED),
+        ):
+            await desk.take(other(n, state=state, reason=reason, **joined))
+        await desk.take(raw(ended(2, alert_id=f"{1:024x}", calls=True, called=1)))
+        await desk.settle()
+        second, third = (f"{n:024x}" for n in (1, 2))
+        assert {a for a, _ in desk.sinks["chart"].revisions} == {ALERT_ID, second, third}
+        assert desk.sinks["mail"].revisions == [(ALERT_ID, 1), (second, 1), (second, 2)]
+
+    run(timeline())
+
+
 def test_alerts_of_one_patient_are_told_together_when_the_route_says_so() -> None:
     """Those that come within `group_wait`; others have notices of their own."""
 

@@ -38,6 +38,8 @@ def test_what_the_whole_file_says() -> None:
     assert policy.stage == ("W1", "ICU*")
     rule = policy.risks["deterioration"]
     assert (rule.fire, rule.refractory, rule.confirm.lasting) == (0.35, 7_200.0, 600.0)
+    assert policy.groups["acute"].covers == 1_800.0
+    assert policy.groups["tumour"].risks == ("glioma-survival", "head-neck-recurrence")
     assert policy.escalation[0].severities == (Severity.CRITICAL,)
     assert policy.quiet_hours[0].start == 22 * 60
     assert policy.silences[0].until - policy.silences[0].start == 12 * 3_600.0

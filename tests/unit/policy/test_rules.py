@@ -131,4 +131,14 @@ def test_the_first_escalation_route_that_fits_counts() -> None:
 def test_groups() -> None:
     rules = book("groups: {acute: [deterioration, sepsis]}")
     assert rules.group("sepsis") == "acute"
+    assert rules.sharing("sepsis") == ("deterioration", "sepsis")
+    assert rules.covers("sepsis") == 0
     assert rules.group("glioma-survival") == "glioma-survival"
+    assert rules.sharing("glioma-survival") == ("glioma-survival",)
+    assert rules.covers("glioma-survival") == 0
+
+
+def test_an_acknowledgement_covers_a_group_for_as_long_as_the_policy_says() -> None:
+    rules = book("groups: {acute: {risks: [deterioration, sepsis], covers: 30m}}")
+    assert rules.sharing("sepsis") == ("deterioration", "sepsis")
+    assert rules.covers("deterioration") == 1_800

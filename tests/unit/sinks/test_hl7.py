@@ -137,6 +137,15 @@ def test_an_update_names_the_start_that_it_belongs_to() -> None:
     assert found["6"][1] == "PM"
 
 
+def test_what_joins_a_call_that_sounds_already_makes_no_sound_of_its_own() -> None:
+    """It is shown as active; once it calls by itself, it sounds."""
+    joined = alert(reason=AlertReason.JOINED, calls=False, joined="f" * 24)
+    found = facets(parsed(pcd04(notice(joined), joined, TO)))
+    assert (found["4"][1], found["5"][1]) == ("active", "audio-paused")
+    parted = alert(revision=2, reason=AlertReason.PARTED)
+    assert facets(parsed(pcd04(notice(parted, told=True), parted, TO)))["5"][1] == "enabled"
+
+
 @pytest.mark.parametrize("one", [ended(), withdrawn()])
 def test_an_end_is_an_end(one: Alert) -> None:
     """Whether resolved or withdrawn: no alarm sounds any more."""

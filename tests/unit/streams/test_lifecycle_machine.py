@@ -14,8 +14,16 @@ from connectors.facts import MessageFacts
 from connectors.feedback import Action
 from models.record import Presence
 from streams import codec
+from streams.grouping import CALLING, RANK
 from streams.transitions import TRANSITIONS
-from tests.unit.streams.timeline import ANY_MESSAGE, HeartRateRisk, admitted, heart_rate
+from tests.unit.streams.timeline import (
+    ANY_MESSAGE,
+    BreathingRisk,
+    HeartRateRisk,
+    admitted,
+    breathing,
+    heart_rate,
+)
 from tests.unit.streams.ward import Ward, died, stated
 
 POLICIES = (
@@ -29,6 +37,9 @@ POLICIES = (
     "silences: [{name: s, match: {ward: W1}, until: 2023-11-14T23:00Z}]",  # minute 46:40
     "quiet_hours: [{name: q, from: 22:30, until: 23:15, time_zone: UTC}]",
     "stage: shadow",
+    "groups: {both: [test, breathing]}",
+    "groups: {both: {risks: [test, breathing], covers: 20m}}\n"
+    "escalation: [{steps: [{after: 5m, to: a}]}]",
     "stage: [W1]\nescalation: [{steps: [{after: 5m, to: a}]}]",
 )
 
@@ -38,7 +49,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ward = Ward()
+        self.ward = Ward(HeartRateRisk(), BreathingRisk())
         self.loop = asyncio.new_event_loop()
         self.minute = 0.0
         self.wild = False
@@ -59,6 +70,12 @@ class Life(RuleBasedStateMachine):
     def a_heart_rate(self, value: float) -> None:
         self.minute = max(self.minute, self.ward.minute) + 1.0
         self.run(self.ward.say(heart_rate(self.minute, value)))
+
+    @rule(value=st.sampled_from([85.0, 112.0, 135.0]), both=st.booleans())
+    def of_the_other_risk(self, value: float, both: bool) -> None:
+        self.minute = max(self.minute, self.ward.minute) + 1.0
+        more = [heart_rate(self.minute, value)] if both else []
+        self.run(self.ward.say(breathing(self.minute, value), *more))
 
     @rule(value=st.sampled_from([85.0, 112.0, 135.0]), back=st.integers(1, 20))
     def a_late_one(self, value: float, back: int) -> None:
@@ -140,12 +157,23 @@ class Life(RuleBasedStateMachine):
             newest[alert.alert_id] = alert
 
     @invariant()
-    def one_alert_is_open_at_most(self) -> None:
+    def one_alert_of_a_risk_is_open_at_most(self) -> None:
         newest = {alert.alert_id: alert for alert in self.ward.told}
-        still = [a for a in newest.values() if a.state in OPEN]
-        assert len(still) <= 1
+        still = [a.risk for a in newest.values() if a.state in OPEN]
+        assert len(still) == len(set(still))
         stored = [contract.decode_alert(raw) for raw in self.ward.store.alerts.values()]
         assert {a.alert_id: a for a in stored} == newest
+
+    @invariant()
+    def what_joined_a_call_belongs_to_one_that_is_made_and_is_as_severe(self) -> None:
+        newest = {alert.alert_id: alert for alert in self.ward.told}
+        for alert in newest.values():
+            if alert.joined and alert.state in CALLING:
+                lead = newest[alert.joined]
+                assert lead.state in CALLING
+                assert not lead.joined
+                assert RANK[lead.severity] >= RANK[alert.severity]
+                assert not alert.escalation
 
     @invariant()
     def nothing_is_open_after_the_end_of_a_stay(self) -> None:

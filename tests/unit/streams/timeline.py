@@ -13,6 +13,7 @@ from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Assessment
 
 HEART_RATE = "8867-4"
+BREATHING = "9279-1"
 START = 1_700_000_000.0
 MINUTE = 60.0
 RULE = AlertRule(fire=0.6, clear=0.4, critical=0.9, version="test-1")
@@ -23,6 +24,7 @@ class HeartRateRisk:
 
     risk = "test"
     digest = "test-digest"
+    code = HEART_RATE
     codes = frozenset({HEART_RATE})
     rule = RULE
     expires_s = 3_600.0
@@ -47,14 +49,14 @@ class HeartRateRisk:
     def _one(self, record: PatientRecord, as_of: float) -> Assessment:
         stay = record.stay(as_of)
         start = max(stay.start if stay else 0.0, as_of - self.expires_s)
-        values = record.between(HEART_RATE, start, as_of)
+        values = record.between(self.code, start, as_of)
         presence = record.presence(as_of)
         missing = Missing(modalities=[], next_datum=None)
         reason = None
         if presence not in (Presence.PRESENT, Presence.UNKNOWN):
             reason = "not_present"
         elif not values:
-            reason = "stale_data" if record.series(HEART_RATE) else "no_data"
+            reason = "stale_data" if record.series(self.code) else "no_data"
         if reason is not None:
             return Assessment(as_of, 0.0, (), None, None, None, reason, missing)
         value = values[-1].value
@@ -67,6 +69,15 @@ class HeartRateRisk:
         return Assessment(as_of, 0.0, (evidence,), llr, probability, None, None, missing)
 
 
+class BreathingRisk(HeartRateRisk):
+    """Another risk: the same sum over another variable."""
+
+    risk = "breathing"
+    digest = "breathing-digest"
+    code = BREATHING
+    codes = frozenset({BREATHING})
+
+
 def heart_rate(
     minute: float,
     value: float | None,
@@ -75,6 +86,7 @@ def heart_rate(
     status: str = "F",
     sent: float | None = None,
     patient: str = "p-1",
+    code: str = HEART_RATE,
 ) -> MessageFacts:
     """A heart rate at a minute of the timeline; the order names the result."""
     at = START + minute * MINUTE
@@ -84,7 +96,7 @@ def heart_rate(
         id=order or f"hr-{minute}",
         rank=(0 if status == "P" else 1, said, int(status in "CA"), control),
         removed=status in "DW",
-        code=HEART_RATE,
+        code=code,
         system="LN",
         time=at,
         status=status,
@@ -92,6 +104,14 @@ def heart_rate(
         unit="/min",
     )
     return _message(patient, said, [fact], control)
+
+
+def breathing(
+    minute: float, value: float, *, status: str = "F", sent: float | None = None
+) -> MessageFacts:
+    """What `BreathingRisk` looks at."""
+    order = f"breathing-{minute}"
+    return heart_rate(minute, value, order=order, status=status, sent=sent, code=BREATHING)
 
 
 def admitted(

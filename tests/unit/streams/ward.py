@@ -124,6 +124,17 @@ class Ward:
         return self.world.alerts()
 
     @property
+    def raw_alerts(self) -> list[bytes]:
+        """`told` as bytes; what is told again after a restart has to be the same."""
+        told: dict[tuple[str, int], bytes] = {}
+        for output in self.world.outputs:
+            if output.topic == topics.ALERTS:
+                alert = contract.decode_alert(output.value)
+                before = told.setdefault((alert.alert_id, alert.revision), output.value)
+                assert before == output.value
+        return list(told.values())
+
+    @property
     def last(self) -> Alert:
         return self.told[-1]
 
