@@ -108,6 +108,7 @@ class Statement(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="statem
     PROCEDURE: ClassVar[str] = "procedure"  # PR1
     ALLERGY: ClassVar[str] = "allergy"  # AL1, IAM
     DOCUMENT: ClassVar[str] = "document"  # TXA: that there is one, never what it says
+    DIRECTIVE: ClassVar[str] = "directive"  # PD1-15: an advance directive, such as DNR
 
     kind: str
     code: str

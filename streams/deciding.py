@@ -162,10 +162,18 @@ def case_of(patient: str, risk: str, state: PatientState, ward: str) -> Callable
 
 
 def codes_in_force(record: PatientRecord, now: float) -> list[Code]:
-    """Codes of statements that have not ended and of orders that were not cancelled."""
+    """Codes of statements that have not ended and of orders that were not cancelled.
+
+    What belongs to another visit than the present one is over: a DNR order of last year holds
+    nothing back today. What names no visit (a problem, an advance directive) goes on.
+    """
     found: list[Code] = []
+    stay = record.stay(now)
+    visit = stay.visit if stay else ""
     for fact in record.facts.values():
         if fact.removed or not isinstance(fact, Statement | Order) or fact.time > now:
+            continue
+        if fact.visit and visit and fact.visit != visit:
             continue
         if isinstance(fact, Statement):
             over = fact.end is not None and fact.end <= now

@@ -16,7 +16,7 @@ class Reads(Enum):
     RESULTS = "results"  # OBR and OBX
     ORDERS = "orders"  # ORC and what it orders
     MEDICATION = "medication"  # RXO, RXE, RXD, RXA
-    STATEMENTS = "statements"  # DG1, PR1, AL1, IAM, PRB
+    STATEMENTS = "statements"  # DG1, PR1, AL1, IAM, PRB, PD1-15
     DOCUMENT = "document"  # TXA
 
 

@@ -1,8 +1,9 @@
-"""DG1, PR1, AL1, IAM and PRB: what is said of a patient and is no measurement.
+"""DG1, PR1, AL1, IAM, PRB and PD1-15: what is said of a patient and is no measurement.
 
 Identity: the sender's own identifier of the statement where there is one, otherwise visit, kind,
 code and (for procedures) time. The statement is then the same in message after message, and an
-action code that deletes it counts in any order.
+action code that deletes it counts in any order. Advance directives have neither: the newest PD1-15
+says which there are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from connectors.hl7.routing import Route
 from connectors.hl7.syntax import Code, Segment, at
 from connectors.quarantine import Reason
 
+_DIRECTIVES: Final = 15  # PD1-15, HL7 v2.8.2 3.4.10
+_NO_DIRECTIVE: Final = "N"
+_MOST_DIRECTIVES: Final = 4
 _DELETES: Final = frozenset(("D", "DE"))  # tables 0206, 0287, 0323
 
 
@@ -64,11 +68,32 @@ def read_statements(group: Group, _: Route, context: Context) -> Iterator[AnyFac
     numbers: dict[str, int] = {}
     for segment in group.segments:
         shape = _SHAPES.get(segment[0])
+        if segment[0] == "PD1" and at(segment, _DIRECTIVES):
+            yield from _directives(at(segment, _DIRECTIVES), said, context)
         if shape is None:
             continue
         name = segment[0]
         numbers[name] = numbers.get(name, 0) + 1
         yield from _statement(shape, segment, said, f"{name}[{numbers[name]}]", context)
+
+
+def _directives(field: str, said: float, context: Context) -> Iterator[Statement]:
+    """Advance directives (table 0435). An explicit null, and `N`, say that there is none."""
+    syntax = context.syntax
+    codes = [syntax.code(one) for one in syntax.repetitions(field)]
+    codes = [code for code in codes if code is not None and code.code != _NO_DIRECTIVE]
+    for place in range(_MOST_DIRECTIVES):
+        code = codes[place] if place < len(codes) else None
+        yield Statement(
+            id=context.key.short("statement", Statement.DIRECTIVE, str(place)),
+            rank=(1, said, 0, context.control_id),
+            removed=code is None,
+            kind=Statement.DIRECTIVE,
+            code=code.code if code else "",
+            system=code.system if code else "",
+            name=code.text if code else "",
+            time=said,
+        )
 
 
 def _statement(
