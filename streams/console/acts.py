@@ -22,6 +22,7 @@ from streams.console.care import (
     REASONS,
     SNOOZES,
     UNDER_WAY,
+    buttons,
     open_to,
 )
 from streams.console.elements import ActionDialog
@@ -99,10 +100,7 @@ class Acts:
     def cell(self, alert: Alert) -> dict[str, Any]:
         """The buttons of a row, and what became of the last press."""
         shown = {"note": self.words(alert.alert_id)}
-        if not self.allowed:
-            return shown
-        quick = [a for a in open_to(alert) if a in (Action.ACKNOWLEDGE, Action.SNOOZE)]
-        return shown | {"acts": [[a.value, ACTIONS[a]] for a in quick] + [["more", "More …"]]}
+        return shown | {"acts": buttons(alert)} if self.allowed else shown
 
     def pressed(self, event: dict[str, Any]) -> None:
         """A button or a key of a row."""

@@ -10,7 +10,7 @@ from streams.console.care import KEYS_HELP
 from streams.console.diff import Row
 from streams.console.elements import Field, LiveTable, Words
 from streams.console.frame import Console, LivePage, ward_options
-from streams.console.rows import ALERT_COLUMNS, alert_row, announcement, counts, order
+from streams.console.rows import ALERT_COLUMNS, alert_row, announcement
 from streams.console.words import STATES, full_name, is_open, place, risk_words
 
 OPEN, ALL = "", "all"
@@ -30,7 +30,6 @@ class AlertsPage(LivePage):
         super().__init__(console)
         self._ward = ward
         self._state = state if state in {key for key, _ in _STATE_OPTIONS} else OPEN
-        self._rows: dict[str, tuple[tuple[int, bool, str], Row]] = {}  # with what it was made of
         self._heard: dict[str, AlertState] | None = None
         with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
             with ui.element("div").classes("head"):
@@ -70,16 +69,15 @@ class AlertsPage(LivePage):
 
     async def refresh(self) -> None:
         """The list as it is now."""
-        board = self.console.board
-        in_ward = [a for a in board.alerts.values() if self._ward in ("", a.ward)]
-        shown = sorted((a for a in in_ward if self._wanted(a)), key=order)
-        if board.status().loaded:
-            await self.names.learn(a.patient for a in shown)
-            rows = [self._row(alert) for alert in shown]
-            self._table.show(rows, self._empty(), self._news(shown))
-            self._summary.text = counts(in_ward).capitalize()
-        self._wards.offer(ward_options(board, self._ward))
-        self.show_status(f"{counts(in_ward)} – Tocsin")
+        lists = self.console.lists
+        listed = lists.alerts(self._ward, self._state, self._wanted)
+        if self.console.board.status().loaded:
+            await self.names.learn(a.patient for a in listed.alerts)
+            rows = [self._row(alert) for alert in listed.alerts]
+            self._table.show(rows, self._empty(), self._news(listed.alerts))
+            self._summary.text = listed.counts.capitalize()
+        self._wards.offer(ward_options(lists.wards(), self._ward))
+        self.show_status(f"{listed.counts} – Tocsin")
 
     def _wanted(self, alert: Alert) -> bool:
         if self._state == OPEN:
@@ -87,17 +85,21 @@ class AlertsPage(LivePage):
         return self._state in (ALL, alert.state)
 
     def _row(self, alert: Alert) -> Row:
-        """Built again only when the alert, its score or its name changed."""
-        board = self.console.board
-        identity = self.names.get(alert.patient)
-        care = self._acts.cell(alert)
-        basis = (board.stamp(alert.alert_id), identity is not None, care["note"])
-        old = self._rows.get(alert.alert_id)
-        if old and old[0] == basis:
-            return old[1]
-        row = alert_row(alert, board.score_of(alert), identity, self.console.times, care)
-        self._rows[alert.alert_id] = (basis, row)
-        return row
+        """Shared with the pages that show the same; made again only when that has changed."""
+        board, identity = self.console.board, self.names.get(alert.patient)
+        note = self._acts.words(alert.alert_id)
+        look = f"alerts {identity is not None} {self._acts.allowed} {note}"
+        return self.console.lists.row(
+            (alert.alert_id, look),
+            (board.stamp(alert.alert_id), identity),
+            lambda: alert_row(
+                alert,
+                board.score_of(alert),
+                identity,
+                self.console.times,
+                self._acts.cell(alert),
+            ),
+        )
 
     def _title_of(self, alert: Alert) -> str:
         name = full_name(self.names.get(alert.patient), alert.patient)
@@ -106,7 +108,6 @@ class AlertsPage(LivePage):
     def _news(self, shown: list[Alert]) -> tuple[list[str], str] | None:
         """Alerts that have come to call for somebody since the last look."""
         before, self._heard = self._heard, {a.alert_id: a.state for a in shown}
-        self._rows = {key: row for key, row in self._rows.items() if key in self._heard}
         if before is None:
             return None
         new = [a for a in shown if a.state in _CALLS and before.get(a.alert_id) is not a.state]

@@ -25,6 +25,7 @@ from streams.console.desks import Desks
 from streams.console.frame import Console
 from streams.console.guard import Demonstration, Guard, SignIn
 from streams.console.links import add_links
+from streams.console.lists import Lists
 from streams.console.pages import add_pages
 from streams.console.palette import css_variables
 from streams.console.policy_room import PolicyRoom
@@ -71,6 +72,7 @@ async def serve(
         url = listening.address(settings, listener)
         console = Console(
             board=board,
+            lists=Lists(board),
             reader=reader,
             names=names,
             times=times,
@@ -124,6 +126,7 @@ def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_SHUTDOWN_S,
+        ws_per_message_deflate=False,  # patches are small, and each page would compress its own
         ssl_certfile=str(tls.certificate) if tls.certificate else None,
         ssl_keyfile=str(tls.key) if tls.key else None,
         ssl_ca_certs=str(tls.client_ca) if tls.client_ca else None,

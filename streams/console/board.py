@@ -59,7 +59,8 @@ class Board:
         self._alerts_by_patient: dict[str, set[str]] = {}
         self._stamps: dict[str, int] = {}  # alert id → version of its last change
         self._patient_stamps: dict[str, int] = {}
-        self.version = 0
+        self.version = 0  # of everything
+        self.news = 0  # changes but those of a score alone: what a page is told at once
         self._loaded = False
         self._problem = ""
         self._changed = asyncio.Event()
@@ -90,8 +91,8 @@ class Board:
         return [self.alerts[i] for i in ids]
 
     async def changed(self, since: int, timeout_s: float) -> None:
-        """Returns when the version is past `since`, or after `timeout_s`."""
-        if self.version > since:
+        """Returns when there is news past `since` (an earlier `news`), or after `timeout_s`."""
+        if self.news > since:
             return
         try:
             async with asyncio.timeout(timeout_s):
@@ -149,10 +150,10 @@ class Board:
         for pseudonym in set(self.patients) - {p.pseudonym for p in patients}:
             if self.patient_stamp(pseudonym) <= before:
                 del self.patients[pseudonym]
-                self._bump()
+                self._tell()
         if not self._loaded:
             self._loaded = True
-            self._bump()
+            self._tell()
 
     def take(self, item: Alert | Score | FeedbackAnswer) -> None:
         """One record of the feed, or of the store: older ones change nothing."""
@@ -168,7 +169,7 @@ class Board:
         while len(self.answers) >= ANSWERS:
             del self.answers[next(iter(self.answers))]
         self.answers[answer.id] = answer
-        self._bump()
+        self._tell()
 
     def _take_alert(self, alert: Alert) -> None:
         old = self.alerts.get(alert.alert_id)
@@ -179,7 +180,7 @@ class Board:
         self._alerts_by_patient.setdefault(alert.patient, set()).add(alert.alert_id)
         self._saw(from_iso(alert.at))
         self._take_score(alert.score)
-        self._stamps[alert.alert_id] = self._bump()
+        self._stamps[alert.alert_id] = self._tell()
         self._patient_stamps[alert.patient] = self.version
 
     def _take_score(self, score: Score) -> None:
@@ -211,14 +212,15 @@ class Board:
         self.patients[summary.pseudonym] = summary
         if summary.as_of is not None:
             self._saw(summary.as_of)
-        self._patient_stamps[summary.pseudonym] = self._bump()
+        moved = old is None or (old.ward, old.bed) != (summary.ward, summary.bed)
+        self._patient_stamps[summary.pseudonym] = self._tell() if moved else self._bump()
 
     def _forget(self, alert_id: str) -> None:
         alert = self.alerts.pop(alert_id)
         self._alerts_of[(alert.patient, alert.risk)].discard(alert_id)
         self._alerts_by_patient[alert.patient].discard(alert_id)
         self._stamps.pop(alert_id, None)
-        self._bump()
+        self._tell()
 
     def _saw(self, at: float) -> None:
         if self.hospital_time is None or at > self.hospital_time:
@@ -227,10 +229,15 @@ class Board:
     def _set_problem(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
-            self._bump()
+            self._tell()
 
     def _bump(self) -> int:
         self.version += 1
+        return self.version
+
+    def _tell(self) -> int:
+        """A change that somebody waits for: pages wake at once."""
+        self.news += 1
         waiting, self._changed = self._changed, asyncio.Event()
         waiting.set()
-        return self.version
+        return self._bump()

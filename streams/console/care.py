@@ -76,6 +76,12 @@ def open_to(alert: Alert) -> list[Action]:
     return [*first, *(a for a in Action if a is not Action.ACKNOWLEDGE)]
 
 
+def buttons(alert: Alert) -> list[list[str]]:
+    """Those of a row, as pairs of action and text."""
+    quick = [a for a in open_to(alert) if a in (Action.ACKNOWLEDGE, Action.SNOOZE)]
+    return [[a.value, ACTIONS[a]] for a in quick] + [["more", "More …"]]
+
+
 def care_words(alert: Alert, times: HospitalTime) -> str:
     """Who has it now: `by Ada`; `until 14:30`; `to the outreach team, step 2`."""
     match alert.state:

@@ -18,6 +18,7 @@ from streams.console.board import Board, Status
 from streams.console.dead_letter_room import DeadLetterRoom
 from streams.console.elements import StatusBar, Words
 from streams.console.guard import SIGN_IN, SignIn
+from streams.console.lists import Lists
 from streams.console.people import Person, person_of
 from streams.console.policy_room import PolicyRoom
 from streams.console.ports import Names, Reader, Unavailable
@@ -30,8 +31,8 @@ from streams.drift import Drift
 from streams.feedback_desk import FeedbackDesk
 from streams.roles import SEES_NAMES
 
-PUSH_S = 0.25  # a page is told at most four times a second
-STATUS_S = 1.0  # the age of the feed moves even when nothing else does
+PUSH_S = 0.25  # a page is told of news at most four times a second
+STATUS_S = 1.0  # and of scores that moved, and of the age of the feed, this often
 NAMES_RETRY_S = 10.0
 
 
@@ -40,6 +41,7 @@ class Console:
     """What pages need."""
 
     board: Board
+    lists: Lists
     reader: Reader
     names: Names
     times: HospitalTime
@@ -101,8 +103,8 @@ class NameBook:
 class LivePage:
     """A page that is brought up to date while somebody looks at it.
 
-    Subclasses build their elements and implement `refresh`, which is called at once, after every
-    change of the board (at most once each `PUSH_S`), and each `STATUS_S` otherwise.
+    Subclasses build their elements and implement `refresh`, which is called at once, when the board
+    has news (at most once each `PUSH_S`), and each `STATUS_S` otherwise.
     """
 
     path = "/"
@@ -136,7 +138,7 @@ class LivePage:
     async def _follow(self) -> None:
         board = self.console.board
         while not self.client.is_deleted:
-            version = board.version
+            news = board.news
             self._wake.clear()
             if self.client.has_socket_connection:  # else a closed tab's messages would pile up
                 with self.client:
@@ -146,7 +148,7 @@ class LivePage:
                     await self.refresh()
             await self._pause(PUSH_S)
             if not self._wake.is_set():
-                await self._until(board.changed(version, STATUS_S))
+                await self._until(board.changed(news, STATUS_S))
 
     def _sign_in_again(self) -> None:
         """The sign-in ended, here or in another tab: nothing more is shown."""
@@ -186,10 +188,9 @@ class LivePage:
         ui.navigate.history.replace(f"{self.path}?{chosen}" if chosen else self.path)
 
 
-def ward_options(board: Board, chosen: str) -> list[tuple[str, str]]:
-    """Every ward that has a patient or an alert; the chosen one stays even when it has none."""
-    wards = {a.ward for a in board.alerts.values()} | {p.ward for p in board.patients.values()}
-    named = sorted((wards | {chosen}) - {""})
+def ward_options(wards: list[str], chosen: str) -> list[tuple[str, str]]:
+    """The chosen ward stays even when nobody is there."""
+    named = wards if chosen in ("", *wards) else sorted((*wards, chosen))
     return [("", "All wards"), *((ward, ward) for ward in named)]
 
 

@@ -21,7 +21,6 @@ class PatientsPage(LivePage):
         super().__init__(console)
         self._ward = ward
         self._search = search
-        self._rows: dict[str, tuple[int, bool, Row]] = {}
         with ui.element("div").props("id=main tabindex=-1").classes("page lists"):
             with ui.element("div").classes("head"):
                 Words("h1", "Patients")
@@ -45,38 +44,35 @@ class PatientsPage(LivePage):
 
     async def refresh(self) -> None:
         """The list as it is now."""
-        board = self.console.board
-        in_ward = [p for p in board.patients.values() if self._ward in ("", p.ward)]
-        in_ward.sort(key=lambda p: (p.ward, _bed_order(p.bed), p.pseudonym))
+        board, lists = self.console.board, self.console.lists
         if board.status().loaded:
-            await self.names.learn(p.pseudonym for p in in_ward)
-            shown = [p for p in in_ward if self._matches(p)]
+            there = lists.patients(self._ward)
+            await self.names.learn(there)
+            now = [p for p in map(board.patients.get, there) if p is not None]
+            shown = [p for p in now if self._matches(p)]
             self._table.show([self._row(p) for p in shown], self._empty())
             self._summary.text = f"{len(shown)} of {len(board.patients)}"
-        self._wards.offer(ward_options(board, self._ward))
+        self._wards.offer(ward_options(lists.wards(), self._ward))
         self.show_status("Patients – Tocsin")
 
     def _matches(self, patient: PatientSummary) -> bool:
         words = self._search.casefold().split()
+        if not words:
+            return True
         name = full_name(self.names.get(patient.pseudonym), "")
         text = f"{name} {patient.pseudonym} {place(patient.ward, patient.bed)}".casefold()
         return all(word in text for word in words)
 
     def _row(self, patient: PatientSummary) -> Row:
-        board = self.console.board
-        stamp, identity = board.patient_stamp(patient.pseudonym), self.names.get(patient.pseudonym)
-        old = self._rows.get(patient.pseudonym)
-        if old and old[:2] == (stamp, identity is not None):
-            return old[2]
-        row = patient_row(
-            patient,
-            board.alerts_of(patient.pseudonym),
-            self._trail(patient),
-            identity,
-            self.console.times,
+        board, who = self.console.board, patient.pseudonym
+        identity = self.names.get(who)
+        return self.console.lists.row(
+            (who, f"patients {identity is not None}"),
+            (board.patient_stamp(who), identity),
+            lambda: patient_row(
+                patient, board.alerts_of(who), self._trail(patient), identity, self.console.times
+            ),
         )
-        self._rows[patient.pseudonym] = (stamp, identity is not None, row)
-        return row
 
     def _trail(self, patient: PatientSummary) -> list[tuple[float, float]]:
         """Recent scores of the risk that stands highest."""
@@ -90,9 +86,3 @@ class PatientsPage(LivePage):
     def _empty(self) -> str:
         filtered = self._search or self._ward
         return "Nobody matches the filter." if filtered else "No patient is known yet."
-
-
-def _bed_order(bed: str) -> tuple[int, str]:
-    """Bed 2 before bed 10."""
-    digits = "".join(c for c in bed if c.isdigit())
-    return (int(digits) if digits else 0, bed)

@@ -10,7 +10,7 @@ from streams.console.diff import Row
 from streams.console.elements import LiveTable, Words
 from streams.console.evidence import reasons
 from streams.console.frame import Console, LivePage
-from streams.console.rows import badge, counts, order, tone
+from streams.console.rows import badge, counts, tone
 from streams.console.times import HospitalTime, duration
 from streams.console.units import percent
 from streams.console.words import contribution_words, is_open, risk_words
@@ -42,16 +42,19 @@ class WallPage(LivePage):
 
     async def refresh(self) -> None:
         """The open alerts as they are now; those that are held back are not for the wall."""
-        board = self.console.board
-        shown = sorted(
-            (a for a in board.alerts.values() if self._ward in ("", a.ward) and _shown(a)),
-            key=order,
-        )
-        if board.status().loaded:
-            rows = [wall_row(a, board.score_of(a), self._ward, self.console.times) for a in shown]
-            self._table.show(rows, "No open alerts.")
+        shown = self.console.lists.alerts(self._ward, "wall", _shown).alerts
+        if self.console.board.status().loaded:
+            self._table.show([self._row(alert) for alert in shown], "No open alerts.")
             self._summary.text = counts(shown).capitalize()
         self.show_status(f"{counts(shown)} – Tocsin")
+
+    def _row(self, alert: Alert) -> Row:
+        board, ward = self.console.board, self._ward
+        return self.console.lists.row(
+            (alert.alert_id, f"wall {ward}"),
+            board.stamp(alert.alert_id),
+            lambda: wall_row(alert, board.score_of(alert), ward, self.console.times),
+        )
 
 
 def _shown(alert: Alert) -> bool:

@@ -110,7 +110,7 @@ async def test_a_store_that_is_away_is_a_state(hospital: FakeHospital) -> None:
     hospital.away = ""
     async with asyncio.timeout(10):
         while not board.status().loaded or board.status().problem:
-            await board.changed(board.version, 5)
+            await board.changed(board.news, 5)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -134,7 +134,7 @@ async def test_a_feed_that_breaks_is_opened_again(hospital: FakeHospital) -> Non
     running = asyncio.create_task(board.run())
     async with asyncio.timeout(10):
         while alert.alert_id not in board.alerts:
-            await board.changed(board.version, 5)
+            await board.changed(board.news, 5)
     assert opened == 2
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
