@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from connectors.clock import iso
 from connectors.contract import Evidence
 from models.bundle import Bundle, BundleError, single_member
-from models.columns import HOUR_S
+from models.columns import HOUR_S, Array
 from models.deterioration import MODALITY, Abstention
 from models.ensemble import interval, spread
 from models.leafwise import LeafwiseForest, LeafwiseTrees
@@ -34,7 +33,9 @@ class SepsisModel(Answering):
         try:
             trees = LeafwiseTrees(*(tensors[name] for name in LeafwiseTrees._fields))
             self._forest = LeafwiseForest(trees, len(FEATURES))
-            self._explain = SepsisExplainer(NextDatum(tensors["fresh"], tensors["usual_gap_h"]))
+            self._explain = SepsisExplainer(
+                NextDatum(tensors["fresh"].numpy(), tensors["usual_gap_h"].numpy())
+            )
             self.rule = AlertRule(**answers["rule"])
             self.expires_s = float(answers["expires_s"])
             self.baseline = round(float(answers["baseline"]), 6)
@@ -52,37 +53,40 @@ class SepsisModel(Answering):
         """Everybody who is in the hospital."""
         return True
 
-    @torch.inference_mode()
     def answer(
         self,
         patients: Sequence[tuple[PatientRecord, float]],
         points: Sequence[tuple[PatientRecord, float]],
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
-        asked = [*patients, *points]
+        # Points lie before the patients' own times: what is carried on goes forwards in time.
+        asked = [*points, *patients]
         reasons, x = self._inputs(asked)
-        n = sum(reason is None for reason in reasons[: len(patients)])
-        members, parts = self._forest(x, n)
-        parts = parts[:, 0]
+        seats = [
+            self._reader.seat(r) for (r, _), why in zip(asked, reasons, strict=True) if not why
+        ]
+        n = sum(reason is None for reason in reasons[: len(points)])
+        members, parts = self._forest.carried(x, seats)
         llr = ((members.mean(1) - self.baseline) * 1e6).round() / 1e6 + 0.0  # as printed
-        told = self._told(x[:n], members[:n], parts, llr[:n], patients, reasons)
+        before = iter(llr[:n].tolist())
+        scored = [
+            None if reason else round(self.baseline + next(before), 6)
+            for reason in reasons[: len(points)]
+        ]
+        of_patients = reasons[len(points) :]
+        told = self._told(x[n:], members[n:], parts[n:, 0], llr[n:], patients, of_patients)
         found = [
             self._abstained(as_of, reason) if reason is not None else next(told)
-            for (_, as_of), reason in zip(patients, reasons, strict=False)
-        ]
-        rest = iter(llr[n:].tolist())
-        scored = [
-            None if reason else round(self.baseline + next(rest), 6)
-            for reason in reasons[len(patients) :]
+            for (_, as_of), reason in zip(patients, of_patients, strict=True)
         ]
         return found, scored
 
     def _told(
         self,
-        x: Tensor,
-        members: Tensor,
-        parts: Tensor,
-        llr: Tensor,
+        x: Array,
+        members: Array,
+        parts: Array,
+        llr: Array,
         patients: Sequence[tuple[PatientRecord, float]],
         reasons: Sequence[Abstention | None],
     ) -> Iterator[Assessment]:
@@ -94,18 +98,18 @@ class SepsisModel(Answering):
             self._answer,
             times,
             llr.tolist(),
-            spread(members.numpy()).tolist(),
+            spread(members).tolist(),
             _newest(x).tolist(),
             self._explain(x, parts, llr, times),
         )
 
     def _inputs(
         self, asked: Sequence[tuple[PatientRecord, float]]
-    ) -> tuple[list[Abstention | None], Tensor]:
+    ) -> tuple[list[Abstention | None], Array]:
         """Reasons for all; features (N, F) of those that can be answered."""
         here = [i for i, (r, t) in enumerate(asked) if r.presence(t) not in _ELSEWHERE]
         reasons: list[Abstention | None] = [Abstention.NOT_PRESENT] * len(asked)
-        x = torch.from_numpy(self._reader.matrix([asked[i] for i in here]))
+        x = self._reader.matrix([asked[i] for i in here])
         usable = _newest(x) * HOUR_S <= self.expires_s
         for i, fine in zip(here, usable.tolist(), strict=True):
             reasons[i] = None if fine else self._lacking(*asked[i])
@@ -147,6 +151,7 @@ class SepsisModel(Answering):
         )
 
 
-def _newest(x: Tensor) -> Tensor:
+def _newest(x: Array) -> Array:
     """(N,) hours since the newest observation of any variable; infinite where there is none."""
-    return x[:, SINCE].nan_to_num(nan=math.inf).amin(1)
+    found: Array = np.fmin.reduce(x[:, SINCE], axis=1, initial=np.inf)
+    return found

@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from connectors.facts import PersonDetail
+from models.carried import Seat
 from models.columns import HOUR_S, Array, Asked, Batch, ColumnReader
 from models.features import WINDOW_S
 from models.record import PatientRecord, Stay
@@ -120,6 +122,11 @@ class SepsisReader:
 
     def __init__(self) -> None:
         self.columns = ColumnReader(SEPSIS_CATALOGUE)
+        self._seats: WeakKeyDictionary[PatientRecord, Seat] = WeakKeyDictionary()
+
+    def seat(self, record: PatientRecord) -> Seat:
+        """The patient's, in the model's forest."""
+        return self._seats.setdefault(record, Seat())
 
     def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:
         """(P, F) features, NaN where not measured."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from models.ensemble import FOLDS, cohort_hash, fold_of
 from models.grid import on_grid
 from models.leafwise import LeafwiseForest, LeafwiseTrees
-from models.sepsis_explanation import SINCE, membership
+from models.sepsis_explanation import SINCE, by_group
 from models.sepsis_features import CONTEXT, FEATURES, SepsisReader
 from models.sepsis_variables import SEPSIS_CATALOGUE
 from models.training.fit import platt
@@ -154,7 +154,8 @@ def _fresh(rows: Rows, trees: LeafwiseTrees) -> Tensor:
     """(V, Q): quantiles of what a variable adds just after it was measured."""
     shown = torch.arange(0, len(rows.x), max(1, len(rows.x) // _EXPLAINED))
     few = rows._replace(x=rows.x[shown])
-    parts = [p @ membership() for _, p in _scored(few, trees, explained=True)]
+    scored = _scored(few, trees, explained=True)
+    parts = [torch.from_numpy(by_group(p.numpy())) for _, p in scored]
     groups = torch.cat(parts)[:, len(CONTEXT) :]  # (N, V)
     levels = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
     found = torch.zeros((len(SEPSIS_CATALOGUE), _QUANTILES), dtype=torch.float32)

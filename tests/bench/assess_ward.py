@@ -24,7 +24,7 @@ PATIENTS = 1_000
 HOURLY = ("heart_rate", "resp_rate", "spo2", "sbp_invasive", "dbp_invasive", "map_invasive")
 MORE = ("temperature", "gcs", "urine", "fio2", "ph", "pao2", "paco2", "lactate", "glucose")
 DAILY = ("sodium", "potassium", "bicarbonate", "creatinine", "urea_nitrogen", "platelets")
-EHR = ("deterioration", "news2")
+EHR = ("deterioration", "sepsis", "news2")
 Asked = list[tuple[PatientRecord, float]]
 
 

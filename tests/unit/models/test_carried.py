@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -73,6 +73,7 @@ def _check(
         assert np.array_equal(parts, shares.numpy())
 
 
+@settings(deadline=None)
 @given(_VISITS)
 def test_oblivious_trees_carried_on_give_the_bits_of_asking_anew(
     visits: list[tuple[list[int], NDArray[np.float64]]],
@@ -80,6 +81,7 @@ def test_oblivious_trees_carried_on_give_the_bits_of_asking_anew(
     _check(Forest(_trees(0), _FEATURES, _trees(1)), visits)
 
 
+@settings(deadline=None)
 @given(_VISITS)
 def test_leafwise_trees_carried_on_give_the_bits_of_asking_anew(
     visits: list[tuple[list[int], NDArray[np.float64]]],
