@@ -148,8 +148,22 @@ PASSING = (
     exceptions.ReadOnlyError,
     exceptions.OutOfMemoryError,
     exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
 )
-_patiently = stamina.retry(on=passes(*PASSING), attempts=None, timeout=None, wait_max=2.0)
+# Refusals that the client has no class of its own for: too few replicas, a disk that is full, a
+# script that takes long.
+_PASSING_REPLIES = ("NOREPLICAS ", "MISCONF ", "BUSY ")
+_worth_waiting = passes(*PASSING)
+
+
+def _passes(error: Exception) -> bool:
+    return _worth_waiting(error) or (
+        isinstance(error, exceptions.ResponseError) and str(error).startswith(_PASSING_REPLIES)
+    )
+
+
+_patiently = stamina.retry(on=_passes, attempts=None, timeout=None, wait_max=2.0)
 
 
 class RedisStore:

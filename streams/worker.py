@@ -39,6 +39,7 @@ from streams.together import Together
 
 log = logging.getLogger("tocsin.worker")
 
+REDIS_TIMEOUT_S = 10.0  # of one answer; then the same is asked again over another connection
 _TIDY_S = 0.25  # often, so that each time is short
 
 
@@ -267,7 +268,13 @@ async def run(
     shadows: Sequence[RiskModel] = (),
 ) -> None:
     """Run until `stop`. Raises what stopped the worker, when it was not `stop`."""
-    redis = Redis.from_url(settings.redis.url.get_secret_value())
+    # A line that died without a word must not keep a partition waiting for ever.
+    redis = Redis.from_url(
+        settings.redis.url.get_secret_value(),
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        socket_keepalive=True,
+    )
     hops = tracing.start(settings.telemetry, settings.home)
     worker = Worker(settings, redis, models, hops, shadows)
     app: Any = build_app(settings)

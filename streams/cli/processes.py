@@ -181,7 +181,7 @@ def sequencer() -> None:
 
     settings, probe = start("sequencer")
     site = open_site(settings)
-    redis = Redis.from_url(redis_url(settings))
+    redis = Redis.from_url(redis_url(settings), socket_timeout=10, socket_connect_timeout=10)
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,

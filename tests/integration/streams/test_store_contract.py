@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -108,3 +109,36 @@ async def test_a_large_commit(store: Store) -> None:
     fields = {str(i).encode(): b"x" for i in range(9_000)}
     await store.commit(lease, Write(offset=0, patients={"p": fields}))
     assert (await store.load(3, ["p"]))["p"] == fields
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("spoil", "mend"),
+    [
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", 1),
+            ("CONFIG", "SET", "min-replicas-to-write", 0),
+        ),
+        (("CONFIG", "SET", "maxmemory", 1), ("CONFIG", "SET", "maxmemory", 0)),
+        (("REPLICAOF", "127.0.0.1", 1), ("REPLICAOF", "NO", "ONE")),
+    ],
+    ids=["too few replicas", "out of memory", "read-only"],
+)
+async def test_a_server_that_takes_no_writes_is_waited_for(
+    redis_url: str, spoil: tuple[str | int, ...], mend: tuple[str | int, ...]
+) -> None:
+    """And what was refused is written whole, once it takes them again."""
+    redis = Redis.from_url(redis_url)
+    await redis.flushdb()
+    store = RedisStore(redis)
+    lease = await store.acquire(3)
+    await redis.execute_command(*spoil)
+    try:
+        committing = asyncio.create_task(store.commit(lease, write(0)))
+        await asyncio.sleep(0.3)
+        assert not committing.done()
+    finally:
+        await redis.execute_command(*mend)
+    await committing
+    assert (await store.load(3, ["p"]))["p"][b"m"] == b"1"
+    await redis.aclose()
