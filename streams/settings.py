@@ -49,7 +49,10 @@ class WorkerSettings(Section):
 
     group: str = Field("tocsin-worker", description="consumer group")
     session_timeout_s: float = Field(
-        10.0, ge=6.0, description="a worker silent for this long loses its partitions"
+        3.0,
+        ge=1.0,
+        description="a worker silent for this long loses its partitions; the broker has to allow "
+        "it (group.min.session.timeout.ms)",
     )
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
     rest_hours: float = Field(

@@ -32,6 +32,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
+# By default six seconds, within which a dead worker's patients would not be scored.
+group.min.session.timeout.ms=1000
 auto.create.topics.enable=false
 # A facts record holds many messages.
 message.max.bytes=10485760
