@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -73,13 +74,15 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=25, help="runs that share their servers")
     parser.add_argument("--json", type=Path, help="the report; runs in it are added to")
     parser.add_argument("--keep", type=Path, help="folder for the logs of a run that failed")
+    parser.add_argument("--seconds", type=float, default=86_400.0, help="begin no run after that")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped on the way out
     reports: list[dict[str, Any]] = []
     if options.json and options.json.is_file():
         reports = json.loads(options.json.read_text())["runs"]
     began = time.monotonic()
     queue = list(batches(options.first, options.runs, options.batch))
-    while queue:
+    while queue and time.monotonic() - began < options.seconds:
         numbers = queue.pop(0)
         done = 0
         for report in play(options.seed, numbers, options.keep):
@@ -87,7 +90,12 @@ def main() -> int:
             _say(report)
             reports.append(report.to_json())
             _write(options.json, options.seed, reports)
-        if done < len(numbers):  # after a failure, the rest on fresh servers
+            if time.monotonic() - began > options.seconds:
+                queue.clear()
+                break
+        if (
+            done < len(numbers) and time.monotonic() - began < options.seconds
+        ):  # after a failure, the rest on fresh servers
             queue.insert(0, range(numbers.start + done, numbers.stop))
     failed = [r for r in reports if not r["clean"]]
     print(table(reports))

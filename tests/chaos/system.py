@@ -59,7 +59,7 @@ class Process:
             command = self.name.rstrip("0123456789")
             argv = [sys.executable, "-m", "streams.cli", command]
             self._pid = spawn(argv, self._log, self._environment)
-        return ended
+        return ended and self.wanted
 
     def ready(self) -> bool:
         """Whether it says so."""
