@@ -294,7 +294,7 @@ class SequencerProcess:
                 self._flush()
 
     def _tick_when_due(self) -> None:
-        now = self._clock()
+        now = time.monotonic()  # a wall clock that was put back would stop the ticks
         if not self._keeps_clock or now < self._next_tick:
             return
         self._next_tick = now + self._settings.tick_s

@@ -177,6 +177,7 @@ def sequencer() -> None:
     from redis import Redis  # noqa: PLC0415
 
     from connectors.sequencer_process import SequencerProcess  # noqa: PLC0415
+    from connectors.steady import SteadyClock  # noqa: PLC0415
     from streams.positions import applied  # noqa: PLC0415
 
     settings, probe = start("sequencer")
@@ -188,7 +189,7 @@ def sequencer() -> None:
         redis,
         key_of(settings),
         site,
-        wall_clock,
+        SteadyClock(),
         partial(applied, redis),
         two_person=settings.policy.two_person,
     )
