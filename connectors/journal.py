@@ -64,6 +64,12 @@ class Journal(Protocol):
         """
         ...
 
+    def spans(
+        self, topic: str, start: dict[int, int], since: float | None = None
+    ) -> dict[int, tuple[int, int]]:
+        """What `read` would read: of each partition with something to read, (first, end)."""
+        ...
+
     def at(self, topic: str, partition: int, offset: int) -> Stored:
         """One record. Raises `LostError`."""
         ...
@@ -98,7 +104,7 @@ class KafkaJournal:
     ) -> Iterator[Stored]:
         """A topic up to its end as of now."""
         reader = self._consumer()
-        spans = self._spans(reader, topic, start, since)
+        spans = self.spans(topic, start, since)
         total = sum(high - low for low, high in spans.values())
         if progress is not None:
             progress(0, total)
@@ -123,10 +129,11 @@ class KafkaJournal:
             if time.monotonic() - heard > _TIMEOUT_S:
                 raise KafkaException(_timed_out())
 
-    def _spans(
-        self, reader: Consumer, topic: str, start: dict[int, int], since: float | None
+    def spans(
+        self, topic: str, start: dict[int, int], since: float | None = None
     ) -> dict[int, tuple[int, int]]:
         """Of each partition that has something to read: (first offset, end)."""
+        reader = self._consumer()
         numbers = list(reader.list_topics(topic, timeout=_TIMEOUT_S).topics[topic].partitions)
         begin = dict(start)
         if since is not None:

@@ -1,17 +1,15 @@
-"""Do scores and their inputs look as they did? Counted by the hour, from `tocsin.scores`.
+"""Do scores look as they did? Counted by the hour, from `tocsin.scores`.
 
-The last day is compared with the days before it. The population stability index (PSI) is the sum
-over bins of (now - before) · ln(now / before); by common usage below 0.1 is steady, above 0.25 is a
-change that somebody should look into.
+The last day is compared with the days before it, by the population stability index. Of their inputs
+it is counted here how often they are missing; `streams.inputs` looks at their values.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -21,13 +19,13 @@ from connectors.clock import Clock, from_iso
 from connectors.contract import is_shadow
 from connectors.journal import Journal
 from streams.errors import UserError
+from streams.inputs import InputDrift, Inputs
+from streams.sampling import Sample
+from streams.stability import DAY_S, beyond_chance
 
-DAY_S: Final = 86_400.0
-STEADY, CHANGED = 0.1, 0.25  # PSI
 _KEPT_S: Final = 15 * DAY_S
 _HOUR_S: Final = 3_600
 _BINS: Final = 10
-_FLOOR: Final = 1e-4  # of a share: an empty bin must not make the index infinite
 _FEW: Final = 50  # scores: fewer say nothing
 
 
@@ -95,26 +93,37 @@ class Drift:
     inputs: list[Input]  # most changed first
 
 
+class Report(NamedTuple):
+    """What moves."""
+
+    risks: list[Drift]
+    inputs: list[InputDrift]  # most changed first
+
+
 class DriftDesk:
     """Reads the log on from where it was read to. Call it from a thread."""
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
-        self._journal, self._clock = journal, clock
-        self._next: dict[int, int] = {}
+        self._clock = clock
+        self._scores = Sample(journal, topics.SCORES)
+        self._facts = Sample(journal, topics.FACTS)
         self._hours: dict[tuple[str, int], Counted] = {}
+        self._inputs = Inputs()
 
-    def report(self) -> list[Drift]:
-        """By risk. Raises `UserError`."""
+    def report(self) -> Report:
+        """As of now. Raises `UserError`."""
         since = self._clock() - _KEPT_S
         try:
-            for stored in self._journal.read(topics.SCORES, self._next, since):
-                self._next[stored.partition] = stored.offset + 1
+            for stored in self._scores.read(since):
                 if not is_shadow(stored.value):  # bundles on trial are compared elsewhere
                     self._take(stored.value)
+            for stored in self._facts.read(since):
+                self._inputs.take(stored.value)
         except KafkaException as error:
             raise UserError(f"Kafka does not answer ({error.args[0].str()}).") from None
         self._forget()
-        return [self._of(risk) for risk in sorted({risk for risk, _ in self._hours})]
+        risks = [self._of(risk) for risk in sorted({risk for risk, _ in self._hours})]
+        return Report(risks, self._inputs.report())
 
     def _take(self, raw: bytes) -> None:
         try:
@@ -128,6 +137,7 @@ class DriftDesk:
         newest = max((hour for _, hour in self._hours), default=0)
         old = newest - int(_KEPT_S) // _HOUR_S
         self._hours = {key: c for key, c in self._hours.items() if key[1] > old}
+        self._inputs.forget(_KEPT_S)
 
     def _of(self, risk: str) -> Drift:
         hours = {hour: c for (name, hour), c in self._hours.items() if name == risk}
@@ -138,7 +148,7 @@ class DriftDesk:
         return Drift(
             risk=risk,
             scores=(before.scores, now.scores),
-            psi=round(psi(before.bins, now.bins), 4) if enough else None,
+            psi=round(beyond_chance(before.bins, now.bins), 4) if enough else None,
             abstained=(_share(before.abstained, before), _share(now.abstained, now)),
             inputs=_inputs(before, now) if enough else [],
         )
@@ -150,14 +160,6 @@ def total(some: Iterable[Counted]) -> Counted:
     for one in some:
         found.add(one)
     return found
-
-
-def psi(before: Sequence[int], now: Sequence[int]) -> float:
-    """Population stability index of two histograms over the same bins."""
-    first, second = (
-        [max(count / max(sum(some), 1), _FLOOR) for count in some] for some in (before, now)
-    )
-    return math.fsum((b - a) * math.log(b / a) for a, b in zip(first, second, strict=True))
 
 
 def _share(count: int, of: Counted) -> float:

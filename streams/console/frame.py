@@ -27,7 +27,7 @@ from streams.console.quarantine_room import QuarantineRoom
 from streams.console.room import Room
 from streams.console.times import HospitalTime, duration
 from streams.console.trials import Trials
-from streams.drift import Drift
+from streams.drift import Report as DriftReport
 from streams.feedback_desk import FeedbackDesk
 from streams.roles import SEES_NAMES
 
@@ -52,7 +52,7 @@ class Console:
     quarantine: QuarantineRoom | None = None
     policy: PolicyRoom | None = None
     trials: Trials | None = None
-    drift: Room[list[Drift]] | None = None
+    drift: Room[DriftReport] | None = None
     dead_letters: DeadLetterRoom | None = None
     url: str = ""  # the console's own address
     authority: str = "TOCSIN"  # of pseudonyms that are given out

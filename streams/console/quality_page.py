@@ -14,9 +14,11 @@ from streams.console.frame import Console, LivePage
 from streams.console.ports import Unavailable
 from streams.console.quality import DAY_S, Group, Spent, groups, spent, wilson
 from streams.console.room import Room
-from streams.console.units import NO_BREAK, percent, percent_range
+from streams.console.units import NO_BREAK, display_value, percent, percent_range
 from streams.console.words import risk_words
-from streams.drift import CHANGED, STEADY, Drift
+from streams.drift import Drift, Report
+from streams.inputs import InputDrift
+from streams.stability import CHANGED, STEADY
 
 GROUP_COLUMNS = (
     {"id": "ward", "label": "Ward", "kind": "text"},
@@ -41,6 +43,13 @@ DRIFT_COLUMNS = (
     {"id": "abstained", "label": "No score", "kind": "text"},
     {"id": "inputs", "label": "Inputs that are missing", "kind": "list"},
 )
+INPUT_COLUMNS = (
+    {"id": "state", "label": "State", "kind": "badge"},
+    {"id": "input", "label": "Input", "kind": "text"},
+    {"id": "psi", "label": "Change of values (PSI)", "kind": "text"},
+    {"id": "mean", "label": "Mean", "kind": "text"},
+    {"id": "refused", "label": "Not used", "kind": "text"},
+)
 WINDOWS = [("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
 RELOAD_S = 5.0
 _MOST_INPUTS = 4
@@ -56,7 +65,7 @@ class QualityPage(LivePage):
 
     path = "/quality"
 
-    def __init__(self, console: Console, drift: Room[list[Drift]], days: str) -> None:
+    def __init__(self, console: Console, drift: Room[Report], days: str) -> None:
         super().__init__(console)
         self._drift = drift
         self._alerts: list[Alert] = []
@@ -78,6 +87,8 @@ class QualityPage(LivePage):
                     "p", f"PSI below {STEADY} is steady; above {CHANGED} somebody should look."
                 ).classes("help")
                 self._drifts = LiveTable(DRIFT_COLUMNS, "Drift by risk", "Reading …")
+            with panel("Inputs: values of the last day against those before"):
+                self._inputs = LiveTable(INPUT_COLUMNS, "Drift by input", "Reading …")
 
     def _choose(self, days: str) -> None:
         self.remember(days=days)
@@ -96,7 +107,8 @@ class QualityPage(LivePage):
         self._show_budgets()
         drifts = self._drift.newest
         if drifts is not None:
-            self._drifts.show([drift_row(d) for d in drifts], "Nothing has been scored yet.")
+            self._drifts.show([drift_row(d) for d in drifts.risks], "Nothing has been scored yet.")
+            self._inputs.show([input_row(i) for i in drifts.inputs], "Too little has come in yet.")
         self.show_status("Quality – Tocsin", self._problem or self._drift.problem)
 
     def _show_budgets(self) -> None:
@@ -187,6 +199,24 @@ def drift_row(drift: Drift) -> Row:
             {"v": psi, "sub": f"{drift.scores[1]} scores against {drift.scores[0]}"},
             {"v": f"{_rate(before)} → {_rate(now)}"},
             {"v": inputs},
+        ],
+    )
+
+
+def input_row(one: InputDrift) -> Row:
+    """One variable."""
+    psi = "–" if one.psi is None else f"{one.psi:.2f}"
+    mean = "–" if one.mean is None else " → ".join(display_value(m) for m in one.mean)
+    before, now = one.refused
+    return Row(
+        key=one.name,
+        tone="",
+        cells=[
+            _state(one.psi),
+            {"v": one.name},
+            {"v": psi, "sub": f"{one.values[1]} values against {one.values[0]}"},
+            {"v": mean, "sub": one.unit},
+            {"v": f"{_rate(before)} → {_rate(now)}", "sub": one.why.replace("_", " ")},
         ],
     )
 

@@ -42,6 +42,15 @@ class MemoryJournal:
                 progress(done, len(found))
             yield record
 
+    def spans(
+        self, topic: str, start: dict[int, int], since: float | None = None
+    ) -> dict[int, tuple[int, int]]:
+        found: dict[int, tuple[int, int]] = {}
+        for stored in self.read(topic, start, since):
+            first, _ = found.get(stored.partition, (stored.offset, 0))
+            found[stored.partition] = (first, stored.offset + 1)
+        return found
+
     def at(self, topic: str, partition: int, offset: int) -> Stored:
         self._reachable()
         for record in self.records.get((topic, partition), []):

@@ -10,6 +10,7 @@ import pytest
 
 from connectors.journal import Journal, KafkaJournal, LostError
 from connectors.settings import KafkaSettings
+from streams.sampling import Sample
 from tests.integration.mllp.reading import create_topics
 from tests.unit.journal import MemoryJournal
 
@@ -97,3 +98,25 @@ def test_one_record_is_found_with_its_headers_or_said_to_be_gone(case: Case) -> 
     assert found.headers == [("n", b"\xff")]
     with pytest.raises(LostError):
         case.journal.at(case.topic, 1, 1)
+
+
+def test_spans_say_what_would_be_read(case: Case) -> None:
+    assert case.journal.spans(case.topic, {}) == {}
+    for n in range(6):
+        case.journal.append(case.topic, f"{n}".encode(), [], partition=n % 2)
+    assert case.journal.spans(case.topic, {}) == {0: (0, 3), 1: (0, 3)}
+    assert case.journal.spans(case.topic, {0: 2, 1: 3}) == {0: (2, 3)}
+    between = case.later()
+    case.journal.append(case.topic, b"6", [], partition=1)
+    assert case.journal.spans(case.topic, {}, since=between) == {1: (3, 4)}
+
+
+def test_a_sample_is_read_once_and_evenly(case: Case) -> None:
+    sample = Sample(case.journal, case.topic, most=20, stretches=5)
+    for n in range(100):
+        case.journal.append(case.topic, f"{n}".encode(), [], partition=n % 2)
+    offsets = [stored.offset for stored in sample.read(0.0)]
+    assert len(offsets) == 20
+    assert max(offsets) >= 40
+    case.journal.append(case.topic, b"100", [], partition=0)
+    assert [stored.value for stored in sample.read(0.0)] == [b"100"]

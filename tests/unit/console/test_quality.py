@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +17,10 @@ from connectors.feedback import Action, Outcome
 from streams.console.api.examples import ALERT, AT, SCORE
 from streams.console.quality import DAY_S, groups, spent, wilson
 from streams.console.quality_page import budget_row, drift_row, group_row
-from streams.drift import DriftDesk, psi
+from streams.drift import DriftDesk
 from streams.errors import UserError
 from streams.policy.document import Budget
+from streams.stability import beyond_chance, psi
 from tests.unit.journal import MemoryJournal
 
 NOW = from_iso(AT) + 60
@@ -106,6 +110,19 @@ def test_the_index_is_that_of_the_textbook() -> None:
     assert psi([50, 50], [25, 75]) == pytest.approx(0.2747, abs=1e-4)
 
 
+def test_two_samples_of_one_distribution_have_not_moved() -> None:
+    """By chance alone the index of two samples of 60 in ten bins is 0.3; that is no change."""
+    draw = random.Random(7)
+    found = []
+    for _ in range(200):
+        before, now = (Counter(draw.choices(range(10), k=60)) for _ in range(2))
+        counts = [before[n] for n in range(10)], [now[n] for n in range(10)]
+        found.append((psi(*counts), beyond_chance(*counts)))
+    assert sum(raw > 0.25 for raw, _ in found) > 100
+    assert sum(left > 0.25 for _, left in found) < 40
+    assert beyond_chance([100, 100], [10, 190]) > 0.25  # and what has moved is seen
+
+
 def log(
     journal: MemoryJournal, hour: int, probability: float | None, *missing: str, trial: bool = False
 ) -> None:
@@ -127,7 +144,7 @@ def test_a_day_that_is_unlike_those_before_is_seen() -> None:
         log(journal, -i % 20, 0.75, "Lactate")
         log(journal, 0, 0.05, trial=True)  # of a bundle on trial: not counted
     log(journal, 0, None)
-    (found,) = DriftDesk(journal, lambda: NOW).report()
+    (found,) = DriftDesk(journal, lambda: NOW).report().risks
     assert found.scores == (100, 101)
     assert found.psi is not None
     assert found.psi > 1
@@ -140,14 +157,14 @@ def test_a_steady_day_is_steady_and_few_scores_say_nothing() -> None:
     """No alarm from noise."""
     journal = MemoryJournal()
     desk = DriftDesk(journal, lambda: NOW)
-    assert desk.report() == []
+    assert desk.report() == ([], [])
     for i in range(200):
         log(journal, -48 + i // 5, (i % 10) / 10 + 0.05)
         if i == 20:
-            (few,) = desk.report()
+            (few,) = desk.report().risks
             assert few.psi is None
             assert drift_row(few)["cells"][0]["v"] == "Too few yet"
-    (found,) = desk.report()  # reads on from where it was
+    (found,) = desk.report().risks  # reads on from where it was
     assert sum(found.scores) == 200
     assert found.psi is not None
     assert found.psi < 0.1
@@ -159,7 +176,7 @@ def test_records_that_are_no_scores_and_a_broker_that_is_away() -> None:
     journal.append(topics.SCORES, b"{}", [])
     journal.append(topics.SCORES, b"\xff", [])
     desk = DriftDesk(journal, lambda: NOW)
-    assert desk.report() == []
+    assert desk.report() == ([], [])
     journal.away = True
     with pytest.raises(UserError, match="Kafka does not answer"):
         desk.report()
