@@ -12,7 +12,6 @@ of the order, keyed, and of code and sub-id, which the fact names anyway.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -24,15 +23,10 @@ from connectors.hl7.context import Context, Issue, RefusedError
 from connectors.hl7.group import Group
 from connectors.hl7.order_number import hashed_order
 from connectors.hl7.routing import Reads, Route
+from connectors.hl7.shapes import Shape, ShapeKey, read_shape
 from connectors.hl7.studies import STUDY_CODES, read_studies
-from connectors.hl7.syntax import LONGEST_CACHED, Code, Segment, at
-from connectors.hl7.tables import (
-    DEFAULT_STATUS,
-    STATUS_OF_ORDER,
-    STATUSES,
-    StatusRule,
-    Value,
-)
+from connectors.hl7.syntax import LONGEST_CACHED, Segment, at
+from connectors.hl7.tables import DEFAULT_STATUS, STATUS_OF_ORDER, StatusRule, Value
 from connectors.hl7.variants import CODES as VARIANT_CODES
 from connectors.hl7.variants import take_variants
 from connectors.identity import SHORT
@@ -46,22 +40,6 @@ SPECIAL_CODES: Final = VARIANT_CODES | STUDY_CODES
 _PADDING: Final = [""] * 15  # so that every OBX has a field 14
 _MOST_SHAPES: Final = 8_192
 _TYPE, _CODE, _SUB_ID, _VALUE, _UNIT, _FLAG, _STATUS, _TIME = 2, 3, 4, 5, 6, 8, 11, 14
-
-
-class _Shape(NamedTuple):
-    """What an OBX says besides its value and time: the same in message after message."""
-
-    code: Code
-    what: str  # hash of code and sub-id: the second half of the identity
-    sub_id: str
-    unit: str
-    flag: str
-    status: str
-    rule: StatusRule
-    is_number: bool  # an NM of a status that has a value: the usual case
-
-
-_ShapeKey = tuple[str, str, str, str, str, str]  # OBX-2, 3, 4, 6, 8 and 11
 
 
 class _Order(NamedTuple):
@@ -83,7 +61,7 @@ class Results:
         self._specimen_first = specimen_first
         # What is read differs with the delimiters.
         shapes = context.profile.shapes
-        self._shapes: dict[_ShapeKey, _Shape] = shapes.setdefault(context.syntax, {})
+        self._shapes: dict[ShapeKey, Shape] = shapes.setdefault(context.syntax, {})
         self._control_id = context.control_id
         self._no_order = self._order = _Order("", context.sent)
         self._orders = 0
@@ -208,49 +186,13 @@ class Results:
             visit=context.visit,
         )
 
-    def _shape(self, key: _ShapeKey) -> _Shape:
-        shape = self._read_shape(*key)
+    def _shape(self, key: ShapeKey) -> Shape:
+        shape = read_shape(*key, self._context)
         if sum(map(len, key)) < LONGEST_CACHED:
             if len(self._shapes) >= _MOST_SHAPES:
                 self._shapes.clear()
             self._shapes[key] = shape
         return shape
-
-    def _read_shape(
-        self, value_type: str, code: str, sub_id: str, unit: str, flag: str, status: str
-    ) -> _Shape:
-        syntax = self._context.syntax
-        found = syntax.code(code)
-        if found is None:
-            raise RefusedError(Reason.NO_CODE, "OBX-3 has no identifier", str(_CODE))
-        found, unit = self._meant(found, syntax.first(unit))
-        status = syntax.first(status) or DEFAULT_STATUS
-        rule = STATUSES.get(status)
-        sub_id = self._sub_id(sub_id)
-        if rule is None:
-            raise RefusedError(Reason.UNKNOWN_STATUS, "outside table 0085", str(_STATUS))
-        return _Shape(
-            code=found,
-            what=_hashed(found.system, found.code, sub_id),
-            sub_id=sub_id,
-            unit=unit,
-            flag=syntax.first(flag),
-            status=status,
-            rule=rule,
-            is_number=value_type == "NM" and rule.value is Value.REQUIRED,
-        )
-
-    def _meant(self, found: Code, unit: str) -> tuple[Code, str]:
-        """The code and unit that the site's own ones stand for."""
-        codes = self._context.profile.codes
-        unit = codes.units.get(unit, unit)
-        if found.system == "LN":
-            return found, unit
-        meaning = codes.meanings.get((found.system, found.code))
-        if meaning is None:
-            return found, unit
-        text = meaning.name or found.text
-        return Code(meaning.code, meaning.system, text, meaning.answers), unit or meaning.unit
 
     def _of_time(self, time: float) -> str:
         """The first half of the identity where no order number names the result."""
@@ -282,16 +224,6 @@ class Results:
         if context.dated:
             return context.sent, None
         raise RefusedError(Reason.NO_TIME, "neither OBX-14 nor OBR-7 nor MSH-7", str(_TIME))
-
-    def _sub_id(self, field: str) -> str:
-        """OBX-4: text, or an OG (v2.8.2): OG-1, else group and sequence."""
-        syntax = self._context.syntax
-        parts = syntax.components(field)
-        if len(parts) == 1:
-            return syntax.text(field)
-        return syntax.part(parts, 1) or ".".join(
-            filter(None, (syntax.part(parts, 2), syntax.part(parts, 3)))
-        )
 
     # ── one identity twice in one message ───────────────────────────────────────────────────
 
@@ -336,7 +268,3 @@ def _of_study(o: Observation, studies: dict[str, StudyEvent]) -> Observation:
     """A value of a report that names a study counts only as long as the study does."""
     event = studies.get(o.id[:SHORT]) or studies.get("")
     return o if event is None else replace(o, study=event.study)
-
-
-def _hashed(*parts: str) -> str:
-    return blake2b("\x1f".join(parts).encode(), digest_size=SHORT // 2).hexdigest()
