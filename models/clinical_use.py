@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.metrics import Array, rounded
 
@@ -48,15 +49,22 @@ def first_alarm(probabilities: Array, fire: float) -> Array:
     return np.where(reached.any(1), hour, np.nan)
 
 
-def episodes(probabilities: Array, fire: float, clear: float) -> Array:
-    """(patients,) how often an alarm began: at `fire`, over when below `clear`."""
-    started = np.zeros(len(probabilities))
-    burning = np.zeros(len(probabilities), dtype=bool)
-    for column in probabilities.T:
-        fires = ~burning & (column >= fire)
-        started += fires
-        burning = (burning | fires) & ~(column < clear)
-    return started
+def burning(probabilities: Array, fire: float, clear: float) -> NDArray[np.bool_]:
+    """(patients, hours) whether an alarm is on: from `fire` on, until below `clear`.
+
+    Where there is no probability it stays as it was.
+    """
+    on = np.zeros(len(probabilities), dtype=bool)
+    found = np.zeros(probabilities.shape, dtype=bool)
+    for hour, column in enumerate(probabilities.T):
+        on = (on | (column >= fire)) & ~(column < clear)
+        found[:, hour] = on
+    return found
+
+
+def beginnings(on: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(patients, hours) where an alarm that is on was off the hour before."""
+    return on & ~np.pad(on, ((0, 0), (1, 0)))[:, :-1]
 
 
 def at_thresholds(
@@ -75,7 +83,7 @@ def at_thresholds(
         alarmed = ~np.isnan(first)
         lead = (death_h - first)[alarmed & (labels == 1)]
         lead = lead[~np.isnan(lead)]
-        began = episodes(probabilities, threshold, clear_at * threshold)
+        began = beginnings(burning(probabilities, threshold, clear_at * threshold))
         row: dict[str, Any] = {
             "threshold": threshold,
             "patients_alarmed": float(alarmed.mean()),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import metrics
-from models.clinical_use import at_thresholds, decision_curve, episodes
+from models.clinical_use import at_thresholds, beginnings, burning, decision_curve
 from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
 from models.risk import Assessment, RiskModel, probability_of
@@ -248,7 +248,7 @@ def alarms(
     labels = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
     alarmed = np.nanmax(np.c_[probabilities, np.zeros(len(grid))], axis=1) >= fire
-    started = episodes(probabilities, fire, clear)
+    started = beginnings(burning(probabilities, fire, clear))
     days = np.sum(~np.isnan(grid)) / 24
     return {
         "fire": fire,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import hourly_metrics, metrics, utility
+from models.clinical_use import beginnings, burning
 from models.ensemble import FOLDS, Scorer
 from models.hourly_metrics import Hours
 from models.metrics import Array
@@ -253,16 +254,6 @@ def subgroups(
 # ── alarms of a rule ───────────────────────────────────────────────────────────────────────────
 
 
-def burning(probabilities: Array, fire: float, clear: float) -> NDArray[np.bool_]:
-    """Whether the alarm is on at each hour; an abstention leaves it as it is."""
-    on = False
-    found = np.zeros(len(probabilities), dtype=bool)
-    for i, p in enumerate(probabilities.tolist()):
-        on = p >= fire if not on else not p < clear
-        found[i] = on
-    return found
-
-
 def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any]:
     """What a rule would do hour by hour: how often it alarms, how right and how early it is."""
     episodes = right = alarmed_well = well = 0
@@ -270,8 +261,8 @@ def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any
     leads: list[float] = []
     septic = 0
     for one in scored:
-        on = burning(1 / (1 + np.exp(-one.log_odds)), fire, clear)
-        starts = np.flatnonzero(on & ~np.append(False, on[:-1]))
+        grid = burning(1 / (1 + np.exp(-one.log_odds[None])), fire, clear)
+        on, starts = grid[0], np.flatnonzero(beginnings(grid)[0])
         hours += len(on)
         episodes += len(starts)
         onset = utility.onset(one.labels)

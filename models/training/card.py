@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.training.report import (
-    interval,
-    number,
-    reference_lines,
-    subgroup_lines,
-    threshold_lines,
-)
+from models.training.page import interval, number
+from models.training.report import reference_lines, subgroup_lines, threshold_lines
 
 
 def card(figures: dict[str, Any], about: dict[str, Any], rule: dict[str, Any]) -> str:

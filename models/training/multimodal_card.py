@@ -6,7 +6,7 @@ from typing import Any
 
 from models.inputs import Question
 from models.training.comparison import fuses
-from models.training.report import interval, number
+from models.training.page import interval, number
 
 COHORTS = {
     "glioma-survival": """UCSF-PDGM (TCIA, CC BY 4.0; Calabrese et al. 2022): preoperative MRI of

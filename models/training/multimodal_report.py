@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,65 +11,57 @@ import numpy as np
 from models import metrics
 from models.metrics import Array
 from models.risk import Assessment
-from models.training.report import interval, number
+from models.training.page import BLUE, GREY, ORANGE, drawn, interval, number, section, table, write
 from models.training.tumours import Case
-
-_BLUE, _ORANGE, _GREY = "#1f5fa8", "#c2571a", "#888888"
 
 
 def write_report(
     folder: Path, figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]
 ) -> None:
     """report.html and report.png."""
-    image = _plot(figures, rows)
-    (folder / "report.png").write_bytes(image)
     kind = "scored by members that never saw them" if figures["cross_fitted"] else "unseen"
     headline = [[n, interval(figures[n])] for n in ("auroc", "auprc", "calibration_slope")]
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<title>Evaluation: {html.escape(figures["risk"])}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
-<h1>{html.escape(figures["risk"])}: {figures["scored"]} patients, {kind}</h1>
-<p>Model {html.escape(figures["model"])}. {figures["events"]} events. Not scored:
-{figures["patients"] - figures["scored"]}. Intervals: 95 %, resampled patients.</p>
-{_table([*headline, ["expected calibration error", number(figures["ece"], 4)]])}
-<img alt="ROC, precision and recall, calibration, decision curve, fusions, withheld modalities"
- src="data:image/png;base64,{base64.b64encode(image).decode()}">
-<h2>Subgroups</h2>{_table(_subgroups(figures))}
-<h2>Ways of fusing, nested cross-validation on the training cohort</h2>
-{_table(_variants(figures["comparison_in_training"]))}
-</body></html>
-"""
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    compared = figures["comparison_in_training"]
+    write(
+        folder,
+        f"{figures['risk']}: {figures['scored']} patients, {kind}",
+        f"Model {figures['model']}. {figures['events']} events. Not scored: "
+        f"{figures['patients'] - figures['scored']}. Intervals: 95 %, resampled patients.",
+        [table([*headline, ["expected calibration error", number(figures["ece"], 4)]])],
+        _plot(figures, rows),
+        "ROC, precision and recall, calibration, decision curve, fusions, withheld modalities",
+        [
+            section("Subgroups", _subgroups(figures)),
+            section(
+                "Ways of fusing, nested cross-validation on the training cohort",
+                _variants(compared),
+            ),
+        ],
+    )
 
 
 def _plot(figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]) -> bytes:
-    # Imported here: only those who evaluate need it, and it takes a second.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     scored = [(c.label, a.log_odds) for c, a in rows if a.log_odds is not None]
     y, z = np.array(scored, dtype=np.float64).T
     p = 1 / (1 + np.exp(-z))
-    figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
-    _roc(axes[0, 0], y, z, figures)
+
+    def draw(axes: Any) -> None:
+        _roc(axes[0, 0], y, z, figures)
+        _precision_recall(axes[0, 1], y, z, figures)
+        _calibration(axes[0, 2], y, p, figures)
+        _decision(axes[1, 0], y, p)
+        _fusions(axes[1, 1], figures["comparison_in_training"])
+        _withheld(axes[1, 2], figures["comparison_in_training"])
+
+    return drawn(2, 3, draw)
+
+
+def _precision_recall(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
     precision, recall = metrics.precision_recall(y, z)
-    axes[0, 1].plot(recall, precision, color=_BLUE)
-    axes[0, 1].axhline(y.mean(), linestyle=":", color=_GREY)
-    axes[0, 1].set(xlabel="sensitivity", ylabel="positive predictive value", ylim=(0, 1.02))
-    axes[0, 1].set_title(f"AUPRC {interval(figures['auprc'])}")
-    _calibration(axes[0, 2], y, p, figures)
-    _decision(axes[1, 0], y, p)
-    _fusions(axes[1, 1], figures["comparison_in_training"])
-    _withheld(axes[1, 2], figures["comparison_in_training"])
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    return out.getvalue()
+    axes.plot(recall, precision, color=BLUE)
+    axes.axhline(y.mean(), linestyle=":", color=GREY)
+    axes.set(xlabel="sensitivity", ylabel="positive predictive value", ylim=(0, 1.02))
+    axes.set_title(f"AUPRC {interval(figures['auprc'])}")
 
 
 def _roc(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
@@ -85,9 +74,9 @@ def _roc(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
         if 0 < y[rows].sum() < len(rows):
             curves.append(np.interp(grid, *metrics.roc(y[rows], z[rows])))
     low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    axes.fill_between(grid, low, high, color=_BLUE, alpha=0.15)
-    axes.plot(*metrics.roc(y, z), color=_BLUE)
-    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.fill_between(grid, low, high, color=BLUE, alpha=0.15)
+    axes.plot(*metrics.roc(y, z), color=BLUE)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity")
     axes.set_title(f"AUROC {interval(figures['auroc'])}")
 
@@ -95,8 +84,8 @@ def _roc(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
 def _calibration(axes: Any, y: Array, p: Array, figures: dict[str, Any]) -> None:
     points = np.array(metrics.calibration_bins(y, p))
     error = 1.96 * np.sqrt(points[:, 1] * (1 - points[:, 1]) / points[:, 2])
-    axes.errorbar(points[:, 0], points[:, 1], error, fmt="o", color=_BLUE, capsize=3)
-    axes.plot([0, 1], [0, 1], ":", color=_GREY)
+    axes.errorbar(points[:, 0], points[:, 1], error, fmt="o", color=BLUE, capsize=3)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
     axes.set(xlabel="predicted", ylabel="observed", xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f"Calibration slope {interval(figures['calibration_slope'])}")
 
@@ -106,9 +95,9 @@ def _decision(axes: Any, y: Array, p: Array) -> None:
     at = np.linspace(0.02, 0.95, 94)
     odds = at / (1 - at)
     net = [np.mean((p >= t) * y) - np.mean((p >= t) * (1 - y)) * o for t, o in zip(at, odds)]  # noqa: B905
-    axes.plot(at, net, color=_BLUE, label="model")
-    axes.plot(at, y.mean() - (1 - y.mean()) * odds, color=_ORANGE, label="all")
-    axes.axhline(0, color=_GREY, linestyle=":", label="none")
+    axes.plot(at, net, color=BLUE, label="model")
+    axes.plot(at, y.mean() - (1 - y.mean()) * odds, color=ORANGE, label="all")
+    axes.axhline(0, color=GREY, linestyle=":", label="none")
     axes.set(xlabel="threshold", ylabel="net benefit", ylim=(-0.1, max(0.05, y.mean()) * 1.1))
     axes.set_title("Decision curve")
     axes.legend()
@@ -122,7 +111,7 @@ def _fusions(axes: Any, compared: dict[str, Any]) -> None:
         [v["value"] - v["low"] for v in values],
         [v["high"] - v["value"] for v in values],
     ]
-    axes.errorbar(middle, range(len(names)), xerr=sides, fmt="o", color=_BLUE, capsize=3)
+    axes.errorbar(middle, range(len(names)), xerr=sides, fmt="o", color=BLUE, capsize=3)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="AUROC", title="Single modalities and fusions (training cohort)")
 
@@ -130,8 +119,8 @@ def _fusions(axes: Any, compared: dict[str, Any]) -> None:
 def _withheld(axes: Any, compared: dict[str, Any]) -> None:
     share = [0.0, *(float(k) for k in compared["withheld"])]
     late = compared["variants"]["late"]["auroc_mean"]
-    axes.plot(share, [late, *compared["withheld"].values()], "o-", color=_BLUE)
-    axes.axhline(0.5, color=_GREY, linestyle=":")
+    axes.plot(share, [late, *compared["withheld"].values()], "o-", color=BLUE)
+    axes.axhline(0.5, color=GREY, linestyle=":")
     axes.set(xlabel="share of modalities withheld", ylabel="AUROC", title="Missing modalities")
 
 
@@ -151,8 +140,3 @@ def _variants(compared: dict[str, Any]) -> list[list[str]]:
         cells = [name, str(v["scored"]), number(v["auroc_mean"]), interval(v["auroc"])]
         lines.append([*cells, number(v["calibration_slope"], 2), number(v["ece"])])
     return lines
-
-
-def _table(lines: list[list[str]]) -> str:
-    cells = ("".join(f"<td>{html.escape(c)}</td>" for c in line) for line in lines)
-    return "<table>" + "".join(f"<tr>{c}</tr>" for c in cells) + "</table>"

@@ -1,10 +1,7 @@
-"""Plots and a page for an evaluation: one HTML file that needs nothing else."""
+"""Plots and a page for an evaluation of one score a patient."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +10,33 @@ import numpy as np
 from models import metrics
 from models.evaluation import Prediction, arrays
 from models.metrics import Array
+from models.training.page import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    drawn,
+    interval,
+    number,
+    section,
+    table,
+    write,
+)
 
 
 def plot(figures: dict[str, Any], rows: list[Prediction]) -> bytes:
     """ROC, precision and recall, calibration, curves over hours, decisions, lead time, as a PNG."""
-    # Imported here: only those who evaluate need it, and it takes a second.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     labels, log_odds, probabilities = arrays(rows)
-    figure, axes = plt.subplots(3, 2, figsize=(10, 13), layout="constrained")
-    _roc(axes[0, 0], labels, log_odds, figures)
-    _precision_recall(axes[0, 1], labels, log_odds, figures)
-    _calibration(axes[1, 0], labels, probabilities, figures)
-    _hours(axes[1, 1], figures)
-    _decisions(axes[2, 0], figures)
-    _alarm_load(axes[2, 1], figures)
-    out = io.BytesIO()
-    # No date or version inside: the same figures give the same bytes.
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
-    return out.getvalue()
 
+    def draw(axes: Any) -> None:
+        _roc(axes[0, 0], labels, log_odds, figures)
+        _precision_recall(axes[0, 1], labels, log_odds, figures)
+        _calibration(axes[1, 0], labels, probabilities, figures)
+        _hours(axes[1, 1], figures)
+        _decisions(axes[2, 0], figures)
+        _alarm_load(axes[2, 1], figures)
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A figure as text; a dash for one that is not defined."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval(estimate: dict[str, float | None]) -> str:
-    """`.852 (.835–.867)`, with the 95 % interval."""
-    value, low, high = (number(estimate[k]) for k in ("value", "low", "high"))
-    return f"{value} ({low}–{high})"
+    return drawn(3, 2, draw)
 
 
 def _label(name: str, estimate: dict[str, float | None]) -> str:
@@ -54,8 +44,8 @@ def _label(name: str, estimate: dict[str, float | None]) -> str:
 
 
 def _roc(axes: Any, labels: Array, scores: Array, figures: dict[str, Any]) -> None:
-    axes.plot(*metrics.roc(labels, scores), color="#1f5fa8")
-    axes.plot([0, 1], [0, 1], ":", color="#888888")
+    axes.plot(*metrics.roc(labels, scores), color=BLUE)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
     axes.set(
         xlabel="1 - specificity", ylabel="sensitivity", title=_label("AUROC", figures["auroc"])
     )
@@ -68,8 +58,8 @@ def _precision_recall(
     figures: dict[str, Any],
 ) -> None:
     precision, recall = metrics.precision_recall(labels, scores)
-    axes.plot(recall, precision, color="#1f5fa8")
-    axes.axhline(labels.mean(), linestyle=":", color="#888888")
+    axes.plot(recall, precision, color=BLUE)
+    axes.axhline(labels.mean(), linestyle=":", color=GREY)
     axes.set(xlabel="sensitivity", ylabel="positive predictive value", ylim=(0, 1.02))
     axes.set_title(_label("AUPRC", figures["auprc"]))
 
@@ -82,8 +72,8 @@ def _calibration(
 ) -> None:
     points = np.array([(p, o, n) for p, o, n in metrics.calibration_bins(labels, probabilities)])
     error = 1.96 * np.sqrt(points[:, 1] * (1 - points[:, 1]) / points[:, 2])
-    axes.errorbar(points[:, 0], points[:, 1], error, fmt="o", color="#1f5fa8", capsize=3)
-    axes.plot([0, 1], [0, 1], ":", color="#888888")
+    axes.errorbar(points[:, 0], points[:, 1], error, fmt="o", color=BLUE, capsize=3)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
     top = float(points[:, :2].max()) * 1.15
     axes.set(xlabel="predicted", ylabel="observed", xlim=(0, top), ylim=(0, top))
     axes.set_title(_label("Calibration slope", figures["calibration_slope"]))
@@ -92,9 +82,9 @@ def _calibration(
 def _hours(axes: Any, figures: dict[str, Any]) -> None:
     hours = [h["hour"] for h in figures["hours"]]
     for name, color in (
-        ("auroc", "#1f5fa8"),
-        ("auprc", "#c2571a"),
-        ("calibration_slope", "#3b7d3b"),
+        ("auroc", BLUE),
+        ("auprc", ORANGE),
+        ("calibration_slope", GREEN),
     ):
         axes.plot(
             hours, [h[name] for h in figures["hours"]], label=name.replace("_", " "), color=color
@@ -106,13 +96,13 @@ def _hours(axes: Any, figures: dict[str, Any]) -> None:
 def _decisions(axes: Any, figures: dict[str, Any]) -> None:
     curve = figures["decision_curve"]
     at = [p["threshold"] for p in curve]
-    axes.plot(at, [p["net_benefit"] for p in curve], label=figures["risk"], color="#1f5fa8")
-    axes.plot(at, [p["treat_all"] for p in curve], ":", label="everybody", color="#888888")
-    axes.axhline(0, color="#888888", linewidth=0.8)
+    axes.plot(at, [p["net_benefit"] for p in curve], label=figures["risk"], color=BLUE)
+    axes.plot(at, [p["treat_all"] for p in curve], ":", label="everybody", color=GREY)
+    axes.axhline(0, color=GREY, linewidth=0.8)
     reference = figures.get("reference")
     if reference:
         other = [p["net_benefit"] for p in reference["decision_curve"]]
-        axes.plot(at, other, label=reference["risk"], color="#c2571a")
+        axes.plot(at, other, label=reference["risk"], color=ORANGE)
     top = max(p["net_benefit"] for p in curve)
     axes.set(xlabel="threshold", ylabel="net benefit", ylim=(-0.02, 1.2 * max(top, 0.01)))
     axes.set_title("Decision curve")
@@ -122,7 +112,7 @@ def _decisions(axes: Any, figures: dict[str, Any]) -> None:
 def _alarm_load(axes: Any, figures: dict[str, Any]) -> None:
     rows = [r for r in figures["thresholds"] if r["sensitivity"] is not None]
     load = [r["alarms_per_patient_day"] for r in rows]
-    axes.plot(load, [r["sensitivity"] for r in rows], "o-", color="#1f5fa8")
+    axes.plot(load, [r["sensitivity"] for r in rows], "o-", color=BLUE)
     for row, x in zip(rows, load, strict=True):
         axes.annotate(f"{row['threshold']:g}", (x, row["sensitivity"]), fontsize=8)
     axes.set(xlabel="alarms a patient-day", ylabel="share of deaths alarmed", ylim=(0, 1))
@@ -131,28 +121,23 @@ def _alarm_load(axes: Any, figures: dict[str, Any]) -> None:
 
 def write_report(folder: Path, figures: dict[str, Any], rows: list[Prediction]) -> None:
     """report.html and report.png."""
-    image = plot(figures, rows)
-    (folder / "report.png").write_bytes(image)
     kind = "cross-fitted" if figures["cross_fitted"] else "scored with the shipped ensemble"
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<title>Evaluation: {html.escape(figures["risk"])}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
-<h1>{html.escape(figures["risk"].capitalize())}: {figures["scored"]} patients, {kind}</h1>
-<p>Model {html.escape(figures["model"])}. {figures["deaths_scored"]} deaths. Not scored:
-{figures["patients"] - figures["scored"]}. Intervals: 95 %, resampled patients.</p>
-{_table(_headline(figures))}
-{_table(reference_lines(figures))}
-<img alt="ROC, precision and recall, calibration, figures by hour, decision curve, alarms"
- src="data:image/png;base64,{base64.b64encode(image).decode()}">
-<h2>Subgroups at 48 hours</h2>{_table(subgroup_lines(figures))}
-<h2>Alarms and lead time by threshold</h2>{_table(threshold_lines(figures))}
-<h2>Alarms of the shipped rule</h2>{_table([[k, f"{v}"] for k, v in figures["alarms"].items()])}
-</body></html>
-"""
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    write(
+        folder,
+        f"{figures['risk'].capitalize()}: {figures['scored']} patients, {kind}",
+        f"Model {figures['model']}. {figures['deaths_scored']} deaths. Not scored: "
+        f"{figures['patients'] - figures['scored']}. Intervals: 95 %, resampled patients.",
+        [table(_headline(figures)), table(reference_lines(figures))],
+        plot(figures, rows),
+        "ROC, precision and recall, calibration, figures by hour, decision curve, alarms",
+        [
+            section("Subgroups at 48 hours", subgroup_lines(figures)),
+            section("Alarms and lead time by threshold", threshold_lines(figures)),
+            section(
+                "Alarms of the shipped rule", [[k, f"{v}"] for k, v in figures["alarms"].items()]
+            ),
+        ],
+    )
 
 
 def _headline(figures: dict[str, Any]) -> list[list[str]]:
@@ -198,8 +183,3 @@ def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
             auroc, slope = interval(g["auroc"]), number(g["calibration_slope"], 2)
             lines.append([kind, name, str(g["scored"]), str(g["deaths"]), auroc, slope])
     return lines
-
-
-def _table(lines: list[list[str]]) -> str:
-    cells = ("".join(f"<td>{html.escape(c)}</td>" for c in line) for line in lines)
-    return "<table>" + "".join(f"<tr>{c}</tr>" for c in cells) + "</table>"

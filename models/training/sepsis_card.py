@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.sepsis_evaluation import CHECKED
-from models.training.report import interval, number
+from models.training.page import interval, number
 
 WORDS = {
     "fire": "fires at",

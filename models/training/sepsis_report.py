@@ -1,10 +1,7 @@
-"""Plots and a page for an evaluation of hourly scores: one HTML file that needs nothing else."""
+"""Plots and a page for an evaluation of hourly scores."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from models import metrics, utility
 from models.hourly_metrics import Hours, Ranked
 from models.metrics import Array
 from models.sepsis_evaluation import Scored, to_hours
-from models.training.report import interval
+from models.training.page import BLUE, GREEN, GREY, ORANGE, drawn, interval, section, table, write
 from models.training.sepsis_card import (
     alarm_lines,
     headline,
@@ -23,30 +20,21 @@ from models.training.sepsis_card import (
     subgroup_lines,
 )
 
-_BLUE, _ORANGE, _GREEN, _GREY = "#1f5fa8", "#c2571a", "#3b7d3b", "#888888"
 _BANDS = 60  # resamples behind the bands
 
 
 def plot(figures: dict[str, Any], scored: Sequence[Scored]) -> bytes:
     """ROC and PR with bands, calibration, decisions, time, utility and lead times, as a PNG."""
-    # Imported here: only those who evaluate need it, and it takes a second.
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     hours = to_hours(scored)
-    figure, axes = plt.subplots(3, 2, figsize=(10, 13), layout="constrained")
-    _curves(axes[0, 0], axes[0, 1], hours, len(scored), figures)
-    _calibration(axes[1, 0], hours, figures)
-    _decisions(axes[1, 1], hours)
-    _over_time(axes[2, 0], figures)
-    _utility(axes[2, 1], scored)
-    out = io.BytesIO()
-    # No date or version inside: the same figures give the same bytes.
-    figure.savefig(out, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    return out.getvalue()
+
+    def draw(axes: Any) -> None:
+        _curves(axes[0, 0], axes[0, 1], hours, len(scored), figures)
+        _calibration(axes[1, 0], hours, figures)
+        _decisions(axes[1, 1], hours)
+        _over_time(axes[2, 0], figures)
+        _utility(axes[2, 1], scored)
+
+    return drawn(3, 2, draw)
 
 
 def _curves(roc: Any, pr: Any, hours: Hours, patients: int, figures: dict[str, Any]) -> None:
@@ -68,12 +56,12 @@ def _curves(roc: Any, pr: Any, hours: Hours, patients: int, figures: dict[str, A
     for axes, x, at in ((roc, false, 0), (pr, recall, 1)):
         drawn_curves = np.stack([b[at] for b in bands[1:]])
         low, high = np.quantile(drawn_curves, [0.025, 0.975], axis=0)
-        axes.fill_between(x, low, high, color=_BLUE, alpha=0.2)
-        axes.plot(x, bands[0][at], color=_BLUE)
-    roc.plot([0, 1], [0, 1], ":", color=_GREY)
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.2)
+        axes.plot(x, bands[0][at], color=BLUE)
+    roc.plot([0, 1], [0, 1], ":", color=GREY)
     roc.set(xlabel="1 - specificity", ylabel="sensitivity")
     roc.set_title(f"AUROC {interval(figures['auroc'])}")
-    pr.axhline(hours.labels.mean(), linestyle=":", color=_GREY)
+    pr.axhline(hours.labels.mean(), linestyle=":", color=GREY)
     pr.set(xlabel="sensitivity", ylabel="positive predictive value")
     pr.set_title(f"AUPRC {interval(figures['auprc'])}")
 
@@ -81,10 +69,10 @@ def _curves(roc: Any, pr: Any, hours: Hours, patients: int, figures: dict[str, A
 def _calibration(axes: Any, hours: Hours, figures: dict[str, Any]) -> None:
     p = 1 / (1 + np.exp(-hours.scores))
     points = np.array(metrics.calibration_bins(hours.labels, p, 20))
-    axes.plot(points[:, 0], points[:, 1], "o", color=_BLUE)
+    axes.plot(points[:, 0], points[:, 1], "o", color=BLUE)
     low = max(1e-4, float(points[:, :2].min()) / 2)
     high = float(points[:, :2].max()) * 2
-    axes.plot([low, high], [low, high], ":", color=_GREY)
+    axes.plot([low, high], [low, high], ":", color=GREY)
     axes.set(xscale="log", yscale="log", xlabel="predicted", ylabel="observed")
     axes.set_title(f"Calibration slope {interval(figures['calibration_slope'])}")
 
@@ -100,9 +88,9 @@ def _decisions(axes: Any, hours: Hours) -> None:
         ((p >= t) @ hours.labels - o * ((p >= t) @ (1 - hours.labels))) / n
         for t, o in zip(thresholds, odds, strict=True)
     ]
-    axes.plot(thresholds, benefit, color=_BLUE, label="model")
-    axes.plot(thresholds, share - odds * (1 - share), color=_ORANGE, label="alarm always")
-    axes.axhline(0, linestyle=":", color=_GREY, label="never")
+    axes.plot(thresholds, benefit, color=BLUE, label="model")
+    axes.plot(thresholds, share - odds * (1 - share), color=ORANGE, label="alarm always")
+    axes.axhline(0, linestyle=":", color=GREY, label="never")
     axes.set(xscale="log", xlabel="threshold", ylabel="net benefit", title="Decision curve")
     axes.set_ylim(-0.2 * share, 1.05 * share)
     axes.legend()
@@ -110,7 +98,7 @@ def _decisions(axes: Any, hours: Hours) -> None:
 
 def _over_time(axes: Any, figures: dict[str, Any]) -> None:
     spans = figures["over_time"]
-    for name, color in (("auroc", _BLUE), ("auprc", _ORANGE), ("calibration_slope", _GREEN)):
+    for name, color in (("auroc", BLUE), ("auprc", ORANGE), ("calibration_slope", GREEN)):
         values = [np.nan if s[name] is None else s[name] for s in spans]
         axes.plot(range(len(spans)), values, "o-", label=name.replace("_", " "), color=color)
     axes.set_xticks(range(len(spans)), [s["hours"] for s in spans], rotation=30)
@@ -123,37 +111,27 @@ def _utility(axes: Any, scored: Sequence[Scored]) -> None:
     z = np.nan_to_num(np.concatenate([one.log_odds for one in scored]), nan=-np.inf)
     thresholds = np.geomspace(0.003, 0.3, 60)
     logits = np.log(thresholds / (1 - thresholds))
-    axes.plot(thresholds, [utility.utility(known, z >= t) for t in logits], color=_BLUE)
-    axes.axhline(0, linestyle=":", color=_GREY)
+    axes.plot(thresholds, [utility.utility(known, z >= t) for t in logits], color=BLUE)
+    axes.axhline(0, linestyle=":", color=GREY)
     axes.set(xscale="log", xlabel="threshold", title="Utility (PhysioNet 2019), alarm every hour")
 
 
 def write_sepsis_report(folder: Path, figures: dict[str, Any], scored: Sequence[Scored]) -> None:
     """report.html and report.png."""
-    image = plot(figures, scored)
-    (folder / "report.png").write_bytes(image)
     kind = "cross-fitted" if figures["cross_fitted"] else "scored with the shipped ensemble"
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<title>Evaluation: {html.escape(figures["risk"])}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}}img{{max-width:100%}}</style></head><body>
-<h1>Sepsis: {figures["patients"]} patients, {figures["scored"]} hours, {kind}</h1>
-<p>Model {html.escape(figures["model"])}. {figures["patients_with_sepsis"]} patients with sepsis,
-{figures["positive_scored"]} positive hours. Not scored: {figures["hours"] - figures["scored"]}
-hours. Intervals and bands: 95 %, resampled patients.</p>
-{_table(headline(figures))}
-<img alt="ROC, precision and recall, calibration, decision curve, figures over time, utility"
- src="data:image/png;base64,{base64.b64encode(image).decode()}">
-<h2>Over time</h2>{_table(over_time_lines(figures))}
-<h2>Subgroups</h2>{_table(subgroup_lines(figures))}
-<h2>Alarms</h2>{_table(alarm_lines(figures))}
-</body></html>
-"""
-    (folder / "report.html").write_text(page, encoding="utf-8")
-
-
-def _table(rows: list[list[str]]) -> str:
-    cells = ("".join(f"<td>{html.escape(c)}</td>" for c in row) for row in rows)
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+    write(
+        folder,
+        f"Sepsis: {figures['patients']} patients, {figures['scored']} hours, {kind}",
+        f"Model {figures['model']}. {figures['patients_with_sepsis']} patients with sepsis, "
+        f"{figures['positive_scored']} positive hours. Not scored: "
+        f"{figures['hours'] - figures['scored']} hours. Intervals and bands: 95 %, resampled "
+        "patients.",
+        [table(headline(figures))],
+        plot(figures, scored),
+        "ROC, precision and recall, calibration, decision curve, figures over time, utility",
+        [
+            section("Over time", over_time_lines(figures)),
+            section("Subgroups", subgroup_lines(figures)),
+            section("Alarms", alarm_lines(figures)),
+        ],
+    )

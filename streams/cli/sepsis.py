@@ -121,7 +121,7 @@ def _through_the_system(
 
 
 def _print(figures: dict[str, Any]) -> None:
-    from models.training.report import interval, number  # noqa: PLC0415
+    from models.training.page import interval, number  # noqa: PLC0415
 
     kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
     Console().print(

@@ -203,7 +203,7 @@ def _evaluate_tumours(
 
 
 def _print_tumours(figures: dict[str, Any]) -> None:
-    from models.training.report import interval, number  # noqa: PLC0415
+    from models.training.page import interval, number  # noqa: PLC0415
 
     Console().print(
         f"{figures['scored']} patients: AUROC {interval(figures['auroc'])}, "
@@ -307,7 +307,7 @@ def _progress(text: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
-    from models.training.report import interval, number  # noqa: PLC0415
+    from models.training.page import interval, number  # noqa: PLC0415
 
     kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
     Console().print(

@@ -20,7 +20,7 @@ from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
 from models.training.fit import TrainConfig
 from models.training.forest import ForestConfig
-from models.training.report import interval
+from models.training.page import interval
 from streams.backtest.stays import from_predictions
 from streams.cli.training import app
 

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from connectors.cohorts.physionet2019 import CohortPatient, Event, load
 from models import sepsis_evaluation as evaluation
 from models.bundle import BundleError, read, single_member, write
+from models.clinical_use import beginnings, burning
 from models.ensemble import FOLDS, Scorer, fold_of
 from models.rule import SHIPPED
 from models.sepsis import SepsisModel
 from models.sepsis_evaluation import Scored
 from models.training.leafwise_boosting import LeafwiseConfig
-from models.training.report import number
+from models.training.page import number
 from models.training.sepsis import RISK, train
 from models.training.sepsis_cohort import COHORT, stays
 from models.training.sepsis_fit import SepsisConfig
@@ -109,7 +110,9 @@ def _scored(labels: list[int], log_odds: list[float]) -> Scored:
 
 def test_an_alarm_has_hysteresis_and_an_abstention_leaves_it() -> None:
     p = np.array([0.1, 0.3, 0.25, np.nan, 0.15, 0.25, 0.3])
-    assert evaluation.burning(p, 0.3, 0.2).tolist() == [False, True, True, True, False, False, True]
+    on = burning(p[None], 0.3, 0.2)
+    assert on.tolist() == [[False, True, True, True, False, False, True]]
+    assert beginnings(on).tolist() == [[False, True, False, False, False, False, True]]
 
 
 def test_alarms_are_counted_for_patients_days_and_onsets() -> None:
