@@ -54,6 +54,18 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     what_if: list[WhatIf] = []  # answers of a pending result that the risk turns on
 
 
+class FallBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rule answers because the risk's own model does not; the score's figures are the rule's."""
+
+    risk: str  # the rule: as a risk of its own it has this name, and a card
+    version: str  # of its thresholds
+    model: str  # digest of the rule's bundle
+    reason: str  # why the model abstained
+    # Probability at which the risk's own model would raise what the rule's triggers raise: alerts
+    # compare this one with the threshold.
+    as_if: float
+
+
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of `tocsin.facts` that caused this."""
 
@@ -81,7 +93,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     caused_by: list[str]
     trace: str
     ward: str = ""
+    fall_back: FallBack | None = None  # a rule answers in the model's place
     shadow: bool = False  # of a bundle on trial: it is recorded, and nobody is told of it
+
+    @property
+    def silence(self) -> str:
+        """Why the risk's own model gave no answer, whether or not a rule did; "": it answered."""
+        return self.abstained or (self.fall_back.reason if self.fall_back else "")
 
 
 class AlertState(StrEnum):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -198,6 +198,25 @@ def load_bundle(path: Path | None, risk: str) -> RiskModel:
     Raises `BundleError` for a bundle that cannot be used.
     """
     return _load((path or SHIPPED) / risk, risk)
+
+
+def load_risks(path: Path | None, risks: Iterable[str]) -> list[RiskModel]:
+    """The models of several risks, as they run: with a rule behind those that have one.
+
+    Arguments and errors as of `load_bundle`. A rule that is not in `path` is taken from those
+    shipped.
+    """
+    from models.fall_back import STAND_INS, FallingBack  # noqa: PLC0415 - likewise
+
+    found: list[RiskModel] = []
+    for risk in risks:
+        model = load_bundle(path, risk)
+        if risk in STAND_INS:
+            there = path is not None and (path / STAND_INS[risk]).exists()
+            rule = load_bundle(path if there else None, STAND_INS[risk])
+            model = FallingBack(model, rule)
+        found.append(model)
+    return found
 
 
 def load_folder(folder: Path) -> RiskModel:

@@ -29,6 +29,7 @@ RISK = "news2"
 MODALITY = "news2"
 REST = "Everything else"
 RED_SCORE = "3 points in one parameter"
+_ADULT = 16  # years; the chart's own limit
 _ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
 
 
@@ -37,6 +38,7 @@ class Abstention(StrEnum):
 
     NO_DATA = "no_data"  # none of the seven parameters was observed in this stay
     STALE_DATA = "stale_data"  # the newest observation is older than a day
+    OUT_OF_DISTRIBUTION = "out_of_distribution"  # younger than 16: the chart is for adults
     NOT_PRESENT = "not_present"  # not yet here, discharged, cancelled or dead
 
 
@@ -95,6 +97,9 @@ class News2Model(Answering):
     ) -> Abstention | None:
         if record.presence(as_of) in _ELSEWHERE:
             return Abstention.NOT_PRESENT
+        age = record.age(as_of)
+        if age is not None and age < _ADULT:
+            return Abstention.OUT_OF_DISTRIBUTION
         if any(p.observation for p in chart):
             return None
         stay = record.stay(as_of)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from connectors.contract import Evidence, Missing
+from connectors.contract import Evidence, FallBack, Missing
 from models.record import PatientRecord
 
 
@@ -22,7 +22,8 @@ class Assessment:
     """A risk's answer for one patient at one time.
 
     `baseline + Σ evidence.llr = log_odds` to the printed six decimals. When `abstained` names a
-    reason, `log_odds`, `probability` and `interval` are None.
+    reason, `log_odds`, `probability` and `interval` are None. `fall_back`: a rule answers in the
+    model's place, and all the rest is the rule's.
     """
 
     as_of: float
@@ -33,6 +34,7 @@ class Assessment:
     interval: tuple[float, float] | None
     abstained: str | None
     missing: Missing
+    fall_back: FallBack | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 
 from connectors import topics
 from connectors.clock import Clock, from_iso
-from connectors.contract import is_shadow
+from connectors.contract import FallBack, is_shadow
 from connectors.journal import Journal
 from streams.errors import UserError
 from streams.inputs import InputDrift, Inputs
@@ -40,6 +40,7 @@ class _Told(msgspec.Struct):
     as_of: str
     probability: float | None
     missing: _Missing
+    fall_back: FallBack | None = None
 
 
 _decode = msgspec.json.Decoder(_Told).decode
@@ -60,7 +61,7 @@ class Counted:
 
     def take(self, told: _Told) -> None:
         """One score more."""
-        if told.probability is None:
+        if told.probability is None or told.fall_back:  # the model itself gave no answer
             self.abstained += 1
         else:
             self.bins[min(int(told.probability * _BINS), _BINS - 1)] += 1

@@ -373,4 +373,5 @@ def _to_score(turn: _Turn, model: RiskModel, answer: Assessment, config: str, wa
         caused_by=touched.caused_by,
         trace=touched.state.trace,
         ward=ward,
+        fall_back=answer.fall_back,
     )

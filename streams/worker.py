@@ -189,7 +189,7 @@ def _on_rebuild(partition: int, start: int, end: int) -> None:
 
 def _count(effects: Effects, now: float) -> None:
     metrics.counter("tocsin_worker_records").add(1)
-    scores = Counter((score.risk, score.abstained or "") for score in effects.scores)
+    scores = Counter((score.risk, score.silence) for score in effects.scores)
     for (risk, abstained), number in scores.items():
         labels = {"risk": risk, "abstained": abstained}
         metrics.counter("tocsin_worker_scores").add(number, labels)

@@ -85,7 +85,7 @@ def _over_cohort(
 
 def _over_log(policy: Path, against: Path | None, risk: str, options: Options) -> dict[str, Any]:
     try:
-        from models.bundle import BundleError, load_bundle  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_risks  # noqa: PLC0415  # torch
         from streams.backtest import recorded  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UserError(
@@ -97,7 +97,7 @@ def _over_log(policy: Path, against: Path | None, risk: str, options: Options) -
     after = _book(policy, rules)
     journal = KafkaJournal(settings.kafka)
     try:
-        models = [load_bundle(settings.worker.bundles, name) for name in settings.worker.risks]
+        models = load_risks(settings.worker.bundles, settings.worker.risks)
         desk = PolicyDesk(journal, list(rules.items()), wall_clock, two_person=False)
         version = desk.in_force()[0]
         log = recorded.read_log(journal, settings.kafka.partitions)

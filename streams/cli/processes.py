@@ -203,7 +203,7 @@ def sequencer() -> None:
 def worker() -> None:
     """Keep patients' state, score, raise alerts. Example: tocsin worker"""
     try:
-        from models.bundle import BundleError, load_bundle, load_folder  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_folder, load_risks  # noqa: PLC0415  # torch
         from streams import worker as worker_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UserError(
@@ -212,7 +212,7 @@ def worker() -> None:
     settings, probe = start("worker")
     redis_url(settings)
     try:
-        models = [load_bundle(settings.worker.bundles, risk) for risk in settings.worker.risks]
+        models = load_risks(settings.worker.bundles, settings.worker.risks)
         shadows = [load_folder(folder) for folder in settings.worker.shadow]
     except BundleError as error:
         raise UserError(str(error)) from None

@@ -37,7 +37,7 @@ def reproduce(
     Example: tocsin reproduce 3f0c2a9b81d4e6aa57c1d0e2
     """
     try:
-        from models.bundle import BundleError, load_bundle  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_risks  # noqa: PLC0415  # torch
     except ModuleNotFoundError as error:
         raise UserError(
             f"This needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
@@ -49,7 +49,7 @@ def reproduce(
         told = told_of(journal, alert_id)
         alerts = [contract.decode_alert(raw) for raw in told]
         folder = bundles or settings.worker.bundles
-        models = [load_bundle(folder, risk) for risk in settings.worker.risks]
+        models = load_risks(folder, settings.worker.risks)
         check_models(alerts, models)
         with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
             task = bar.add_task("Applying the log")

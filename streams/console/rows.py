@@ -89,13 +89,15 @@ def badge(alert: Alert, times: HospitalTime) -> Cell:
 def chance(score: Score, threshold: float | None) -> Cell:
     """Probability, interval and the bar that shows both against the threshold."""
     name = risk_words(score.risk).name
+    if score.fall_back is not None:
+        name = f"{name}, by {risk_words(score.fall_back.risk).name}"
     if score.probability is None:
         why = abstention_words(score.abstained or "")
         return {"label": name, "v": "No score", "sub": why}
     cell: Cell = {"label": name, "v": percent(score.probability), "at": score.probability}
     if score.interval is not None:
         cell |= {"sub": percent_range(score.interval), "span": list(score.interval)}
-    if threshold is not None:
+    if threshold is not None and score.fall_back is None:  # a rule alarms by its own triggers
         cell["mark"] = threshold
     return cell
 

@@ -27,6 +27,7 @@ from streams.console.words import (
     missing_words,
     moved_words,
     risk_words,
+    stand_in_words,
 )
 
 EVIDENCE_COLUMNS = (
@@ -123,7 +124,8 @@ class ScoreSection:
         else:
             self._big.text = percent(score.probability)
             span = score.interval
-            self._interval.text = f"90 % interval {percent_range(span)}" if span else ""
+            words = [f"90 % interval {percent_range(span)}" if span else "", stand_in_words(score)]
+            self._interval.text = " · ".join(filter(None, words))
         self._against.text = f"Alerts from {percent(threshold.value)} on" if threshold else ""
         at = from_iso(score.as_of)
         self._as_of.text = f"as of {self._times.moment(at, now)}"

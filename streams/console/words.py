@@ -12,6 +12,7 @@ from connectors.contract import (
     Contribution,
     Missing,
     Moved,
+    Score,
     Severity,
 )
 from connectors.identity import Identity
@@ -142,6 +143,7 @@ class RiskWords(NamedTuple):
 
 RISKS = {
     "deterioration": RiskWords("Deterioration", "chance of dying during this hospital stay"),
+    "news2": RiskWords("NEWS2", "chance of dying during this hospital stay, by its points"),
     "sepsis": RiskWords("Sepsis", "chance of sepsis beginning within 6 hours"),
     "glioma-survival": RiskWords("Glioma survival", "chance of dying within two years of the MRI"),
     "head-neck-recurrence": RiskWords(
@@ -168,6 +170,17 @@ def modality_words(modality: str) -> str:
 def abstention_words(reason: str) -> str:
     """Why there is no score."""
     return ABSTENTIONS.get(reason) or plain(reason).lower()
+
+
+def stand_in_words(score: Score) -> str:
+    """Who answers in the model's place, and why; "" where the model itself does."""
+    told = score.fall_back
+    if told is None:
+        return ""
+    return (
+        f"by {risk_words(told.risk).name}, at its own triggers; the model gives none: "
+        f"{abstention_words(told.reason)}"
+    )
 
 
 def is_open(alert: Alert) -> bool:

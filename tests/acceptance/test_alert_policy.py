@@ -20,7 +20,7 @@ from connectors.feedback import Action
 from connectors.journal import KafkaJournal
 from connectors.kafka import KafkaLog
 from connectors.settings import KafkaSettings
-from models.bundle import load_bundle
+from models.bundle import load_risks
 from models.rule import alert_rules
 from streams.backtest import recorded
 from streams.feedback_desk import FeedbackDesk
@@ -175,7 +175,7 @@ async def test_a_back_test_of_what_was_in_force_gives_the_alerts_that_were_told(
     log = recorded.read_log(journal, system.settings.kafka.partitions)
     live = recorded.told_live(journal)
     journal.close()
-    models = [load_bundle(None, risk) for risk in system.settings.worker.risks]
+    models = load_risks(None, system.settings.worker.risks)
     again = await recorded.replayed(log, models)
     assert again.alerts == live
     told = [contract.decode_alert(live[key]) for key in sorted(live)]

@@ -10,7 +10,7 @@ import pytest
 from connectors import contract, facts, topics
 from connectors.contract import LogPosition
 from connectors.simulator import run as simulator
-from models.bundle import load_bundle
+from models.bundle import load_risks
 from models.patient import Patient
 from streams import codec
 from streams.engine import Engine
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mar
 
 def undisturbed(system: System) -> tuple[dict[bytes, Fields], dict[tuple[str, int], bytes]]:
     """What the log says must be in Redis and must have been told: the oracle."""
-    engine = Engine([load_bundle(None, risk) for risk in system.settings.worker.risks])
+    engine = Engine(load_risks(None, system.settings.worker.risks))
     states: dict[tuple[int, str], PatientState] = {}
     due: dict[tuple[int, str], float] = {}
     kept: dict[bytes, Fields] = {}

@@ -29,7 +29,7 @@ from connectors.interpretation import Profile
 from connectors.replay.timed import Timed
 from connectors.sequencer import Sequencer
 from connectors.wire import WireMessage
-from models.bundle import load_bundle
+from models.bundle import load_risks
 from models.risk import RiskModel
 from streams import codec
 from streams.bench import traffic
@@ -117,7 +117,7 @@ def say(line: str) -> None:
 
 async def run(patients: int, messages: int, known: int) -> None:
     torch.set_num_threads(1)
-    models = [load_bundle(None, risk) for risk in WorkerSettings().risks]
+    models = load_risks(None, WorkerSettings().risks)
     ways = ((1, 1), (1, 8), (1, 32), (1, 128), (messages, 1))  # messages a batch, records a pass
     made = traffic.make(patients, messages * len(ways), BEGIN)
     bench = Bench(models)

@@ -1,0 +1,81 @@
+"""A rule that answers where a learned model does not: the risk goes on, and says who speaks.
+
+The answer is the rule's own in all its parts: probability, interval, evidence, as on the rule's
+card. `Assessment.fall_back` names the rule and why the model was silent. Alerts follow the rule's
+own triggers: what the risk's thresholds are compared with is `as_if`, the rule's log-odds moved so
+that its `clear`, `fire` and `critical` lie on those of the risk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from connectors.contract import FallBack
+from models.record import PatientRecord
+from models.risk import AlertRule, Answering, Assessment, RiskModel, probability_of
+
+# Which rule answers for which risk: one that asks the same question of the same patients.
+STAND_INS = {"deterioration": "news2"}
+_ELSEWHERE = "not_present"  # nobody is there to be answered for
+
+_Patients = Sequence[tuple[PatientRecord, float]]
+
+
+class FallingBack(Answering):
+    """A learned model with a rule behind it."""
+
+    def __init__(self, learned: RiskModel, rule: RiskModel) -> None:
+        self.risk, self.digest = learned.risk, learned.digest
+        self.rule, self.of_stay = learned.rule, learned.of_stay
+        self.codes = learned.codes | rule.codes
+        self.expires_s = max(learned.expires_s, rule.expires_s)
+        self._learned, self._rule = learned, rule
+        self._from, self._to = _knots(rule.rule), _knots(learned.rule)
+
+    def concerns(self, record: PatientRecord) -> bool:
+        """Whom the learned model's question concerns."""
+        return self._learned.concerns(record)
+
+    def answer(
+        self, patients: _Patients, points: _Patients
+    ) -> tuple[list[Assessment], list[float | None]]:
+        """The model's answers and, where it has none, the rule's. Of points: `as_if`."""
+        found, scored = self._learned.answer(patients, points)
+        silent = [i for i, a in enumerate(found) if a.abstained not in (None, _ELSEWHERE)]
+        unknown = [i for i, z in enumerate(scored) if z is None]
+        if silent or unknown:
+            answers, plain = self._rule.answer(
+                [patients[i] for i in silent], [points[i] for i in unknown]
+            )
+            for i, answer in zip(silent, answers, strict=True):
+                found[i] = self._instead(found[i], answer)
+            for i, z in zip(unknown, plain, strict=True):
+                scored[i] = None if z is None else self._as_if(z)
+        return found, scored
+
+    def _instead(self, silent: Assessment, answer: Assessment) -> Assessment:
+        if answer.log_odds is None or silent.abstained is None:
+            return silent
+        told = FallBack(
+            risk=self._rule.risk,
+            version=self._rule.rule.version,
+            model=self._rule.digest,
+            reason=silent.abstained,
+            as_if=probability_of(self._as_if(answer.log_odds)),
+        )
+        return replace(answer, fall_back=told)
+
+    def _as_if(self, log_odds: float) -> float:
+        """Along straight lines between the thresholds; beyond them as far as in the rule."""
+        first, last = log_odds - self._from[0], log_odds - self._from[-1]
+        if first < 0 or last > 0:
+            return round(self._to[0] + first if first < 0 else self._to[-1] + last, 6)
+        return round(float(np.interp(log_odds, self._from, self._to)), 6)
+
+
+def _knots(rule: AlertRule) -> list[float]:
+    return [math.log(p / (1 - p)) for p in (rule.clear, rule.fire, rule.critical)]
