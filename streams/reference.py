@@ -5,11 +5,11 @@ A test compares them, so they cannot fall behind.
 
 from __future__ import annotations
 
+import argparse
 import enum
 import inspect
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -245,4 +245,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="Writes the pages that are made from the code.")
+    parser.add_argument("folder", type=Path, help="docs")
+    main(parser.parse_args().folder)

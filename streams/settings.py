@@ -51,8 +51,8 @@ class WorkerSettings(Section):
     session_timeout_s: float = Field(
         3.0,
         ge=1.0,
-        description="a worker silent for this long loses its partitions; the broker has to allow "
-        "it (group.min.session.timeout.ms)",
+        description="a worker silent for this long loses its partitions; longer where the brokers "
+        "ask for it (group.min.session.timeout.ms, 6 s by default)",
     )
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
     rest_hours: float = Field(

@@ -33,6 +33,7 @@ from streams.partition import Applied, Output, PartitionOwner
 from streams.passes import MOST_RECORDS, Numbered
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.queueing import Queues
+from streams.session import session_timeout_s
 from streams.settings import Settings
 from streams.store import RedisStore
 from streams.together import Together
@@ -62,6 +63,7 @@ class Worker:
         settings: Settings,
         redis: Redis,
         models: Sequence[RiskModel],
+        session_s: float,
         hops: tracing.Hops,
         shadows: Sequence[RiskModel] = (),
     ) -> None:
@@ -71,7 +73,7 @@ class Worker:
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
-        self._ownership = Ownership(self._take, settings.worker.session_timeout_s)
+        self._ownership = Ownership(self._take, session_s)
         self._queues: Queues[_Waiting] = Queues(self._apply, self.fail, MOST_RECORDS)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -222,15 +224,14 @@ def _credentials(kafka: KafkaSettings) -> Any:
     )
 
 
-def build_app(settings: Settings) -> Any:
+def build_app(settings: Settings, session_s: float) -> Any:
     """Faust, stripped to what is used of it: no web, no leader, no tables, no declared topics."""
-    session = settings.worker.session_timeout_s
     return faust.App(
         settings.worker.group,
         broker=[f"kafka://{host}" for host in settings.kafka.bootstrap.split(",")],
         broker_credentials=_credentials(settings.kafka),
-        broker_session_timeout=session,
-        broker_heartbeat_interval=session / 4,
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 4,
         broker_commit_interval=1.0,
         broker_max_poll_interval=3_600.0,
         consumer_auto_offset_reset="earliest",
@@ -276,8 +277,10 @@ async def run(
         socket_keepalive=True,
     )
     hops = tracing.start(settings.telemetry, settings.home)
-    worker = Worker(settings, redis, models, hops, shadows)
-    app: Any = build_app(settings)
+    wanted = settings.worker.session_timeout_s
+    session_s = await asyncio.to_thread(session_timeout_s, settings.kafka, wanted)
+    worker = Worker(settings, redis, models, session_s, hops, shadows)
+    app: Any = build_app(settings, session_s)
     facts_topic = app.topic(topics.FACTS, value_serializer="raw", key_serializer="raw")
 
     async def fold(stream: Any) -> None:
