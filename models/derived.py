@@ -7,7 +7,9 @@ be zero: plausible ranges (`models.variables`) exclude it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 _WORDS = {"last": "last", "lowest": "lowest", "highest": "highest", "mean": "mean"}
 _USUAL_WEIGHT = 75.0  # kg, where it is not known
@@ -96,14 +98,16 @@ def _body() -> Iterator[Derived]:
 
 
 def _rates() -> Iterator[Derived]:
-    """Urine for each hour (and kilogram); the first hour counts in full."""
+    """Urine for each hour (and kilogram); the first hour counts in full. Of columns as well."""
 
-    def rate(hours: float) -> Callable[[float, float], float]:
-        return lambda total, stay: total / max(1.0, min(stay, hours))
+    def rate(hours: float) -> Callable[..., Any]:
+        return lambda total, stay: total / np.fmax(1.0, np.minimum(stay, hours))
 
-    def rate_by_weight(hours: float) -> Callable[[float, float, float], float]:
+    def rate_by_weight(hours: float) -> Callable[..., Any]:
         return lambda total, stay, kg: (
-            total / max(1.0, min(stay, hours)) / (kg if kg == kg else _USUAL_WEIGHT)  # noqa: PLR0124
+            total
+            / np.fmax(1.0, np.minimum(stay, hours))
+            / np.where(np.isnan(kg), _USUAL_WEIGHT, kg)
         )
 
     yield Derived(

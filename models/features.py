@@ -14,7 +14,8 @@ Letters in shape comments: N patients, F features, V variables.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from connectors.facts import Observation, PersonDetail
 from models.carried import Seat
 from models.derived import DERIVED, ON_DEMAND
-from models.record import PatientRecord
+from models.record import PatientRecord, year_of
 from models.series import Rejected, Series, SeriesCache, rejected
 from models.variables import CATALOGUE, Variable
 
@@ -168,6 +169,10 @@ _SINCE_FIRST = np.array([COLUMN[f"{CATALOGUE[i].name}.hours_since_first"] for i 
 _COUNTED = [i for i, v in enumerate(CATALOGUE) if not v.answers]
 _ON_DEMAND = [_INDEX[name] for name in sorted(ON_DEMAND)]
 _URINE = _INDEX["urine"]
+_NO_YEAR = -1
+_counted, _on_demand = itemgetter(*_COUNTED), itemgetter(*_ON_DEMAND)
+_AGE, _MALE_AT = COLUMN["age"], COLUMN["male"]
+_MALE: dict[object, float] = {"M": 1.0, "F": 0.0}
 _SUMS = tuple((COLUMN[f"urine.sum_{h}h"], h * HOUR_S) for h in (6, 12, 24))
 
 
@@ -204,13 +209,13 @@ class _Kept:
     """A patient's row, and for which times it holds."""
 
     __slots__ = (
-        "counts", "first", "last", "newest", "next", "oldest", "revision", "row", "seat", "spans",
-        "start", "upcoming", "values",
+        "born", "counts", "first", "last", "male", "newest", "next", "oldest", "revision", "row",
+        "seat", "spans", "start", "summed", "upcoming", "values", "year",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.revision = -1
-        self.start = math.inf
+        self.start = -math.inf
         self.newest, self.oldest, self.next = -math.inf, math.inf, math.inf
         self.values = [NAN] * len(FEATURES)  # the row, as numbers that Python adds fast
         self.row = np.full(len(FEATURES), NAN)
@@ -219,12 +224,31 @@ class _Kept:
         self.upcoming = [math.inf] * len(CATALOGUE)  # (V,) time of the next that will count
         self.spans = [(0, 0)] * len(CATALOGUE)
         self.counts = [0] * len(CATALOGUE)
+        self.born = self.male = NAN
+        self.year = _NO_YEAR  # for which the age holds
+        self.summed = (math.inf, -math.inf)  # first and last time for which the sums hold
         self.seat = Seat()
 
     def crossing(self, start: float, as_of: float) -> set[int]:
-        """Variables of which an observation leaves the window or enters it."""
-        leaving = (self.first < start).nonzero()[0].tolist()
-        return {*leaving, *(i for i, time in enumerate(self.upcoming) if time <= as_of)}
+        """Variables of which an observation leaves the window or enters it as time goes on."""
+        found: set[int] = set()
+        if start > self.oldest:
+            found.update((self.first < start).nonzero()[0].tolist())
+        if as_of >= self.next:
+            found.update(i for i, time in enumerate(self.upcoming) if time <= as_of)
+        return found
+
+    def returning(self, start: float, as_of: float, all_series: list[Series]) -> set[int]:
+        """Variables of which an observation leaves the window or enters it as time goes back."""
+        found: set[int] = set()
+        if as_of < self.newest:
+            found.update((self.last > as_of).nonzero()[0].tolist())
+        if start < self.start:
+            spans = zip(self.spans, all_series, strict=True)
+            found.update(
+                i for i, ((lo, _), s) in enumerate(spans) if lo and s.times[lo - 1] >= start
+            )
+        return found
 
 
 class FeatureReader:
@@ -236,7 +260,6 @@ class FeatureReader:
         self._blocks = [_kind(v) for v in CATALOGUE]
         self._empty = [[NAN] * len(statistics(v)) for v in CATALOGUE]
         self._read_by = {code: i for i, v in enumerate(CATALOGUE) for code in v.codes}
-        self._all = range(len(CATALOGUE))
 
     def read(self, record: PatientRecord, as_of: float) -> tuple[list[float], Window]:
         """The features, in the order of `FEATURES`, and the window that they rest on."""
@@ -250,54 +273,73 @@ class FeatureReader:
         """Features of many patients: (N, F), NaN where not measured."""
         n = len(patients)
         x = np.empty((n, len(FEATURES)))
-        last, first = np.empty((n, len(CATALOGUE))), np.empty((n, len(_CODED)))
+        last, first = np.empty((n, len(CATALOGUE))), np.empty((n, len(CATALOGUE)))
         windows: list[Window] = []
+        began: list[float] = []
         for i, (record, as_of) in enumerate(patients):
-            kept, window = self._follow(record, as_of)
-            x[i], last[i], first[i] = kept.row, kept.last, kept.first[_CODED]
+            kept, window, since = self._follow(record, as_of)
+            x[i], last[i], first[i] = kept.row, kept.last, kept.first
             windows.append(window)
-        now = np.array([as_of for _, as_of in patients])[:, None]
-        x[:, _GAPS] = (now - last) / HOUR_S
-        x[:, _SINCE_FIRST] = (now - first) / HOUR_S
+            began.append(since)
+        now = np.array([as_of for _, as_of in patients])
+        x[:, HOURS] = np.minimum(now - np.array(began), WINDOW_S) / HOUR_S
+        x[:, _GAPS] = (now[:, None] - last) / HOUR_S
+        x[:, _SINCE_FIRST] = (now[:, None] - first[:, _CODED]) / HOUR_S
+        for column, inputs, combine in _BY_TIME:
+            x[:, column] = combine(*[x[:, j] for j in inputs])
         return x, windows
 
-    def _follow(self, record: PatientRecord, as_of: float) -> tuple[_Kept, Window]:
-        """The patient's row at that time, but for the columns that are filled in by batch."""
-        start = window_start(record, as_of)
+    def _follow(self, record: PatientRecord, as_of: float) -> tuple[_Kept, Window, float]:
+        """The patient's row at that time, but for the columns that are filled in by batch; and when
+        the stay, or what is known, began."""
+        stay = record.stay(as_of)
+        start = as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
         all_series = self._series.of(record)
         kept = self._kept.get(record)
         if kept is None:
             kept = self._kept[record] = _Kept()
-        renewed = self._renew(kept, record, all_series, start, as_of)
-        self._pass_time(kept, all_series[_URINE], record, as_of, renewed)
+        if self._is_other(kept, record, start, as_of):
+            self._renew(kept, record, all_series, start, as_of)
+        kept.start = start
+        self._pass_time(kept, all_series[_URINE], as_of)
         newest = None if kept.newest == -math.inf else kept.newest
-        return kept, Window(start, as_of, newest, kept.spans.copy(), all_series, kept.seat)
+        began = kept.oldest if stay is None else stay.start
+        window = Window(start, as_of, newest, kept.spans.copy(), all_series, kept.seat)
+        return kept, window, NAN if began == math.inf else began
+
+    def _is_other(self, kept: _Kept, record: PatientRecord, start: float, as_of: float) -> bool:
+        """Does anything count that did not, or the other way round?"""
+        return (
+            kept.revision != record.revision
+            or start < kept.start
+            or start > kept.oldest
+            or as_of < kept.newest
+            or as_of >= kept.next
+        )
 
     def _renew(
         self, kept: _Kept, record: PatientRecord, all_series: list[Series], start: float,
         as_of: float,
-    ) -> bool:  # fmt: skip
-        """Recompute the variables that count otherwise than before. Are there any?"""
-        touched: Collection[int] = self._all
-        if kept.start <= start and kept.newest <= as_of:  # time goes on
-            touched = self._changed(kept, record)
-            if start > kept.oldest or as_of >= kept.next:
-                touched |= kept.crossing(start, as_of)
-            if not touched:
-                kept.start = start
-                return False
+    ) -> None:  # fmt: skip
+        """Recompute the variables that count otherwise than before."""
+        touched = kept.crossing(start, as_of) | kept.returning(start, as_of, all_series)
+        if kept.revision != record.revision:
+            codes = record.changed_since(kept.revision)
+            touched.update(self._read_by[code] for code in codes if code in self._read_by)
+            kept.revision = record.revision
+            self._renew_person(kept, record)
         for i in touched:
             self._renew_variable(kept, i, all_series[i], start, as_of)
-        kept.revision, kept.start = record.revision, start
-        _count(kept)
-        return True
+        if touched:
+            _count(kept)
 
-    def _changed(self, kept: _Kept, record: PatientRecord) -> set[int]:
-        """Variables with observations that the row does not know."""
-        if kept.revision == record.revision:
-            return set()
-        codes = record.changed_since(kept.revision)
-        return {self._read_by[code] for code in codes if code in self._read_by}
+    def _renew_person(self, kept: _Kept, record: PatientRecord) -> None:
+        born = record.person(PersonDetail.BIRTH_YEAR)
+        male = _MALE.get(record.person(PersonDetail.SEX), NAN)
+        known = float(int(born)) if isinstance(born, int | float) else NAN
+        if known != kept.born:
+            kept.born, kept.year = known, _NO_YEAR
+        kept.values[_MALE_AT] = kept.row[_MALE_AT] = male
 
     def _renew_variable(
         self, kept: _Kept, i: int, series: Series, start: float, as_of: float
@@ -311,25 +353,29 @@ class FeatureReader:
         at = _STARTS[i]
         kept.values[at : at + len(block)] = block
         kept.row[at : at + len(block)] = block
+        if i == _URINE:
+            kept.summed = (math.inf, -math.inf)
         _derive(kept, _BY_VARIABLE.get(i, ()))
 
-    def _pass_time(
-        self, kept: _Kept, urine: Series, record: PatientRecord, as_of: float, renewed: bool
-    ) -> None:
-        """What changes with the time: age, hours in the stay, urine of the last hours."""
-        values, row = kept.values, kept.row
-        oldest = None if kept.oldest == math.inf else kept.oldest
-        age, male, values[HOURS] = _context(record, as_of, oldest)
-        if renewed or age != values[0]:
-            values[0], values[1] = age, male
+    def _pass_time(self, kept: _Kept, urine: Series, as_of: float) -> None:
+        """What changes with the time now and then: the age, urine of the last hours."""
+        year = year_of(as_of)
+        if year != kept.year:
+            kept.year = year
+            kept.values[_AGE] = kept.row[_AGE] = year - kept.born
             _derive(kept, _WITH_AGE)
-        row[: len(CONTEXT)] = values[: len(CONTEXT)]
         lo, hi = kept.spans[_URINE]
-        if hi > lo:
-            for column, seconds in _SUMS:
-                since, _ = urine.span(as_of - seconds, as_of)
-                values[column] = row[column] = math.fsum(urine.values[max(lo, since) : hi])
-        _derive(kept, _BY_TIME)
+        if hi > lo and not kept.summed[0] <= as_of <= kept.summed[1]:
+            self._sum(kept, urine, lo, hi, as_of)
+
+    def _sum(self, kept: _Kept, urine: Series, lo: int, hi: int, as_of: float) -> None:
+        until = math.inf
+        for column, seconds in _SUMS:
+            since = max(lo, urine.span(as_of - seconds, as_of)[0])
+            if since < hi:
+                until = min(until, urine.times[since] + seconds)
+            kept.values[column] = kept.row[column] = math.fsum(urine.values[since:hi])
+        kept.summed = (as_of, until)
 
 
 def _derive(kept: _Kept, formulas: Iterable[_Formula]) -> None:
@@ -341,25 +387,14 @@ def _derive(kept: _Kept, formulas: Iterable[_Formula]) -> None:
 def _count(kept: _Kept) -> None:
     """How much is known, and for which times the row holds."""
     counts = kept.counts
-    known = [counts[i] for i in _COUNTED]
-    amounts = (sum(known), len(known) - known.count(0), sum(counts[i] > 0 for i in _ON_DEMAND))
+    known = _counted(counts)
+    on_demand = len(_ON_DEMAND) - _on_demand(counts).count(0)
+    amounts = (sum(known), len(known) - known.count(0), on_demand)
     kept.values[-len(AMOUNTS) :] = amounts
     kept.row[-len(AMOUNTS) :] = amounts
     kept.next = min(kept.upcoming)
-    any_known = any(counts)
-    kept.newest = float(np.fmax.reduce(kept.last)) if any_known else -math.inf
-    kept.oldest = float(np.fmin.reduce(kept.first)) if any_known else math.inf
-
-
-def _context(
-    record: PatientRecord, as_of: float, oldest: float | None
-) -> tuple[float, float, float]:
-    age = record.age(as_of)
-    male = {"M": 1.0, "F": 0.0}.get(str(record.person(PersonDetail.SEX)), NAN)
-    stay = record.stay(as_of)
-    began = stay.start if stay is not None else oldest
-    hours = NAN if began is None else min(as_of - began, WINDOW_S) / HOUR_S
-    return (NAN if age is None else age, male, hours)
+    kept.newest = float(np.fmax.reduce(kept.last, initial=-math.inf))
+    kept.oldest = float(np.fmin.reduce(kept.first, initial=math.inf))
 
 
 def window_start(record: PatientRecord, as_of: float) -> float:

@@ -465,7 +465,10 @@ class PatientRecord:
 
     def stay(self, as_of: float) -> Stay | None:
         """The stay that `as_of` falls in, or the last one before it."""
-        begun = [s for s in self.stays() if s.start <= as_of]
+        known = self.stays()
+        if len(known) == 1:  # nearly always
+            return known[0] if known[0].start <= as_of else None
+        begun = [s for s in known if s.start <= as_of]
         still = [s for s in begun if s.end is None or s.end > as_of]
         candidates = still or begun
         return candidates[-1] if candidates else None
@@ -498,7 +501,7 @@ class PatientRecord:
         born = self.person(PersonDetail.BIRTH_YEAR)
         if not isinstance(born, int | float):
             return None
-        return float(int(1970 + as_of / 31_556_952) - int(born))
+        return float(year_of(as_of) - int(born))
 
     # ── canonical form ──────────────────────────────────────────────────────────────────────
 
@@ -514,6 +517,11 @@ class PatientRecord:
     def digest(self) -> str:
         """SHA-256 of the canonical form."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def year_of(time: float) -> int:
+    """The calendar year of an epoch time, exact but for hours at its ends."""
+    return int(1970 + time / 31_556_952)
 
 
 def _time(observation: Observation) -> float:
