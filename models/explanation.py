@@ -6,7 +6,7 @@ V variables, A anchors, Q quantiles.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -41,8 +41,13 @@ _FIRST_VARIABLE = len(CONTEXT)
 _VARIABLES = slice(_FIRST_VARIABLE, _FIRST_VARIABLE + len(CATALOGUE))
 _GAPS = [COLUMN[f"{v.name}.hours_since"] for v in CATALOGUE]
 _TIED_TO_TIME = frozenset({"first", "hours_since_first", "lowest", "highest"})
+_TIED = [f.statistic in _TIED_TO_TIME for f in FEATURES]
+_WORDS = [(f.display, f.unit) for f in FEATURES]
+_NAMES = [v.display for v in CATALOGUE]
+_N_VARIABLES = len(CATALOGUE)
+_CHUNK = 128  # patients at a time: what a chunk needs stays in the processor's cache
 _UNKNOWN = [f"{v.display}, not measured" for v in CATALOGUE]
-_text_of = lru_cache(maxsize=65_536)(iso)
+text_of = lru_cache(maxsize=65_536)(iso)
 
 
 class NextDatum(NamedTuple):
@@ -82,8 +87,15 @@ class Explainer:
         `parts` (N, F) is what each feature adds. What is left to the llr (the mean of the forest
         against the baseline) counts as a contribution of the time in the stay.
         """
-        if not len(x):
-            return []
+        found: list[tuple[list[Contribution], Missing]] = []
+        for at in range(0, len(x), _CHUNK):
+            some = slice(at, at + _CHUNK)
+            found += self._explain(x[some], windows[some], parts[some], llr[some])
+        return found
+
+    def _explain(
+        self, x: Array, windows: list[Window], parts: Array, llr: Array
+    ) -> Iterator[tuple[list[Contribution], Missing]]:
         parts[:, HOURS] += llr - parts.sum(1)
         sums = parts @ self._membership  # (N, G)
         micros = (sums * _MICRO).round()
@@ -95,20 +107,17 @@ class Explainer:
         shown = self._shown(x, parts, sums, strongest)
         changes = self._expected_changes(x, sums[:, _VARIABLES])
         nearest = changes.argmax(1)
-        columns = (
+        tops = map(
+            _top,
             windows,
             strongest.tolist(),
             shown.tolist(),
             ((x[rows, shown] * 1e4).round() / 1e4).tolist(),
             (adds / _MICRO).tolist(),
             (rest / _MICRO).tolist(),
-            nearest.tolist(),
-            ((changes[rows[:, 0], nearest] * _MICRO).round() / _MICRO).tolist(),
         )
-        return [
-            (_top(window, at, cols, vals, added, left), _missing(window, next_, change))
-            for window, at, cols, vals, added, left, next_, change in zip(*columns, strict=True)
-        ]
+        expected = ((changes[rows[:, 0], nearest] * _MICRO).round() / _MICRO).tolist()
+        return zip(tops, map(_missing, windows, nearest.tolist(), expected), strict=True)
 
     def _shown(self, x: Array, parts: Array, sums: Array, strongest: Places) -> Places:
         """(N, TOP): of each group the known feature that adds most of it."""
@@ -145,11 +154,9 @@ class Explainer:
 def _missing(window: Window, nearest: int, change: float) -> Missing:
     return Missing(
         modalities=[],
-        next_datum=CATALOGUE[nearest].display if change > 0 else None,
+        next_datum=_NAMES[nearest] if change > 0 else None,
         expected_change=change if change > 0 else None,
-        features=[
-            v.display for v, (lo, hi) in zip(CATALOGUE, window.spans, strict=True) if lo == hi
-        ],
+        features=[name for name, (lo, hi) in zip(_NAMES, window.spans, strict=True) if lo == hi],
     )
 
 
@@ -161,34 +168,37 @@ def _top(
     adds: list[float],
     left: float,
 ) -> list[Contribution]:
-    """The strongest, then the rest as one: printed contributions sum to the printed llr."""
-    shown = [
-        _contribution(window, g, j, value, added)
-        for g, j, value, added in zip(groups, columns, values, adds, strict=True)
-    ]
-    shown.append(Contribution(feature=REST, value=None, unit="", contribution=left))
-    return shown
+    """The strongest, each group shown by the feature that adds most of it, then the rest as one:
+    printed contributions sum to the printed llr."""
+    found: list[Contribution] = []
+    for g, j, value, added in zip(groups, columns, values, adds, strict=True):
+        v = g - _FIRST_VARIABLE
+        as_of = None
+        if 0 <= v < _N_VARIABLES:
+            lo, hi = window.spans[v]
+            if lo == hi:
+                found.append(
+                    Contribution(feature=_UNKNOWN[v], value=None, unit="", contribution=added)
+                )
+                continue
+            as_of = _measured_at(window, v, j, hi)
+        name, unit = _WORDS[j]
+        found.append(
+            Contribution(
+                feature=name,
+                value=None if value != value else value,  # noqa: PLR0124 - NaN: e.g. no sex known
+                unit=unit,
+                contribution=added,
+                as_of=as_of,
+            )
+        )
+    found.append(Contribution(feature=REST, value=None, unit="", contribution=left))
+    return found
 
 
-def _contribution(window: Window, g: int, j: int, value: float, added: float) -> Contribution:
-    """A group with all its features, shown by the one that adds most of it."""
-    v = g - _FIRST_VARIABLE
-    as_of = None
-    if 0 <= v < len(CATALOGUE):
-        lo, hi = window.spans[v]
-        if lo == hi:
-            return Contribution(feature=_UNKNOWN[v], value=None, unit="", contribution=added)
-        feature = FEATURES[j]
-        if feature.statistic in _TIED_TO_TIME:
-            observation = behind(feature, window)
-            as_of = None if observation is None else _text_of(observation.time)
-        else:
-            as_of = _text_of(window.series[v].times[hi - 1])
-    feature = FEATURES[j]
-    return Contribution(
-        feature=feature.display,
-        value=None if math.isnan(value) else value,  # e.g. the sex is not known
-        unit=feature.unit,
-        contribution=added,
-        as_of=as_of,
-    )
+def _measured_at(window: Window, v: int, j: int, hi: int) -> str | None:
+    """When the value of feature j of variable v was true of the patient."""
+    if not _TIED[j]:
+        return text_of(window.series[v].times[hi - 1])
+    observation = behind(FEATURES[j], window)
+    return None if observation is None else text_of(observation.time)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from connectors.contract import Evidence, FallBack, Missing
 from models.record import PatientRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(msgspec.Struct, frozen=True, gc=False):
     """A risk's answer for one patient at one time.
 
     `baseline + Σ evidence.llr = log_odds` to the printed six decimals. When `abstained` names a
