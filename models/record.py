@@ -121,6 +121,9 @@ class PatientRecord:
         self._series: dict[str, list[Observation]] = {}
         self._changed_at: dict[str, int] = {}  # code → revision of its newest change, ascending
         self._latest = EVER  # no observation, counted or not, is dated later
+        # Code → no observation of it, counted or not, is dated later; ascending while `_in_order`.
+        self._until: dict[str, float] = {}
+        self._in_order = True
         self._encounters: dict[str, EncounterEvent] = {}  # by slot
         self._studies: dict[str, StudyEvent] = {}
         self._objects: dict[str, ImagingObject] = {}
@@ -209,8 +212,10 @@ class PatientRecord:
         for code in {o.code for o in changed}:
             bases = self._bases_of_code.setdefault(code, set())
             bases.discard(_MARKER)
-            if any(o.code == code for o in self._markers):
+            dated = [o.time for o in self._markers if o.code == code]
+            if dated:
                 bases.add(_MARKER)
+                self._date(code, max(dated))
             self._drop_series(code)
         return min((o.time for o in changed), default=None)
 
@@ -224,6 +229,7 @@ class PatientRecord:
         if new.rank[2]:
             self._corrected.add(new.id)
         self.facts[slot] = new
+        self._date(new.code, new.time)
         after = self._effective(base)
         since = None if after is None else self._move_in_views(base, before, after)
         if new.id in self._serial and (new.id in self._corrected or new.serial is None):
@@ -246,6 +252,16 @@ class PatientRecord:
         """The series of this code is not what it was."""
         self._changed_at.pop(code, None)
         self._changed_at[code] = self.revision
+
+    def _date(self, code: str, time: float) -> None:
+        """There is an observation of this code at that time."""
+        until = self._until
+        if until.get(code, EVER) >= time:
+            return
+        until.pop(code, None)
+        if until and time < until[next(reversed(until))]:
+            self._in_order = False
+        until[code] = time
 
     def _move_in_views(
         self, base: str, before: Observation | None, after: Observation
@@ -336,20 +352,28 @@ class PatientRecord:
         series = self.series(code)
         return series[bisect_left(series, start, key=_time) : bisect_right(series, end, key=_time)]
 
-    def _observed(self, codes: Collection[str]) -> Iterator[list[Observation]]:
-        """The series of those of the codes that were ever observed, without the empty ones."""
+    def _observed(self, codes: Collection[str]) -> Iterator[tuple[float, list[Observation]]]:
+        """The series of those of the codes that were ever observed, without the empty ones.
+
+        With each comes a time: neither it nor the series after it reach further than that.
+        """
+        if not self._in_order:
+            self._until = dict(sorted(self._until.items(), key=lambda item: item[1]))
+            self._in_order = True
         known = self._series
-        for code in self._bases_of_code:
+        for code, until in reversed(self._until.items()):
             if code in codes:
                 series = known.get(code)
                 series = self.series(code) if series is None else series
                 if series:
-                    yield series
+                    yield until, series
 
     def times(self, codes: Collection[str], start: float, end: float) -> list[float]:
         """Distinct times of observation of any of the codes, start <= time <= end, ascending."""
         found: set[float] = set()
-        for series in self._observed(codes):
+        for until, series in self._observed(codes):
+            if until < start:
+                break
             at = len(series)
             while at and (time := series[at - 1].time) >= start:  # few are newer than `start`
                 at -= 1
@@ -360,7 +384,9 @@ class PatientRecord:
     def newest(self, codes: Collection[str], before: float) -> float:
         """The newest time of observation of any of the codes, strictly before a time; or `EVER`."""
         found = EVER
-        for series in self._observed(codes):
+        for until, series in self._observed(codes):
+            if until <= found:
+                break
             time = series[-1].time
             if time >= before:
                 at = bisect_left(series, before, key=_time)
@@ -373,7 +399,9 @@ class PatientRecord:
         found: float | None = None
         if self._latest <= after:
             return None
-        for series in self._observed(codes):
+        for until, series in self._observed(codes):
+            if until <= after:
+                break
             if series[-1].time > after:
                 time = series[bisect_right(series, after, key=_time)].time
                 found = time if found is None else min(found, time)

@@ -18,7 +18,7 @@ from connectors.facts import (
     decode,
     encode,
 )
-from models.record import PatientRecord
+from models.record import EVER, PatientRecord
 
 # Few different values, so that versions of the same thing meet.
 CODES = ("hr", "rr")
@@ -177,3 +177,19 @@ def test_a_preliminary_never_hides_a_final(found: list[AnyFact]) -> None:
         for shown in record.series(code):
             if shown.id in finals - removed - serial:
                 assert shown.status == "F"
+
+
+@given(facts)
+@settings(max_examples=200)
+def test_the_times_of_observation_are_those_of_the_series(found: list[AnyFact]) -> None:
+    record = PatientRecord()
+    for fact in found:
+        record.fold_facts([fact])
+        for codes in (frozenset(CODES), frozenset({"hr"})):
+            seen = sorted({o.time for code in codes for o in record.series(code)})
+            for at in (5.0, *TIMES, 35.0):
+                assert record.times(codes, at, 30.0) == [t for t in seen if at <= t <= 30.0]
+                earlier = [t for t in seen if t < at]
+                assert record.newest(codes, at) == (earlier[-1] if earlier else EVER)
+                later = [t for t in seen if t > at]
+                assert record.next_observation(codes, at) == (later[0] if later else None)
