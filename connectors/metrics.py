@@ -49,6 +49,13 @@ CATALOGUE = (
     Metric("tocsin_sequencer_facts", "counter", "1", (), "facts written"),
     Metric("tocsin_sequencer_records", "counter", "1", (), "records of facts written"),
     Metric("tocsin_sequencer_batch_seconds", "histogram", "s", (), "one batch: read → confirmed"),
+    Metric(
+        "tocsin_sequencer_oldest_seconds",
+        "gauge",
+        "s",
+        (),
+        "age of the oldest message among those read last; 0 when none waits",
+    ),
     Metric("tocsin_feedback", "counter", "1", ("action",), "actions on alerts taken in"),
     Metric("tocsin_quarantined", "counter", "1", ("reason",), "quarantine records written"),
     Metric(
@@ -73,6 +80,14 @@ CATALOGUE = (
     Metric(
         "tocsin_event_to_alert_seconds", "histogram", "s", (), "message heard → alert confirmed"
     ),
+    Metric(
+        "tocsin_worker_oldest_seconds",
+        "gauge",
+        "s",
+        (),
+        "how long the oldest record of facts that is not told yet has been in the log",
+    ),
+    Metric("tocsin_worker_waiting", "gauge", "1", (), "records of facts read and not told yet"),
     Metric("tocsin_worker_rebuilds", "counter", "1", (), "partitions rebuilt from the log"),
     Metric("tocsin_worker_fenced", "counter", "1", (), "writes refused: the partition moved on"),
     Metric(

@@ -76,6 +76,7 @@ class SequencerProcess:
         self._redis = redis
         self._vault = VaultWriter(redis, key)
         self._rebuilding: threading.Thread | None = None
+        self._oldest = metrics.Level("tocsin_sequencer_oldest_seconds", {})
         self._next_tick = 0.0
         self._next_look = 0.0
         self._next_commit = 0.0
@@ -152,7 +153,9 @@ class SequencerProcess:
             return []
         first = consumer.poll(_IDLE_S)
         if first is None:
+            self._oldest.set(0.0)
             return []
+        self._oldest.set(max(0.0, self._clock() - first.timestamp()[1] / 1000))
         more = self._settings.batch_messages - 1
         batch = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
         for message in batch:

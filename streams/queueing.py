@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
-MOST_UNDER_WAY = 1_024  # items put in and not yet done with; whoever brings more has to wait
 _TURNS = 4  # of the event loop without a new item, until those that wait are handed on
 
 Item = TypeVar("Item")
@@ -20,39 +19,52 @@ Item = TypeVar("Item")
 
 class Queues(Generic[Item]):
     """See the module. `apply` gets a partition and its items in order, one call at a time for each
-    partition; what it raises goes to `failed`, and that partition stands still."""
+    partition; what it raises goes to `failed`, and that partition stands still.
+
+    Items put in and not yet done with have together at most the size `most_under_way`; whoever
+    brings more has to wait. One that is larger by itself goes alone.
+    """
 
     def __init__(
         self,
         apply: Callable[[int, list[Item]], Awaitable[None]],
         failed: Callable[[BaseException], None],
         most_at_once: int,
-        most_under_way: int = MOST_UNDER_WAY,
+        most_under_way: int,
+        size: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._apply, self._failed, self._most_at_once = apply, failed, most_at_once
-        self._room = asyncio.Semaphore(most_under_way)
+        self._most_under_way, self._size = most_under_way, size
+        self._under_way = 0
+        self._room = asyncio.Event()
         self._waiting: dict[int, deque[Item]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._arrived = 0
 
     async def put(self, partition: int, item: Item) -> None:
         """Returns when there is room."""
-        await self._room.acquire()
+        size = self._size(item)
+        while self._under_way and self._under_way + size > self._most_under_way:
+            self._room.clear()
+            await self._room.wait()
+        self._under_way += size
         self._waiting.setdefault(partition, deque()).append(item)
         self._arrived += 1
         if partition not in self._tasks:
             self._tasks[partition] = asyncio.create_task(self._drain(partition))
 
-    def done(self, items: int = 1) -> None:
-        """So many items that were handed on are dealt with: there is room for others."""
-        for _ in range(items):
-            self._room.release()
+    def done(self, items: Iterable[Item]) -> None:
+        """Items that were handed on are dealt with: there is room for others."""
+        self._under_way -= sum(map(self._size, items))
+        self._room.set()
 
-    def drop(self, partition: int) -> None:
-        """Forget what waits in a partition."""
+    def drop(self, partition: int) -> list[Item]:
+        """Forget what waits in a partition; what that was."""
         waiting = self._waiting.get(partition, deque())
-        self.done(len(waiting))
+        dropped = list(waiting)
+        self.done(dropped)
         waiting.clear()
+        return dropped
 
     async def close(self) -> None:
         """Stop handing on."""

@@ -41,6 +41,10 @@ from streams.together import Together
 log = logging.getLogger("tocsin.worker")
 
 REDIS_TIMEOUT_S = 10.0  # of one answer; then the same is asked again over another connection
+# What waits in memory for its turn: records by their bytes, small ones by their number.
+MOST_WAITING_BYTES = 64_000_000
+_LEAST_BYTES = 64_000  # that a record counts for
+_LOOK_S = 1.0  # between looks at how old the oldest is
 _TIDY_S = 0.25  # often, so that each time is short
 
 
@@ -49,6 +53,14 @@ class _Waiting(NamedTuple):
 
     event: Any
     read: float  # epoch seconds
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.event.message.partition, self.event.message.offset
+
+
+def _bytes(waiting: _Waiting) -> int:
+    return max(_LEAST_BYTES, len(waiting.event.message.value or b""))
 
 
 class Worker:
@@ -74,7 +86,10 @@ class Worker:
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
         self._ownership = Ownership(self._take, session_s)
-        self._queues: Queues[_Waiting] = Queues(self._apply, self.fail, MOST_RECORDS)
+        self._queues: Queues[_Waiting] = Queues(
+            self._apply, self.fail, MOST_RECORDS, MOST_WAITING_BYTES, _bytes
+        )
+        self._waiting: dict[tuple[int, int], _Waiting] = {}  # by partition and offset, oldest first
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_assigned(self, partitions: set[int]) -> None:
@@ -85,11 +100,28 @@ class Worker:
         """These belong to others now."""
         self._ownership.revoked(partitions)
         for partition in partitions:
-            self._queues.drop(partition)
+            self._forget(self._queues.drop(partition))
 
     async def on_event(self, event: Any) -> None:
         """Have one record applied; it is acknowledged when its outputs are confirmed."""
-        await self._queues.put(event.message.partition, _Waiting(event, time.time()))
+        waiting = _Waiting(event, time.time())
+        self._waiting[waiting.place] = waiting
+        await self._queues.put(event.message.partition, waiting)
+
+    async def keep_telling(self) -> None:
+        """How much waits, and how old the oldest of it is; until cancelled."""
+        oldest = metrics.Level("tocsin_worker_oldest_seconds", {})
+        records = metrics.Level("tocsin_worker_waiting", {})
+        while True:
+            first = next(iter(self._waiting.values()), None)
+            written = time.time() if first is None else first.event.message.timestamp / 1000
+            oldest.set(max(0.0, time.time() - written))
+            records.set(len(self._waiting))
+            await asyncio.sleep(_LOOK_S)
+
+    def _forget(self, those: Sequence[_Waiting]) -> None:
+        for waiting in those:
+            self._waiting.pop(waiting.place, None)
 
     async def _apply(self, partition: int, together: list[_Waiting]) -> None:
         started = time.perf_counter()
@@ -100,12 +132,16 @@ class Worker:
 
         applied = await self._ownership.handle(partition, records)
         if applied is None:  # whoever has the partition now gets the records again
-            self._queues.done(len(together))
+            self._done(together)
             return
         stored = time.time()
         metrics.histogram("tocsin_worker_pass_seconds").record(time.perf_counter() - started)
         for waiting, one in zip(together, applied, strict=True):
             one.confirmed.add_done_callback(partial(self._on_confirmed, waiting, one, stored))
+
+    def _done(self, those: Sequence[_Waiting]) -> None:
+        self._queues.done(those)
+        self._forget(those)
 
     async def _decode(self, message: Any) -> FactRecord:
         try:
@@ -131,7 +167,7 @@ class Worker:
     def _on_confirmed(
         self, waiting: _Waiting, applied: Applied, stored: float, future: asyncio.Future[None]
     ) -> None:
-        self._queues.done()
+        self._done([waiting])
         if future.cancelled():
             return
         error = future.exception()
@@ -235,9 +271,9 @@ def build_app(settings: Settings, session_s: float) -> Any:
         broker_commit_interval=1.0,
         broker_max_poll_interval=3_600.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=16_000_000,
+        consumer_max_fetch_size=4_000_000,
         stream_wait_empty=False,
-        stream_buffer_maxsize=256,
+        stream_buffer_maxsize=32,
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
@@ -302,6 +338,7 @@ async def run(
     app.on_rebalance_complete.connect(balanced)
     await app.start()
     tidying = asyncio.create_task(_tidy())
+    telling = asyncio.create_task(worker.keep_telling())
     stopping = asyncio.ensure_future(stop.wait())
     ended = asyncio.ensure_future(app.wait_until_stopped())
     watched: set[asyncio.Future[Any]] = {worker.failed, stopping, ended}
@@ -315,6 +352,7 @@ async def run(
         stopping.cancel()
         ended.cancel()
         tidying.cancel()
+        telling.cancel()
         await app.stop()
         await worker.close()
         await redis.aclose()

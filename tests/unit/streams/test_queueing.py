@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from streams.queueing import Queues
 
@@ -10,13 +11,18 @@ from streams.queueing import Queues
 class Hands:
     """Takes what is handed on; busy until it is let go."""
 
-    def __init__(self, most_at_once: int = 100, most_under_way: int = 1_000) -> None:
+    def __init__(
+        self,
+        most_at_once: int = 100,
+        most_under_way: int = 1_000,
+        size: Callable[[int], int] = lambda _: 1,
+    ) -> None:
         self.got: list[tuple[int, list[int]]] = []
         self.free = asyncio.Event()
         self.free.set()
         self.errors: list[BaseException] = []
         self.queues: Queues[int] = Queues(
-            self.apply, self.errors.append, most_at_once, most_under_way
+            self.apply, self.errors.append, most_at_once, most_under_way, size
         )
 
     async def apply(self, partition: int, items: list[int]) -> None:
@@ -70,10 +76,24 @@ async def test_whoever_brings_too_much_waits_until_something_is_done_with() -> N
     await turns()
     assert hands.got == [(0, [1, 2])]
     assert not third.done()
-    hands.queues.done()
+    hands.queues.done([1])
     await turns()
     assert third.done()
     assert hands.got[-1] == (0, [3])
+
+
+async def test_large_items_count_by_their_size_and_one_that_is_too_large_goes_alone() -> None:
+    hands = Hands(most_under_way=10, size=lambda item: item)
+    await hands.queues.put(0, 4)
+    await hands.queues.put(0, 6)
+    third = asyncio.create_task(hands.queues.put(0, 30))
+    await turns()
+    hands.queues.done([4])
+    await turns()
+    assert not third.done()
+    hands.queues.done([6])
+    await turns()
+    assert hands.got == [(0, [4, 6]), (0, [30])]
 
 
 async def test_what_is_dropped_is_not_handed_on_and_makes_room() -> None:
