@@ -7,7 +7,10 @@ LOCK := $(RUN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean lock
+.PHONY: help setup demo test lint bench chaos clean lock
+
+SEED := 1
+RUNS := 200
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +35,9 @@ lint: setup ## formatting, style, types, layers
 bench: setup ## measure throughput and latency, into bench.json and bench.html
 	@$(RUN)/tocsin bench --naive tests/bench/naive.py --workers 1,2,4 \
 		--json bench.json --report bench.html
+
+chaos: setup ## 200 seeded runs with faults, into chaos.json (SEED=1 RUNS=200)
+	@$(RUN)/python -m tests.chaos --seed $(SEED) --runs $(RUNS) --json chaos.json --keep chaos-logs
 
 clean: ## stop what runs from the default working folder, remove what setup and tests made
 	@test ! -x $(RUN)/tocsin || test ! -d .tocsin || $(RUN)/tocsin down

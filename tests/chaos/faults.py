@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -206,7 +205,6 @@ FAULTS = (
     Fault("poison", _poison, (0.1, 0.1)),
     Fault("rebalance", _leave, (1.0, 3.0)),
 )
-KILLS = tuple(f for f in FAULTS if f.name in ("kill mllp", "kill sequencer", "kill worker"))
 _NEED_DISK = frozenset({"disk full"})
 # Two that would end one another's means.
 _ALONE = frozenset({"kill kafka", "pause kafka", "disk full"})
@@ -221,16 +219,21 @@ class Planned(NamedTuple):
     lasts: float
 
 
+def usable(system: System) -> list[Fault]:
+    """Those that can be had on this machine."""
+    return [f for f in FAULTS if f.name not in _NEED_DISK or system.kafka.has_small_disk]
+
+
 def draw(rng: random.Random, number: int, system: System, load_s: float) -> list[Planned]:
     """One or two faults, of which the first comes from the list in turn: each has its share.
 
     Half of the second ones are a rebalance.
     """
-    usable = [f for f in FAULTS if f.name not in _NEED_DISK or system.kafka.has_small_disk]
-    chosen = [usable[number % len(usable)]]
+    there = usable(system)
+    chosen = [there[number % len(there)]]
     if rng.random() < 0.5:
-        rebalance = next(f for f in usable if f.name == "rebalance")
-        other = rebalance if rng.random() < 0.5 else rng.choice(usable)
+        rebalance = next(f for f in there if f.name == "rebalance")
+        other = rebalance if rng.random() < 0.5 else rng.choice(there)
         if _fit(chosen[0], other):
             chosen.append(other)
     planned = [Planned(rng.uniform(0.2, load_s * 0.8), f, rng.uniform(*f.lasts)) for f in chosen]
@@ -240,8 +243,3 @@ def draw(rng: random.Random, number: int, system: System, load_s: float) -> list
 def _fit(one: Fault, other: Fault) -> bool:
     names = {one.name, other.name}
     return len(names) == 2 and not (names <= _ALONE or names <= _OF_REDIS)
-
-
-def free_bytes(system: System) -> int:
-    """Left on the broker's disk."""
-    return shutil.disk_usage(system.kafka.data).free

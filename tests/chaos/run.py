@@ -69,6 +69,10 @@ class Batch:
         self._strangers: set[bytes] = set()
         self._sent_before: set[bytes] = set()
 
+    def run_with(self, fault: str) -> Report:
+        """The run in which that fault has its turn."""
+        return self.run([f.name for f in faults.usable(self._system)].index(fault))
+
     def run(self, number: int, *, undisturbed: bool = False) -> Report:
         """Run `number`: everything about it follows from the seed and that number."""
         began, system = time.monotonic(), self._system
