@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from connectors.clock import iso
-from connectors.contract import Alert, AlertState, Evidence, Moved, Score, Severity, Threshold
+from connectors.contract import (
+    Alert,
+    AlertReason,
+    AlertState,
+    Evidence,
+    Moved,
+    Score,
+    Severity,
+    Threshold,
+)
 from connectors.facts import Order, Statement
 from connectors.feedback import Feedback
 from models.record import EVER, PatientRecord, Presence, Stay
@@ -77,7 +86,8 @@ def judge(
 ) -> Concern:
     """What a patient's new points and answer call for.
 
-    Alerts follow the scores at times of observation; between them nothing fires by itself.
+    Alerts follow the scores at times of observation; between them, one that waits for a duration
+    is confirmed when its time is over.
     """
     risk, points = state.risks[model.risk], state.walks[model.risk]
     points.extend(zip(todo.times, probabilities, strict=True))
@@ -91,6 +101,10 @@ def judge(
     points.trim()
     risk.points, risk.dropped, risk.live = len(points), points.dropped, answer.abstained is None
     want = alerting.wanted(risk) if risk.live else None
+    if want is not None and not want.confirmed:
+        lasted_s = answer.as_of - want.since
+        confirmed = trajectory.confirmed_since(points, todo.rule, lasted_s)
+        want = want._replace(confirmed=confirmed)
     now = Situation(
         patient=patient,
         risk=model.risk,
@@ -141,10 +155,15 @@ def due(
             expiry = newest + model.expires_s + 1.0
             # A model that goes on answering is looked at again later, not with every tick.
             patients_time.append(expiry if expiry > now else now + model.expires_s)
-        if open_alert(risk) is None:
+        last = open_alert(risk)
+        if last is None:
             continue
         stay = record.stay(now)
-        case = case_of(patient, model.risk, state, stay.ward if stay else "")
+        ward = stay.ward if stay else ""
+        case = case_of(patient, model.risk, state, ward)
+        if last.held is AlertReason.AWAITING_CONFIRMATION:
+            over = last.since + book.rule(model.risk, ward, model.rule).lasting_s
+            patients_time += [over] if over > now else []
         timer = lifecycle.due(risk, case, book, state.logged)
         if timer is not None:
             clock.append(timer)

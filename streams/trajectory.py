@@ -146,7 +146,8 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
 
     Up at `fire` and `critical`, down to quiet only below `clear`. An abstention keeps the level. A
     gap longer than `expires_s` ends an episode: nothing can burn on evidence that nobody would
-    still believe. In the refractory time after an episode no warning begins.
+    still believe. In the refractory time after an episode no warning begins. A confirmation by
+    duration comes when its time is over, whether something is measured then or not.
     """
     fire, clear, critical = rule.micros
     code, onset, ended = _context(steps)
@@ -154,6 +155,11 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
     newest = times[start - 1] if start else EVER
     for i in range(start, len(times)):
         time, p = times[i], micros[i]
+        over = onset + rule.lasting_s
+        waited = code & UNCONFIRMED and over < time and over <= newest + expires_s
+        if waited and _confirmed(micros, i - 1, fire, rule, rule.lasting_s):
+            code &= ~UNCONFIRMED
+            steps.append((over, code))
         if code and time - newest > expires_s:
             code, ended = QUIET, time
             steps.append((time, QUIET))
@@ -170,8 +176,7 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
         if reached == WARNING and not level and time < ended + rule.refractory_s:
             reached = QUIET
         if reached:
-            if not level:
-                onset = time
+            onset = onset if level else time
             unconfirmed = not level or code & UNCONFIRMED
             if unconfirmed and not _confirmed(micros, i, fire, rule, time - onset):
                 reached |= UNCONFIRMED
@@ -180,6 +185,11 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
                 ended = time
             code = reached
             steps.append((time, code))
+
+
+def confirmed_since(points: Trajectory, rule: Rule, lasted_s: float) -> bool:
+    """Do the newest scores, and the time since the onset, confirm an alert by now?"""
+    return _confirmed(points.micros, len(points) - 1, rule.micros[0], rule, lasted_s)
 
 
 def _confirmed(micros: array[int], at: int, fire: int, rule: Rule, lasted_s: float) -> bool:

@@ -169,6 +169,35 @@ async def test_two_of_three() -> None:
     assert ward.told[1].since == ward.told[0].since == iso(START + MINUTE)
 
 
+async def test_ten_minutes_are_over_whether_something_is_measured_or_not() -> None:
+    """The newest score stands until another one comes, or until it has expired."""
+    ward = await firing("risks: {test: {confirm: {lasting: 10m}}}")
+    assert not await ward.until(10.9)
+    (told,) = await ward.until(12)
+    assert (told.state, told.reason, told.calls) == (F, R.CONFIRMED, True)
+    await ward.say(heart_rate(13, 98.0))  # between clear and fire: it goes on
+    assert ward.last.reason is R.CONFIRMED
+    await ward.say(heart_rate(14, 80.0))
+    assert ward.last.reason is R.BELOW_THRESHOLD
+
+
+async def test_a_duration_does_not_stand_in_for_the_number_of_scores() -> None:
+    ward = await firing("risks: {test: {confirm: {scores: 2, of: 2, lasting: 10m}}}")
+    assert not await ward.until(30)
+    await ward.say(heart_rate(31, 111.0))
+    assert ward.last.reason is R.CONFIRMED
+
+
+async def test_a_late_value_that_ends_the_wait_takes_the_call_back() -> None:
+    ward = await firing("risks: {test: {confirm: {lasting: 10m}}}")
+    await ward.until(12)
+    await ward.say(heart_rate(5, 80.0, sent=13), heart_rate(13, 110.0))
+    assert [(a.state, a.reason) for a in ward.told[-2:]] == [
+        (END, R.BELOW_THRESHOLD),
+        (P, R.AWAITING_CONFIRMATION),
+    ]
+
+
 async def test_for_ten_minutes() -> None:
     ward = await firing("risks: {test: {confirm: {lasting: 10m}}}")
     await ward.say(heart_rate(10, 108.0))
