@@ -114,7 +114,7 @@ class Worker:
         records = metrics.Level("tocsin_worker_waiting", {})
         while True:
             first = next(iter(self._waiting.values()), None)
-            written = time.time() if first is None else first.event.message.timestamp / 1000
+            written = time.time() if first is None else first.event.message.timestamp
             oldest.set(max(0.0, time.time() - written))
             records.set(len(self._waiting))
             await asyncio.sleep(_LOOK_S)
