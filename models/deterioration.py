@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from connectors.contract import Contribution, Evidence, Missing
 from models.bundle import Bundle, BundleError, single_member
+from models.carried import seated
 from models.conformal import Gate, Reference
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum, text_of
@@ -83,7 +84,8 @@ class DeteriorationModel(Answering):
         # Points lie before the patients' own times: what is carried on goes forwards in time.
         reasons, doubts, windows, x = self._inputs([*points, *patients])
         n = sum(reason is None for reason in reasons[: len(points)])
-        members, parts = self._forest.carried(x, x[:, HOURS], [w.seat for w in windows])
+        seats = [window.seat for window in windows]
+        members, parts = self._forest.carried(x, x[:, HOURS], seated(seats[:n], seats[n:]))
         mean = members.mean(1)
         means = mean.tolist()
         refused = [

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.carried import Array, Carried, Full, Seat, Tables
+from models.carried import Array, Carried, Full, Seat, Tables, Whole
 from models.grid import STEP, in_steps
 
 _CHUNK = 64  # patients at a time: all that a chunk needs stays in the processor's cache
@@ -71,9 +71,20 @@ class Forest:
                 parts[at : at + _CHUNK] = self._explain(leaf[:, : explained - at]) / self.members
         return scores, parts
 
-    def carried(self, x: Array, seats: Sequence[Seat]) -> tuple[Array, Array]:
-        """The same, all explained, of patients who are asked about again and again."""
-        sums, parts = self._carried(x, seats)
+    def carried(self, x: Array, seats: Sequence[Seat | None]) -> tuple[Array, Array]:
+        """The same of patients who are asked about again and again, all explained but for those
+        without a seat, who are asked in full."""
+        kept = [seat for seat in seats if seat is not None]
+        if len(kept) == len(seats):
+            return self._told(*self._carried(x, kept))
+        rows = np.array([seat is not None for seat in seats])
+        scores = np.empty((len(x), len(self._levels)))
+        parts = np.zeros((len(x), self.groups, self.n_features))
+        scores[rows], parts[rows] = self._told(*self._carried(x[rows], kept))
+        scores[~rows] = self(torch.from_numpy(x[~rows]))[0].numpy()
+        return scores, parts
+
+    def _told(self, sums: Whole, parts: Whole) -> tuple[Array, Array]:
         by_group = parts.reshape(-1, self.groups, self.n_features).astype(np.float64)
         return sums.astype(np.float64) * STEP, by_group * STEP / self.members
 
