@@ -9,6 +9,7 @@ K segments of a view.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,14 +38,27 @@ class Asked(NamedTuple):
     start: float
 
 
-class _Kept(NamedTuple):
-    """One patient's observations from `cut` on."""
+class _Kept:
+    """One patient's observations from `cut` on, variable after variable."""
 
-    revision: int
-    cut: float
-    times: Array
-    values: Array
-    lengths: Index  # (V,)
+    __slots__ = ("cut", "lengths", "revision", "times", "values")
+
+    def __init__(self, cut: float, variables: int) -> None:
+        self.revision = -1
+        self.cut = cut
+        self.times, self.values = array("d"), array("d")
+        self.lengths = [0] * variables
+
+    def renew(self, i: int, series: Series) -> None:
+        """Take over one variable."""
+        lo = 0
+        if series.times and series.times[0] < self.cut:
+            lo = bisect_left(series.times, self.cut)
+        at = sum(self.lengths[:i])
+        old = slice(at, at + self.lengths[i])
+        self.times[old] = array("d", series.times[lo:])
+        self.values[old] = array("d", series.values[lo:])
+        self.lengths[i] = len(series.times) - lo
 
 
 class ColumnReader:
@@ -60,36 +74,31 @@ class ColumnReader:
 
     def read(self, asked: Sequence[Asked]) -> Batch:
         """All patients' observations with start <= time <= as_of, and nothing else."""
-        kept = [self._arrays(one.record, one.start) for one in asked]
+        times, values, lengths = array("d"), array("d"), list[int]()
+        for one in asked:
+            kept = self._follow(one.record, one.start)
+            times += kept.times
+            values += kept.values
+            lengths += kept.lengths
         return Batch(
-            np.concatenate([one.times for one in kept]),
-            np.concatenate([one.values for one in kept]),
-            np.concatenate([one.lengths for one in kept]),
+            np.frombuffer(times, dtype=np.float64),
+            np.frombuffer(values, dtype=np.float64),
+            np.array(lengths, dtype=np.int64),
             np.array([one.start for one in asked]),
             np.array([one.as_of for one in asked]),
         )
 
-    def _arrays(self, record: PatientRecord, start: float) -> _Kept:
+    def _follow(self, record: PatientRecord, start: float) -> _Kept:
         cut = start // _CUT_S * _CUT_S
         kept = self._kept.get(record)
         if kept is not None and kept.revision == record.revision and kept.cut == cut:
             return kept
-        times: list[float] = []
-        values: list[float] = []
-        lengths: list[int] = []
-        for series in self._cache.of(record):
-            lo = bisect_left(series.times, cut) if series.times and series.times[0] < cut else 0
-            times += series.times[lo:]
-            values += series.values[lo:]
-            lengths.append(len(series.times) - lo)
-        kept = _Kept(
-            record.revision,
-            cut,
-            np.array(times, dtype=np.float64),
-            np.array(values, dtype=np.float64),
-            np.array(lengths, dtype=np.int64),
-        )
-        self._kept[record] = kept
+        all_series = self._cache.of(record)
+        if kept is None or kept.cut != cut:
+            kept = self._kept[record] = _Kept(cut, len(all_series))
+        for i in self._cache.touched(record, kept.revision):
+            kept.renew(i, all_series[i])
+        kept.revision = record.revision
         return kept
 
 

@@ -259,7 +259,6 @@ class FeatureReader:
         self._kept: WeakKeyDictionary[PatientRecord, _Kept] = WeakKeyDictionary()
         self._blocks = [_kind(v) for v in CATALOGUE]
         self._empty = [[NAN] * len(statistics(v)) for v in CATALOGUE]
-        self._read_by = {code: i for i, v in enumerate(CATALOGUE) for code in v.codes}
 
     def read(self, record: PatientRecord, as_of: float) -> tuple[list[float], Window]:
         """The features, in the order of `FEATURES`, and the window that they rest on."""
@@ -324,8 +323,7 @@ class FeatureReader:
         """Recompute the variables that count otherwise than before."""
         touched = kept.crossing(start, as_of) | kept.returning(start, as_of, all_series)
         if kept.revision != record.revision:
-            codes = record.changed_since(kept.revision)
-            touched.update(self._read_by[code] for code in codes if code in self._read_by)
+            touched |= self._series.touched(record, kept.revision)
             kept.revision = record.revision
             self._renew_person(kept, record)
         for i in touched:

@@ -68,6 +68,12 @@ class Series:
         self.version += 1
 
     def _extend(self, rows: list[tuple[float, float, Observation]]) -> None:
+        if len(rows) == 1:  # nearly always
+            time, value, observation = rows[0]
+            self.times.append(time)
+            self.values.append(value)
+            self.observations.append(observation)
+            return
         self.times += [time for time, _, _ in rows]
         self.values += [value for _, value, _ in rows]
         self.observations += [observation for _, _, observation in rows]
@@ -120,12 +126,16 @@ class SeriesCache:
         elif revision == record.revision:
             return found
         else:
-            changed = record.changed_since(revision)
-            stale = {i for code in changed for i in self._read_by.get(code, ())}
+            stale = self.touched(record, revision)
         for i in stale:
             found[i].refresh(record, self.variables[i])
         self._patients[record] = (record.revision, found)
         return found
+
+    def touched(self, record: PatientRecord, revision: int) -> set[int]:
+        """Positions of the variables that may have changed since a revision of the record."""
+        codes = record.changed_since(revision)
+        return {i for code in codes for i in self._read_by.get(code, ())}
 
 
 def rejected(
