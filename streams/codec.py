@@ -12,7 +12,7 @@ from connectors.contract import Score
 from connectors.facts import AnyFact
 from models.compartment import Compartment
 from models.patient import Patient
-from models.record import EVER
+from models.record import EVER, Presence
 from streams import keys
 from streams.state import PatientState, Remembered, Touched
 from streams.store import Fields
@@ -23,6 +23,7 @@ _trend = msgspec.json.Decoder(list[tuple[float, float]])
 _json = msgspec.json.Encoder()
 _fields = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 _PACKED_LEVEL = 6
+_GONE = frozenset({Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED, Presence.MERGED})
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     presence: str
     probabilities: dict[str, float | None]
     open_alerts: list[str]
+
+
+_summary = msgspec.json.Decoder(Summary)
 
 
 def to_fields(touched: Touched, scores: Mapping[str, bytes]) -> Fields:
@@ -140,6 +144,36 @@ def _own(fields: Fields) -> Iterator[AnyFact]:
     for name, raw in sorted(fields.items()):
         if name[:start] == keys.FACT_FIELD:
             yield facts.decode_fact(raw)
+
+
+def ended_alerts(fields: Fields) -> list[str]:
+    """Ids of the patient's alerts that have ended and are not forgotten yet."""
+    raw = fields.get(keys.STATE_FIELD)
+    risks = _remembered.decode(raw).risks.values() if raw is not None else ()
+    return [p.alert_id for r in risks for p in r.published if p.state in contract.ENDED]
+
+
+def has_left(summary: bytes) -> bool:
+    """Is a line of the list about somebody who is gone, with nothing left to do?"""
+    line = _summary.decode(summary)
+    return line.presence in _GONE and not line.open_alerts
+
+
+def alert_fields(alerts: Mapping[str, bytes]) -> Fields:
+    """Alerts as fields of their patient, who is to be packed."""
+    return {keys.ALERT_FIELD + alert.encode(): raw for alert, raw in alerts.items()}
+
+
+def without_alerts(fields: Fields) -> tuple[Fields, dict[str, bytes]]:
+    """A packed patient's fields, and the alerts among them."""
+    start = len(keys.ALERT_FIELD)
+    alerts = {
+        name[start:].decode(): raw
+        for name, raw in fields.items()
+        if name[:start] == keys.ALERT_FIELD
+    }
+    kept = {name: raw for name, raw in fields.items() if name[:start] != keys.ALERT_FIELD}
+    return (kept, alerts) if alerts else (fields, alerts)
 
 
 def to_scores(fields: Fields) -> dict[str, Score]:

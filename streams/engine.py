@@ -249,10 +249,20 @@ def _judge(
 
 def _decide(turn: _Turn) -> None:
     """What becomes of the patient's alerts."""
+    touched = turn.touched
+    known = _alerts_of(touched.state)
     concerns = [judged.concern for judged in turn.judged.values()]
     for decided in deciding.decide(concerns, turn.step.book, turn.actions):
         turn.answers += decided.answers
         turn.alerts += [_to_alert(turn, told) for told in decided.told]
+    if turn.alerts:
+        kept = set(_alerts_of(touched.state))
+        touched.gone_alerts += [alert for alert in known if alert not in kept]
+
+
+def _alerts_of(state: PatientState) -> list[str]:
+    """Ids of the alerts that the state remembers."""
+    return [one.alert_id for risk in state.risks.values() for one in risk.published]
 
 
 def _to_alert(turn: _Turn, told: Announcement) -> Alert:

@@ -25,12 +25,12 @@ def due(partition: int) -> str:
 
 
 def alerts(partition: int) -> str:
-    """Hash: alert id → newest revision."""
+    """Hash: alert id → newest revision; of patients who lie packed, only those not ended."""
     return f"{PREFIX}:{{{partition}}}:alerts"
 
 
 def summaries(partition: int) -> str:
-    """Hash: patient → what a list shows."""
+    """Hash: patient → what a list shows; of patients who lie packed, unless they have left."""
     return f"{PREFIX}:{{{partition}}}:summaries"
 
 
@@ -47,3 +47,4 @@ PART_FIELD = b"p:"
 SCORE_FIELD = b"s:"
 TREND_FIELD = b"t:"
 WALK_FIELD = b"w:"
+ALERT_FIELD = b"a:"  # in a packed patient alone: alerts that have ended, by id

@@ -2,9 +2,10 @@
 
 Those heard of last are kept ready. Of whom nothing was heard for `rest_s` on the log's clock is let
 go, and lies packed in the store: one compressed field in place of hundreds, with the same content.
-When the patient is heard of again, all fields are written back with the first commit. So what the
-worker and the store hold grows with those who are in the hospital, nothing is thrown away, and no
-score can change.
+When the patient is heard of again, all fields are written back with the first commit. Alerts of
+theirs that have ended are packed with them and come back with them, and so does their line in the
+list when they have left. So what the worker holds, and what the store lists, grows with those who
+are in the hospital, nothing is thrown away, and no score can change.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Patients:
     def unpack(self, write: Write) -> None:
         """Have all fields written back of those who lay packed and are written again."""
         for name in write.patients.keys() & self._unpacked.keys():
-            before = self._unpacked[name]
+            before, alerts = codec.without_alerts(self._unpacked[name])
+            write.alerts = alerts | write.alerts
             forgotten = write.forgotten.setdefault(name, [])
             kept = {f: raw for f, raw in before.items() if f not in forgotten}
             write.patients[name] = kept | write.patients[name]
@@ -71,10 +73,19 @@ class Patients:
     async def pack(self, write: Write, now: float) -> None:
         """Have those packed of whom nothing was heard for long, some of them with each tick."""
         names = [name for name in self._resting(now) if name not in write.patients]
-        for name, fields in (await self._store.load(self._partition, names)).items():
-            if fields and keys.PACKED_FIELD not in fields:
-                write.patients[name] = codec.packed(fields)
-                write.forgotten[name] = list(fields)
+        loaded = await self._store.load(self._partition, names)
+        lying = {n: f for n, f in loaded.items() if f and keys.PACKED_FIELD not in f}
+        ended = {name: codec.ended_alerts(fields) for name, fields in lying.items()}
+        alerts, summaries = await self._store.listed(
+            self._partition, [a for some in ended.values() for a in some], list(lying)
+        )
+        for name, fields in lying.items():
+            own = {alert: alerts[alert] for alert in ended[name] if alert in alerts}
+            write.patients[name] = codec.packed(fields | codec.alert_fields(own))
+            write.forgotten[name] = list(fields)
+            write.gone_alerts += own
+        write.gone_summaries += [n for n, line in summaries.items() if codec.has_left(line)]
+        for name in names:
             for known in (self._ready, self._let_go, self._unpacked):
                 known.pop(name, None)
 

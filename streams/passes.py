@@ -80,6 +80,12 @@ def to_write(offset: int, encoded: Sequence[Encoded], confirmed: list[int]) -> W
         for score, raw in zip(one.scores, raws, strict=True):
             scores.setdefault(score.patient, {})[score.risk] = raw
             latest[score.patient].append(score)
+    alerts = {
+        alert.alert_id: raw
+        for one in encoded
+        for alert, raw in zip(one.effects.alerts, one.alerts, strict=True)
+    }
+    gone = (alert for part in touched.values() for alert in part.gone_alerts)
     return Write(
         offset=offset,
         confirmed=confirmed,
@@ -93,11 +99,8 @@ def to_write(offset: int, encoded: Sequence[Encoded], confirmed: list[int]) -> W
             if (fields := codec.to_forget(part))
         },
         due={patient: at for one in effects for patient, at in one.due.items()},
-        alerts={
-            alert.alert_id: raw
-            for one in encoded
-            for alert, raw in zip(one.effects.alerts, one.alerts, strict=True)
-        },
+        alerts=alerts,
+        gone_alerts=[alert for alert in gone if alert not in alerts],
         summaries={
             patient: codec.to_summary(patient, part.state, latest[patient])
             for patient, part in touched.items()

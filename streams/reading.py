@@ -96,9 +96,9 @@ class RedisReader:
             raise Unavailable("the state store does not answer") from error
         if not fields:
             return None
-        fields = codec.unpacked(fields)
+        fields, packed = codec.without_alerts(codec.unpacked(fields))
         state = codec.to_state(pseudonym, fields)
-        alerts = [contract.decode_alert(raw) for raw in stored.values()]
+        alerts = [contract.decode_alert(raw) for raw in (packed | stored).values()]
         return PatientView(
             record=state.record,
             scores=codec.to_scores(fields),

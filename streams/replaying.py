@@ -36,6 +36,11 @@ class _Nowhere:
     async def load(self, partition: int, patients: Iterable[str]) -> dict[str, Fields]:
         return {name: {} for name in patients}
 
+    async def listed(
+        self, partition: int, alerts: Sequence[str], patients: Sequence[str]
+    ) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        return {}, {}
+
     async def commit(self, lease: Lease, write: Write) -> None:
         lease.offset = write.offset
 

@@ -57,6 +57,7 @@ class Touched:
     since: float | None = None
     heard: float = 0.0
     trends: set[str] = field(default_factory=set)  # risks whose trend has a new point
+    gone_alerts: list[str] = field(default_factory=list)  # that the state no longer remembers
 
     def followed_by(self, later: Touched) -> Touched:
         """What is to be stored after this part of a record and a later one of the same patient."""
@@ -66,6 +67,7 @@ class Touched:
             parts=(self.parts - later.dropped) | later.parts,
             dropped=(self.dropped - later.parts) | later.dropped,
             trends=self.trends | later.trends,
+            gone_alerts=[*self.gone_alerts, *later.gone_alerts],
         )
 
 

@@ -8,7 +8,7 @@ the writer thinks it does (`MovedError`: it was emptied or set back; the log say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,6 +63,8 @@ class Write:
     due: dict[str, float | None] = field(default_factory=dict)
     alerts: dict[str, bytes] = field(default_factory=dict)
     summaries: dict[str, bytes] = field(default_factory=dict)
+    gone_alerts: list[str] = field(default_factory=list)  # that are listed no longer
+    gone_summaries: list[str] = field(default_factory=list)  # of patients
 
 
 class Store(Protocol):
@@ -76,6 +78,12 @@ class Store(Protocol):
         """The fields of each patient, empty for one that is new."""
         ...
 
+    async def listed(
+        self, partition: int, alerts: Sequence[str], patients: Sequence[str]
+    ) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Alerts by id and summaries by patient, of those asked for that are kept."""
+        ...
+
     async def commit(self, lease: Lease, write: Write) -> None:
         """All or nothing; advances `lease.offset`. Raises `FencedError` or `MovedError`."""
         ...
@@ -83,8 +91,8 @@ class Store(Protocol):
 
 # KEYS: position, outbox, due, alerts, summaries, then one key per patient.
 # ARGV: fence, previous offset, offset, outbox, then lists, each led by its length: confirmed
-#       offsets; due (patient, tick or ""); fields of the position; alerts; summaries; and for each
-#       patient its fields, then those to forget.
+#       offsets; due (patient, tick or ""); fields of the position; alerts, then those to forget;
+#       summaries, then those to forget; and for each patient its fields, then those to forget.
 _COMMIT = """
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if not fence then return {1, '-1'} end
@@ -104,18 +112,19 @@ end
 local function set(key)
   each(1000, function(from, to) redis.call('HSET', key, unpack(ARGV, from, to)) end)
 end
-each(1000, function(from, to) redis.call('HDEL', KEYS[2], unpack(ARGV, from, to)) end)
+local function forget(key)
+  each(1000, function(from, to) redis.call('HDEL', key, unpack(ARGV, from, to)) end)
+end
+forget(KEYS[2])
 if #ARGV[4] > 0 then redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) end
 each(2, function(from, to)
   if ARGV[to] == '' then redis.call('ZREM', KEYS[3], ARGV[from])
   else redis.call('ZADD', KEYS[3], ARGV[to], ARGV[from]) end
 end)
 set(KEYS[1])
-set(KEYS[4])
-set(KEYS[5])
-for p = 6, #KEYS do
-  set(KEYS[p])
-  each(1000, function(from, to) redis.call('HDEL', KEYS[p], unpack(ARGV, from, to)) end)
+for k = 4, #KEYS do
+  set(KEYS[k])
+  forget(KEYS[k])
 end
 redis.call('HSET', KEYS[1], 'offset', ARGV[3])
 return {2, ARGV[3]}
@@ -200,6 +209,20 @@ class RedisStore:
         return dict(zip(names, found, strict=True))
 
     @_patiently
+    async def listed(
+        self, partition: int, alerts: Sequence[str], patients: Sequence[str]
+    ) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """See `Store`."""
+        return (
+            await self._some(keys.alerts(partition), alerts),
+            await self._some(keys.summaries(partition), patients),
+        )
+
+    async def _some(self, key: str, names: Sequence[str]) -> dict[str, bytes]:
+        found: Any = await self._redis.hmget(key, list(names)) if names else []
+        return {n: raw for n, raw in zip(names, found, strict=True) if raw is not None}
+
+    @_patiently
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `Store`."""
         p = lease.partition
@@ -211,9 +234,12 @@ class RedisStore:
         own = {} if write.silent is None else {"silent": msgspec.json.encode(write.silent)}
         if write.policy is not None:
             own["policy"] = write.policy
-        mappings: list[Mapping[Any, bytes]] = [due, own, write.alerts, write.summaries]
-        for mapping in mappings:
-            args += _listed(mapping)
+        args += [*_listed(due), *_listed(own)]
+        for mapping, gone in (
+            (write.alerts, write.gone_alerts),
+            (write.summaries, write.gone_summaries),
+        ):
+            args += [*_listed(mapping), len(gone), *gone]
         for name, fields in write.patients.items():
             args += _listed(fields)
             forgotten = write.forgotten.get(name, [])
@@ -270,6 +296,15 @@ class MemoryStore:
         """See `Store`."""
         return {name: dict(self.patients.get((partition, name), {})) for name in patients}
 
+    async def listed(
+        self, partition: int, alerts: Sequence[str], patients: Sequence[str]
+    ) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """See `Store`."""
+        return (
+            {a: self.alerts[partition, a] for a in alerts if (partition, a) in self.alerts},
+            {n: self.summaries[partition, n] for n in patients if (partition, n) in self.summaries},
+        )
+
     async def commit(self, lease: Lease, write: Write) -> None:
         """See `Store`."""
         p = lease.partition
@@ -307,4 +342,8 @@ class MemoryStore:
                 due[name] = at
         self.alerts.update({(p, k): v for k, v in write.alerts.items()})
         self.summaries.update({(p, k): v for k, v in write.summaries.items()})
+        for alert in write.gone_alerts:
+            self.alerts.pop((p, alert), None)
+        for name in write.gone_summaries:
+            self.summaries.pop((p, name), None)
         self.offsets[p] = write.offset

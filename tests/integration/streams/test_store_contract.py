@@ -142,3 +142,14 @@ async def test_a_server_that_takes_no_writes_is_waited_for(
     await committing
     assert (await store.load(3, ["p"]))["p"][b"m"] == b"1"
     await redis.aclose()
+
+
+async def test_what_is_listed_is_there_until_it_is_gone(store: Store) -> None:
+    lease = await store.acquire(3)
+    alerts, summaries = {"a1": b"1", "a2": b"2"}, {"p": b"line", "q": b"other"}
+    await store.commit(lease, Write(offset=0, alerts=alerts, summaries=summaries))
+    assert await store.listed(3, ["a1", "a2", "a3"], ["p", "r"]) == (alerts, {"p": b"line"})
+    assert await store.listed(2, ["a1"], ["p"]) == ({}, {})
+    await store.commit(lease, Write(offset=1, gone_alerts=["a1", "a9"], gone_summaries=["p"]))
+    assert await store.listed(3, ["a1", "a2"], ["p", "q"]) == ({"a2": b"2"}, {"q": b"other"})
+    assert await store.listed(3, [], []) == ({}, {})

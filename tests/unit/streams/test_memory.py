@@ -18,7 +18,14 @@ from streams.partition import PartitionOwner
 from streams.store import Fields, MemoryStore
 from streams.together import Together
 from tests.unit.streams.partitions import ListLog, Told
-from tests.unit.streams.timeline import ANY_MESSAGE, START, HeartRateRisk, heart_rate
+from tests.unit.streams.timeline import (
+    ANY_MESSAGE,
+    START,
+    HeartRateRisk,
+    admitted,
+    discharged,
+    heart_rate,
+)
 
 REST_S = 600.0
 
@@ -34,7 +41,19 @@ async def owner(
 
 
 def unpacked(store: MemoryStore) -> dict[tuple[int, str], Fields]:
-    return {name: codec.unpacked(fields) for name, fields in store.patients.items()}
+    return {
+        name: codec.without_alerts(codec.unpacked(fields))[0]
+        for name, fields in store.patients.items()
+    }
+
+
+def alerts(store: MemoryStore) -> dict[tuple[int, str], bytes]:
+    """Those listed, and those that lie packed with their patients."""
+    found = dict(store.alerts)
+    for fields in store.patients.values():
+        packed_too = codec.without_alerts(codec.unpacked(fields))[1]
+        found.update({(0, alert): raw for alert, raw in packed_too.items()})
+    return found
 
 
 def packed(store: MemoryStore) -> set[str]:
@@ -118,9 +137,49 @@ async def test_packing_restarts_and_losses_change_no_byte(
         await asyncio.sleep(0)
         at += size
     assert unpacked(store) == plain.patients
-    assert (store.alerts, store.summaries, store.dues) == (
-        plain.alerts,
-        plain.summaries,
-        plain.dues,
-    )
+    assert (alerts(store), store.dues) == (plain.alerts, plain.dues)
+    missing = plain.summaries.keys() - store.summaries.keys()
+    assert store.summaries == {k: v for k, v in plain.summaries.items() if k not in missing}
+    assert all(codec.has_left(plain.summaries[one]) for one in missing)
+    assert {name for _, name in missing} <= packed(store)
     assert told.alerts() == plainly.alerts()
+
+
+def _stay(n: int, begins: float) -> list[FactRecord]:
+    """A patient comes, is in danger, is better again, and leaves; then time passes."""
+    name = f"p-{n}"
+    values = ((1, 130.0), (2, 60.0), (3, 130.0), (4, 60.0))
+    messages = [
+        replace(admitted(begins), patient=name),
+        *(heart_rate(begins + minute, value, patient=name) for minute, value in values),
+        replace(discharged(begins + 5), patient=name),
+    ]
+    records = [FactRecord(messages=[message]) for message in messages]
+    return [*records, FactRecord(tick=Tick(at=START + (begins + 5) * 60.0 + REST_S + 1.0))]
+
+
+async def test_what_the_store_lists_does_not_grow_with_those_who_have_left() -> None:
+    records = [record for n in range(30) for record in _stay(n, 100.0 * n)]
+    store, told = await play(records, REST_S)
+    assert len({alert.alert_id for alert in told.alerts()}) == 60
+    assert (store.alerts, store.summaries) == ({}, {})
+    assert len(alerts(store)) == 60
+    assert packed(store) == {f"p-{n}" for n in range(30)}
+
+
+async def test_who_comes_back_has_their_alerts_again() -> None:
+    back = [FactRecord(messages=[heart_rate(90.0, 60.0, patient="p-0")])]
+    store, told = await play([*_stay(0, 0.0), *back], REST_S)
+    plain, plainly = await play([*_stay(0, 0.0), *back], 1e12)
+    assert len(store.alerts) == 2
+    assert (store.alerts, store.summaries) == (plain.alerts, plain.summaries)
+    assert (store.patients, told.outputs) == (plain.patients, plainly.outputs)
+
+
+async def test_who_rests_in_a_bed_stays_in_the_list_with_an_alert_that_has_not_ended() -> None:
+    messages = [admitted(0), heart_rate(1, 130.0)]
+    records = [FactRecord(messages=[message]) for message in messages]
+    records.append(FactRecord(tick=Tick(at=START + 60.0 + REST_S + 1.0)))
+    store, _ = await play(records, REST_S)
+    assert packed(store) == {"p-1"}
+    assert len(store.alerts) == len(store.summaries) == 1
