@@ -14,7 +14,7 @@ from redis import Redis
 
 from connectors.replay.timed import Timed
 from connectors.settings import KafkaSettings
-from streams.bench import naive, resources, sender, traffic
+from streams.bench import naive, resources, restart, sender, traffic
 from streams.bench.backlog import Backlog
 from streams.bench.floor import messages_per_second
 from streams.bench.resources import Machine, shares
@@ -26,6 +26,7 @@ from streams.observer import percentiles
 Progress = Callable[[str], None]
 _CURVE_S = 8.0  # of each step of the curve
 _FLOOR_MESSAGES = 200_000
+_FIRST = 200  # messages that wait for a worker that starts anew
 CORES = psutil.cpu_count() or 1
 
 
@@ -42,11 +43,12 @@ class Plan:
     naive: Path | None = None  # script of the obvious build
     naive_messages: int = 400
     workers: tuple[int, ...] = ()  # numbers of workers to measure the flood with, after the rest
+    known: int = 0  # patients in the store for the start of a new worker; 0: not measured
 
     @property
     def live(self) -> int:
         """Messages that are needed."""
-        floods = self.flood * (1 + len(self.workers))
+        floods = self.flood * (1 + len(self.workers) + bool(self.known)) + _FIRST
         return floods + int(self.rate * self.seconds + sum(self.curve) * _CURVE_S)
 
 
@@ -72,11 +74,11 @@ class Bench:
         kafka: KafkaSettings,
         plan: Plan,
         progress: Progress,
-        restart: Callable[[int], object],
+        again: Callable[[int], object],
     ) -> None:
-        """`restart` starts Tocsin's processes again, with so many workers, at the same place."""
+        """`again` starts Tocsin's processes again, with so many workers, at the same place."""
         self._endpoints, self._kafka, self._plan, self._say = endpoints, kafka, plan, progress
-        self._restart = restart
+        self._again = again
         self._home = Path(endpoints.home)
         self._redis = Redis.from_url(endpoints.redis)
         self._backlog = Backlog(kafka, self._redis)
@@ -109,15 +111,35 @@ class Bench:
             figures["naive_cpu_ms_per_message"] = found["cpu_ms_per_message"]
             ratio = figures["throughput_msg_s"] / found["messages_per_second"]
             figures["throughput_by_naive"] = round(ratio, 1)
+        if plan.known:
+            figures["restart"] = await self._restarted(live)
         if plan.workers:
             figures["scaling"] = [await self._with_workers(n, live) for n in plan.workers]
         self._backlog.close()
         return figures
 
+    async def _restarted(self, live: Iterator[Timed]) -> dict[str, Any]:
+        """A new worker on a full store, then the flood again."""
+        self._say(f"a new worker with {self._plan.known} patients in the store")
+        partitions = self._kafka.partitions
+        there = await asyncio.to_thread(restart.fill, self._redis, partitions, self._plan.known)
+        some = [next(live) for _ in range(_FIRST)]
+        found = await restart.first_score(self._home, self._kafka, self._endpoints.mllp, some)
+        await self._backlog.drained()
+        burst = await self._burst([next(live) for _ in range(self._plan.flood)])
+        memory: dict[str, Any] = self._redis.info("memory")
+        return {
+            "patients": there,
+            "redis_mb": round(memory["used_memory"] / 1e6),
+            **found,
+            "throughput_msg_s": round(burst.throughput, 1),
+            "cpu_ms_per_message": _per_message(burst),
+        }
+
     async def _with_workers(self, number: int, live: Iterator[Timed]) -> dict[str, Any]:
         """The flood again, with so many workers sharing the partitions."""
         self._say(f"{self._plan.flood} messages at once, workers: {number}")
-        await asyncio.to_thread(self._restart, number)
+        await asyncio.to_thread(self._again, number)
         burst = await self._burst([next(live) for _ in range(self._plan.flood)])
         lasted = burst.seen.last_score - burst.sent.began
         return {

@@ -20,7 +20,8 @@ class Watched:
 
     scores: int = 0
     alerts: int = 0
-    last_score: float = 0.0  # epoch seconds
+    first_score: float = 0.0  # epoch seconds
+    last_score: float = 0.0
     messages: int = 0  # with facts; counted with the hops alone
     event_to_score_s: list[float] = field(default_factory=list)
     event_to_alert_s: list[float] = field(default_factory=list)
@@ -34,6 +35,7 @@ class Watcher:
 
     def __init__(self, kafka: KafkaSettings, *, hops: bool) -> None:
         self.seen = Watched()
+        self.scored = threading.Event()  # at least once
         self._hops = hops
         self._at: dict[tuple[int, int], float] = {}  # (partition, offset) of facts → logged at
         self._consumer = Consumer(
@@ -65,6 +67,8 @@ class Watcher:
                 self._count_facts(message, logged)
             case topics.SCORES:
                 seen.scores += 1
+                self.scored.set()
+                seen.first_score = min(seen.first_score or logged, logged)
                 seen.last_score = max(seen.last_score, logged)
                 _add(seen.event_to_score_s, message, logged)
                 if self._hops:

@@ -61,6 +61,10 @@ def bench(
     workers: Annotated[
         str, typer.Option(help="Repeat the throughput part with so many workers, e.g. 1,2,4.")
     ] = "",
+    known: Annotated[
+        int,
+        typer.Option(min=0, help="Time a new worker's first score with so many patients in Redis."),
+    ] = 0,
 ) -> None:
     """Measure event → alert latency and throughput on servers of its own, then stop them.
 
@@ -77,6 +81,7 @@ def bench(
         curve=_numbers("--curve", curve),
         naive=naive,
         workers=_numbers("--workers", workers),
+        known=known,
     )
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
         settings = settings_module.load(home=Path(folder))
