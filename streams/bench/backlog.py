@@ -14,6 +14,7 @@ from connectors.settings import KafkaSettings
 from streams.bench.watcher import ends
 from streams.positions import applied
 
+_WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _LOOK_S = 0.1
 _PATIENCE_S = 300.0
 
@@ -29,7 +30,7 @@ class Backlog:
 
     def messages(self) -> int:
         """Records of the wire log that the sequencer has not committed."""
-        there = ends(self._consumer, topics.WIRE_HL7)
+        there = [place for topic in _WIRE for place in ends(self._consumer, topic)]
         asked = [TopicPartition(p.topic, p.partition) for p in there]
         done = self._consumer.committed(asked, timeout=30)
         return sum(

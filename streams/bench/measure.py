@@ -14,7 +14,7 @@ from redis import Redis
 
 from connectors.replay.timed import Timed
 from connectors.settings import KafkaSettings
-from streams.bench import naive, resources, restart, sender, traffic
+from streams.bench import beside, naive, resources, restart, sender, traffic
 from streams.bench.backlog import Backlog
 from streams.bench.floor import messages_per_second
 from streams.bench.resources import Machine, shares
@@ -154,7 +154,10 @@ class Bench:
     ) -> _Burst:
         watcher = await asyncio.to_thread(lambda: Watcher(self._kafka, hops=hops))
         before, idle = resources.cpu_seconds(self._home), Machine.now()
-        sent = await sender.send(self._endpoints.mllp, messages, rate)
+        sent, _ = await asyncio.gather(
+            sender.send(self._endpoints.mllp, messages, rate),
+            beside.publish(self._kafka, list(beside.beside(messages)), rate),
+        )
         await self._backlog.drained()
         after, busy = resources.cpu_seconds(self._home), Machine.now()
         await asyncio.sleep(1.0)  # what is in the store is published within this time

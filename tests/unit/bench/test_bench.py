@@ -9,12 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from connectors import topics
 from connectors.hl7.interpret import interpret
 from connectors.identity import IdentityKey
-from connectors.interpretation import Profile
+from connectors.interpret import interpret as interpret_any
+from connectors.interpretation import Interpretation, Profile
 from connectors.mllp.frames import END, START, wrap
 from connectors.replay.timed import Timed, control_id, message_type
-from streams.bench import report, sender, traffic
+from connectors.wire import WireMessage
+from streams.bench import beside, report, sender, traffic
 from streams.bench.resources import Machine, shares
 from tests.bench import naive
 
@@ -129,3 +132,37 @@ def test_the_shares_of_the_cores_add_up() -> None:
     before, after = Machine(10.0, 100.0), Machine(16.0, 102.0)
     assert shares(before, after, 4.0) == {"tocsin": 0.5, "others": 0.25, "idle": 0.25}
     assert Machine.now().busy > 0.0
+
+
+def test_studies_and_variants_come_beside_and_become_facts_of_the_same_patients() -> None:
+    live = traffic.make(10, 6_000, BEGIN).live
+    records = list(beside.beside(live))
+    kinds = Counter(record.topic for record in records)
+    assert len(live) / 110 < kinds[topics.WIRE_IMAGING] <= len(live) / 95
+    assert kinds[topics.WIRE_GENOMICS] >= 2
+    key = IdentityKey(bytes(32))
+    known = {
+        told.pseudonym
+        for message in live
+        for told in interpret(message.raw, BEGIN + 86_400.0, key, Profile()).patients
+    }
+    for record in records:
+        read = one_interpretation(record, key)
+        assert read.outcome == "facts", read.issues
+        assert {told.pseudonym for told in read.patients} <= known
+        count = sum(len(told.facts) for told in read.patients)
+        assert count >= (beside.VARIANTS if record.topic == topics.WIRE_GENOMICS else 1)
+
+
+def one_interpretation(record: beside.Posted, key: IdentityKey) -> Interpretation:
+    message = WireMessage(
+        raw=record.raw,
+        position=f"{record.topic}/0/{record.after}",
+        heard=BEGIN + 86_400.0,
+        source="BENCH",
+        trace="",
+        content_type=record.content_type,
+        subject=record.subject,
+    )
+    (read,) = interpret_any(message, key, Profile())
+    return read
