@@ -16,9 +16,10 @@ _SAMPLED = 1
 
 def new_traceparent(ratio: float) -> str:
     """A new `traceparent`, sampled for that share of trace ids (the id decides, as in OTel)."""
-    trace_id = os.urandom(16)
+    chance = os.urandom(24)  # one call for both ids: it is a call of the system
+    trace_id, span_id = chance[:16], chance[16:]
     sampled = int.from_bytes(trace_id[8:]) < ratio * 2**64
-    return f"00-{trace_id.hex()}-{os.urandom(8).hex()}-{int(sampled):02x}"
+    return f"00-{trace_id.hex()}-{span_id.hex()}-{int(sampled):02x}"
 
 
 _FORM = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
