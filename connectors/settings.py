@@ -136,7 +136,7 @@ class MllpSettings(Section):
     )
     max_connections: int = Field(1_000, ge=1)
     linger_ms: float = Field(
-        1.0, ge=0, le=100, description="how long messages wait to go to the broker together"
+        2.0, ge=0, le=100, description="how long messages wait to go to the broker together"
     )
     source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
 
@@ -220,7 +220,7 @@ class SequencerSettings(Section):
     batch_messages: int = Field(
         4_000, ge=1, le=10_000, description="most messages taken from the log at once"
     )
-    linger_ms: int = Field(2, ge=0, le=1_000, description="how long a batch waits to fill")
+    linger_ms: int = Field(5, ge=0, le=1_000, description="how long a batch waits to fill")
     record_messages: int = Field(
         1_000, ge=1, le=1_000, description="most messages in a facts record"
     )

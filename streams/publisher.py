@@ -12,6 +12,8 @@ from connectors.kafka import AppendError, KafkaLog
 from connectors.settings import KafkaSettings
 from streams.partition import Output
 
+# Nobody is called for a score, and each batch of records costs the broker a request.
+_SCORES_LINGER_MS = 20.0
 HEADER_HEARD = "heard-at"  # epoch seconds: when the message that caused the record came in
 
 
@@ -20,6 +22,9 @@ class KafkaPublisher:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._log = KafkaLog(kafka, client_id="tocsin-worker")
+        self._scores = KafkaLog(
+            kafka, client_id="tocsin-worker-scores", linger_ms=_SCORES_LINGER_MS
+        )
         self._kafka = kafka
         self._partitions = 0  # of facts; asked for when the first facts are handed on
 
@@ -42,7 +47,8 @@ class KafkaPublisher:
             headers = ((HEADER_HEARD, repr(output.heard)),)
             is_facts = output.topic == topics.FACTS  # for a patient of any partition
             place = partition if output.topic in topics.BY_PATIENT else -1
-            self._log.append(
+            log = self._scores if output.topic == topics.SCORES else self._log
+            log.append(
                 output.topic,
                 output.value,
                 headers,
@@ -60,8 +66,9 @@ class KafkaPublisher:
 
     async def close(self) -> None:
         """Wait a little for what is on its way; the outbox keeps the rest."""
-        await self._log.flush(5.0)
-        await self._log.close()
+        logs = (self._log, self._scores)
+        await asyncio.gather(*(log.flush(5.0) for log in logs))
+        await asyncio.gather(*(log.close() for log in logs))
 
 
 class KafkaFactsLog:
