@@ -60,8 +60,8 @@ def _process(name: str, process: Running, not_ready: str, settings: Settings) ->
         last = tail(log, 1) or "it said nothing"
         return problem(
             "processes",
-            f"{name} ended again and again and is no longer started ({last}): see {log}, correct "
-            "the cause and run `tocsin up`.",
+            f"{name} ended again and again and is started only once a minute ({last}): see {log}, "
+            "correct the cause and run `tocsin up`.",
         )
     if process.pid is None or not process.pid.alive():
         return problem("processes", f"{name} does not run: see {log}.")

@@ -32,6 +32,9 @@ _LOOK_S = 0.2
 _LOGS_S = 5.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+# One that died too often is tried again, if seldom: its broker may have been away for an hour, and
+# nobody is there at night to run `tocsin up`.
+_RESCUE_S = 60.0
 # A process that ran this long had started well: its next death is a new story.
 _STEADY_S = 60.0
 QUICK_DEATHS = 5
@@ -63,7 +66,7 @@ class Keeper:
                     return False
                 return self._note("running")
             return self._died(now)
-        if self.running.status == "gave up" or now < self._next_start:
+        if now < self._next_start:
             return False
         return self._start(now)
 
@@ -87,6 +90,7 @@ class Keeper:
         self.running.pid = None
         self._deaths += 1
         if self._deaths >= QUICK_DEATHS:
+            self._next_start = now + _RESCUE_S
             return self._note("gave up")
         self.running.restarts += 1
         pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (self._deaths - 1))

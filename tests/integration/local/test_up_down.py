@@ -256,7 +256,7 @@ def test_a_process_that_was_given_up_gets_another_chance(
     assert weak is not None
     os.kill(weak.pid, signal.SIGKILL)
     wait(lambda: read_running(home)["weak"].status == "gave up", timeout_s=30)
-    assert any("no longer started" in f.message for f in running.processes(named))
+    assert any("only once a minute" in f.message for f in running.processes(named))
     switch.unlink()
     lines: list[str] = []
     up(named, processes=commands, progress=lines.append)
