@@ -45,6 +45,21 @@ class FactsLog(Protocol):
         ...
 
 
+class LogLostError(Exception):
+    """The log ends before what the store stands for: it lost records, or is another one."""
+
+
+def check_log(lease: Lease, end: int | None) -> None:
+    """Raises `LogLostError`: what comes next would pass for applied, and nobody would be told.
+
+    So it is after a power cut that cost the broker more than the store, or when a broker was
+    replaced by an empty one and the store was not. `end` is the offset that the next record will
+    get; None where the log does not say.
+    """
+    if end is not None and lease.offset >= end:
+        raise LogLostError(f"the log of partition {lease.partition} ends before its state")
+
+
 class Publisher(Protocol):
     """Writes scores and alerts."""
 

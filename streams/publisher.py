@@ -14,6 +14,7 @@ from streams.partition import Output
 
 # Nobody is called for a score, and each batch of records costs the broker a request.
 _SCORES_LINGER_MS = 20.0
+_PATIENCE_S = 5.0
 HEADER_HEARD = "heard-at"  # epoch seconds: when the message that caused the record came in
 
 
@@ -82,6 +83,18 @@ class KafkaFactsLog:
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": 16_000_000,
         }
+
+    async def end(self, partition: int) -> int | None:
+        """The offset that the next record will get; None while the broker does not answer."""
+        consumer = Consumer(self._config)
+        try:
+            place = TopicPartition(topics.FACTS, partition)
+            _, end = await asyncio.to_thread(consumer.get_watermark_offsets, place, _PATIENCE_S)
+        except KafkaException:
+            return None
+        finally:
+            consumer.close()
+        return int(end)
 
     async def read(self, partition: int, start: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
         """Records with start <= offset < end, in order, from the oldest that the log still has."""

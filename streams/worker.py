@@ -29,7 +29,7 @@ from models.risk import RiskModel
 from streams import tracing
 from streams.engine import Effects, Engine
 from streams.ownership import Ownership
-from streams.partition import Applied, Output, PartitionOwner
+from streams.partition import Applied, LogLostError, Output, PartitionOwner, check_log
 from streams.passes import MOST_RECORDS, Numbered
 from streams.publisher import KafkaFactsLog, KafkaPublisher
 from streams.queueing import Queues
@@ -151,8 +151,20 @@ class Worker:
             return FactRecord()  # changes nothing, and the log goes on behind it
 
     async def _take(self, partition: int) -> PartitionOwner:
+        lease = await self._store.acquire(partition)
+        try:
+            check_log(lease, await self._log.end(partition))
+        except LogLostError:
+            log.critical(
+                "partition %d: Redis stands at record %d of tocsin.facts, which ends before that. "
+                "Kafka lost records or is another one: restore it, or empty Redis, which is then "
+                "rebuilt from what the log has.",
+                partition,
+                lease.offset,
+            )
+            raise
         owner = PartitionOwner(
-            await self._store.acquire(partition),
+            lease,
             self._store,
             self._engine,
             self._log,

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import takeover
 from tests.chaos.run import Batch, Report
 from tests.chaos.system import running
 
@@ -26,11 +27,16 @@ def batches(first: int, runs: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, first + runs))
 
 
-def play(seed: int, numbers: range, keep: Path | None) -> Iterator[Report]:
-    """One batch on servers of its own; ends early when a run was not clean."""
+def play(seed: int, numbers: range, keep: Path | None, take_overs: list[float]) -> Iterator[Report]:
+    """One batch on servers of its own; ends early when a run was not clean.
+
+    It begins with a take-over, whose seconds are added to `take_overs`.
+    """
     with tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder, running(Path(folder)) as s:
         batch = Batch(s, seed)
         try:
+            take_overs.append(takeover.measure(s, numbers.start))
+            print(f"take-over in {take_overs[-1]:.2f} s", flush=True)
             for number in numbers:
                 report = batch.run(number)
                 yield report
@@ -78,18 +84,20 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are stopped on the way out
     reports: list[dict[str, Any]] = []
+    take_overs: list[float] = []
     if options.json and options.json.is_file():
-        reports = json.loads(options.json.read_text())["runs"]
+        before = json.loads(options.json.read_text())
+        reports, take_overs = before["runs"], before["take_over_s"]
     began = time.monotonic()
     queue = list(batches(options.first, options.runs, options.batch))
     while queue and time.monotonic() - began < options.seconds:
         numbers = queue.pop(0)
         done = 0
-        for report in play(options.seed, numbers, options.keep):
+        for report in play(options.seed, numbers, options.keep, take_overs):
             done += 1
             _say(report)
             reports.append(report.to_json())
-            _write(options.json, options.seed, reports)
+            _write(options.json, options.seed, reports, take_overs)
             if time.monotonic() - began > options.seconds:
                 queue.clear()
                 break
@@ -118,10 +126,14 @@ def _say(report: Report) -> None:
         print(f"      {complaint}", flush=True)
 
 
-def _write(file: Path | None, seed: int, reports: list[dict[str, Any]]) -> None:
+def _write(
+    file: Path | None, seed: int, reports: list[dict[str, Any]], take_overs: list[float]
+) -> None:
     if file is not None:
         reports.sort(key=lambda r: r["number"])
-        file.write_text(json.dumps({"seed": seed, "runs": reports}, indent=1) + "\n")
+        file.write_text(
+            json.dumps({"seed": seed, "take_over_s": take_overs, "runs": reports}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from connectors import facts
 from connectors.contract import AlertState
 from connectors.facts import FactRecord, MessageFacts, Tick
 from streams.engine import Engine
-from streams.partition import PartitionOwner
+from streams.partition import LogLostError, PartitionOwner, check_log
 from streams.store import FencedError, MemoryStore
 from streams.together import Together
 from tests.unit.streams.partitions import ListLog, Told
@@ -153,6 +153,19 @@ async def test_a_zombie_cannot_write() -> None:
     with pytest.raises(FencedError):
         await zombie.handle(1, RECORDS[1])
     assert stored(store) == before
+
+
+@pytest.mark.parametrize("end", [None, *range(len(RECORDS) + 1)])
+async def test_a_log_that_ends_before_the_state_is_not_gone_on_with(end: int | None) -> None:
+    """New records would get numbers that pass for applied. One that does not answer is trusted."""
+    store = MemoryStore()
+    await play(store, Told(), ListLog(RECORDS), range(4))
+    lease = await store.acquire(0)
+    if end is None or end >= 4:
+        check_log(lease, end)
+    else:
+        with pytest.raises(LogLostError):
+            check_log(lease, end)
 
 
 async def test_expired_evidence_ends_an_alert_on_a_tick() -> None:
