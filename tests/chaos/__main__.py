@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import takeover
 from tests.chaos.run import Batch, Report
 from tests.chaos.system import running
 
@@ -35,7 +34,7 @@ def play(seed: int, numbers: range, keep: Path | None, take_overs: list[float]) 
     with tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder, running(Path(folder)) as s:
         batch = Batch(s, seed)
         try:
-            take_overs.append(takeover.measure(s, numbers.start))
+            take_overs.append(batch.take_over(numbers.start))
             print(f"take-over in {take_overs[-1]:.2f} s", flush=True)
             for number in numbers:
                 report = batch.run(number)

@@ -15,7 +15,7 @@ from redis import exceptions as redis_errors
 from connectors import topics
 from streams import keys
 from streams.store import Fields
-from tests.chaos import faults, oracle, reference, ward
+from tests.chaos import faults, oracle, reference, takeover, ward
 from tests.chaos.log import Tail
 from tests.chaos.oracle import Found, Verdict
 from tests.chaos.sender import Ledger, send
@@ -68,6 +68,12 @@ class Batch:
         self._scores_tail, self._scores = Tail(bootstrap, topics.SCORES), set[bytes]()
         self._strangers: set[bytes] = set()
         self._sent_before: set[bytes] = set()
+
+    def take_over(self, number: int) -> float:
+        """Seconds from the death of a worker to the first score by another one."""
+        people = takeover.load(number)
+        self._sent_before |= {message.raw for message in people.messages}
+        return takeover.measure(self._system, number, people)
 
     def run_with(self, fault: str) -> Report:
         """The run in which that fault has its turn."""

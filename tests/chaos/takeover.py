@@ -47,12 +47,16 @@ class _Watch:
         self._consumer.close()
 
 
-def measure(system: System, number: int) -> float:
+def load(number: int) -> ward.Ward:
+    """What is sent meanwhile: each partition hears something several times a second."""
+    return ward.admit(number, 50_000 + 100 * number, time.time(), patients=40, results=24)
+
+
+def measure(system: System, number: int, people: ward.Ward) -> float:
     """Kill a worker under load; seconds until each partition has a new score, the longest.
 
     The killed one is started again only afterwards. Raises `TimeoutError`.
     """
-    people = ward.admit(number, 50_000 + 100 * number, time.time(), patients=40, results=24)
     book, watch = Ledger(), _Watch(system.kafka.bootstrap)
     load_s = _BEFORE_S + _AFTER_S
     sending = system.loop.start(
@@ -86,7 +90,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tocsin-chaos-") as folder, running(Path(folder)) as s:
         times = []
         for number in range(options.kills):
-            times.append(measure(s, number))
+            times.append(measure(s, number, load(number)))
             print(f"kill {number + 1}: first score by the other worker after {times[-1]:.2f} s")
     print(f"median {sorted(times)[len(times) // 2]:.2f} s, longest {max(times):.2f} s")
     return 0
