@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 # is known is left out.
 Positions = Callable[[Iterable[int]], Mapping[int, int]]
 
-MOST_HELD_S = 0.5  # a worker that is gone must not stop the log from growing
+# Without any progress: a worker that is gone must not stop the log from growing, and one that is
+# merely slow must not be run away from. A pass of a thousand messages may take a second.
+MOST_HELD_S = 2.0
 _LOOK_S = 0.01  # between looks at the positions while messages are held back
 
 
@@ -50,7 +52,8 @@ class Ahead:
         elif now < self._next_look:
             return True
         self._next_look = now + _LOOK_S
-        self._look()
+        if self._look():
+            self._held_since = now
         if self._messages > self._most and now - self._held_since < MOST_HELD_S:
             return True
         self._held_since = None
@@ -59,8 +62,11 @@ class Ahead:
             self._messages = 0
         return False
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Has anything been applied since the last look?"""
+        before = self._messages
         for partition, applied in self._positions(list(self._written)).items():
             written = self._written[partition]
             while written and written[0][0] <= applied:
                 self._messages -= written.popleft()[1]
+        return self._messages < before

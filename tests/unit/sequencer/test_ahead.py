@@ -75,6 +75,19 @@ def test_a_worker_that_is_gone_does_not_stop_the_log() -> None:
     assert ahead.too_far()  # and so each batch waits once
 
 
+def test_workers_that_are_slow_are_waited_for_as_long_as_they_come_nearer() -> None:
+    """Otherwise an overload would pile up where nothing can be put together any more."""
+    workers, ahead = given()
+    for offset in range(20):
+        ahead.wrote(0, offset, 100)
+    for offset in range(18):
+        workers.applied = {0: offset}
+        workers.now += MOST_HELD_S * 0.9
+        assert ahead.too_far()
+    workers.applied, workers.now = {0: 18}, workers.now + 0.1
+    assert not ahead.too_far()
+
+
 def test_the_workers_are_waited_for_anew_after_they_came_near() -> None:
     workers, ahead = given()
     ahead.wrote(0, 0, 500)
