@@ -123,7 +123,7 @@ class Statement(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="statem
 class Medication(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="medication"):
     """A drug or vaccine that was ordered, dispensed or given."""
 
-    ORDERED: ClassVar[str] = "ordered"  # RXO, RXE
+    ORDERED: ClassVar[str] = "ordered"  # RXO, RXE, RXG
     DISPENSED: ClassVar[str] = "dispensed"  # RXD
     GIVEN: ClassVar[str] = "given"  # RXA
 

@@ -39,6 +39,7 @@ class _Shape(NamedTuple):
 _SHAPES: Final[dict[str, _Shape]] = {
     "RXO": _Shape(Medication.ORDERED, code=1, dose=2, unit=4),
     "RXE": _Shape(Medication.ORDERED, code=2, dose=3, unit=5),
+    "RXG": _Shape(Medication.ORDERED, code=4, dose=5, unit=7, counter=1),  # a dose to be given
     "RXD": _Shape(Medication.DISPENSED, code=2, dose=4, unit=5, time=3, counter=1),
     "RXA": _Shape(
         Medication.GIVEN, code=5, dose=6, unit=7, time=3, end=4, counter=2, status=20, action=21

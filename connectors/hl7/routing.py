@@ -15,7 +15,7 @@ class Reads(Enum):
     VISIT = "visit"  # EVN and PV1: what happened to a stay
     RESULTS = "results"  # OBR and OBX
     ORDERS = "orders"  # ORC and what it orders
-    MEDICATION = "medication"  # RXO, RXE, RXD, RXA
+    MEDICATION = "medication"  # RXO, RXE, RXG, RXD, RXA
     STATEMENTS = "statements"  # DG1, PR1, AL1, IAM, PRB, PD1-15
     DOCUMENT = "document"  # TXA
 

@@ -133,6 +133,24 @@ def test_an_amount_that_nobody_recorded_is_no_dose(
     assert fact.dose == dose
 
 
+def test_each_dose_that_is_to_be_given_is_one() -> None:
+    """RGV: two doses of one order; the second is cancelled."""
+
+    def dose(counter: int, control: str, hour: int) -> bytes:
+        rxg = f"RXG|{counter}||^Q6H|1191^Aspirin^RXNORM|{100 * counter}||mg"
+        return at(hour, "RGV^O15", f"ORC|{control}|R7^EHR", rxg)
+
+    first, second = dose(1, "NW", 1), dose(2, "NW", 2)
+    found = [f for f in standing([first, second], Medication) if isinstance(f, Medication)]
+    assert sorted((f.event, f.code, f.dose, f.unit) for f in found) == [
+        ("ordered", "1191", 100.0, "mg"),
+        ("ordered", "1191", 200.0, "mg"),
+    ]
+    (left,) = standing([first, second, dose(2, "DC", 3)], Medication)
+    assert isinstance(left, Medication)
+    assert left.dose == 100.0
+
+
 def test_observations_of_two_vaccinations_of_a_day_are_told_apart_by_their_orders() -> None:
     def shot(order: str, vaccine: str, funding: str, changed: int) -> tuple[str, ...]:
         obx = f"OBX|1|CE|64994-7^Funding^LN|1|{funding}^x^HL70064||||||F|||20260101"
