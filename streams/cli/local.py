@@ -84,7 +84,7 @@ def down(home: Home = None) -> None:
 @app.command()
 def doctor(
     home: Home = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     show_settings: Annotated[
         bool, typer.Option("--settings", help="Print every setting with its value instead.")
     ] = False,
@@ -99,7 +99,8 @@ def doctor(
         return
     findings = examine(settings)
     if as_json:
-        typer.echo(json.dumps([f._asdict() for f in findings], indent=2))
+        for finding in findings:
+            typer.echo(json.dumps(finding._asdict()))
     else:
         marks = {Level.OK: "[green]✓[/]", Level.WARNING: "[yellow]![/]", Level.PROBLEM: "[red]✗[/]"}
         for finding in findings:

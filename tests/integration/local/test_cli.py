@@ -71,7 +71,8 @@ def test_doctor_reports_problems_and_fails(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TOCSIN_KAFKA__BOOTSTRAP", address)
     run = CliRunner().invoke(commands.app, ["doctor", "--json", "--home", str(tmp_path / "home")])
     assert run.exit_code == 1
-    problems = [f for f in json.loads(run.output) if f["level"] == "problem"]
+    findings = [json.loads(line) for line in run.output.splitlines()]
+    problems = [f for f in findings if f["level"] == "problem"]
     kafka = [f["message"] for f in problems if f["check"] == "kafka"]
     assert kafka == [
         f"{address} does not work (Connection refused): start it, or correct kafka.bootstrap."
