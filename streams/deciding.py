@@ -9,16 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from connectors.clock import iso
 from connectors.contract import (
-    Alert,
     AlertReason,
-    AlertState,
-    Evidence,
-    Moved,
-    Score,
     Severity,
-    Threshold,
 )
 from connectors.facts import Order, Statement
 from connectors.feedback import Feedback
@@ -28,13 +21,12 @@ from streams import alerting, lifecycle, trajectory
 from streams.alerting import RiskState
 from streams.lifecycle import Concern, Decided
 from streams.policy.rules import Case, Code, Rule, Rulebook
-from streams.situation import Announcement, Situation, open_alert
+from streams.situation import Situation, open_alert
 from streams.state import PatientState, Touched
 from streams.trajectory import Trajectory
 
 _ANY_STAY = "patient"  # in an episode's name, where the question is not about a stay
 _NOT_IN_FORCE = frozenset({"CA", "DC", "CM", "RP"})  # table 0038: cancelled, stopped, done …
-MOST_MOVED = 3
 
 
 class Plan(NamedTuple):
@@ -129,6 +121,36 @@ def decide(
     for some in together.values():
         risks = {one.now.risk for one in some}
         yield lifecycle.step(some, [action for action in actions if action.risk in risks])
+
+
+def retired(
+    patient: str, models: Sequence[RiskModel], state: PatientState, book: Rulebook
+) -> list[Concern]:
+    """Risks with an open alert that this worker does not ask about any more."""
+    asked = {model.risk for model in models}
+    left = [(name, r) for name, r in state.risks.items() if name not in asked and open_alert(r)]
+    if not left:
+        return []
+    record, now = state.record, state.now()
+    stay = record.stay(now)
+    ward = stay.ward if stay else ""
+    return [
+        Concern(
+            risk,
+            None,
+            Situation(
+                patient=patient,
+                risk=name,
+                at=state.logged,
+                presence=record.presence(now),
+                abstained=None,
+                case=case_of(patient, name, state, ward),
+                book=book,
+                model_changed=True,
+            ),
+        )
+        for name, risk in left
+    ]
 
 
 def due(
@@ -233,75 +255,3 @@ def _presence(record: PatientRecord, stay: str, now: float) -> Presence:
         return Presence.CANCELLED
     # Another stay has taken its place: the patient has left this one, announced or not.
     return Presence.DISCHARGED
-
-
-# ── what is told ────────────────────────────────────────────────────────────────────────────────
-
-
-def moved(before: dict[str, float], evidence: Sequence[Evidence]) -> list[Moved]:
-    """The features whose contributions moved most since the score before, strongest first."""
-    now = {c.feature: c for e in evidence for c in e.top}
-    names = sorted(
-        before.keys() | now.keys(),
-        key=lambda n: (-abs((now[n].contribution if n in now else 0.0) - before.get(n, 0.0)), n),
-    )
-    found = []
-    for name in names[:MOST_MOVED]:
-        one = now.get(name)
-        after = one.contribution if one else None
-        if after != before.get(name):
-            found.append(
-                Moved(
-                    feature=name,
-                    value=one.value if one else None,
-                    unit=one.unit if one else "",
-                    before=before.get(name),
-                    after=after,
-                )
-            )
-    return found
-
-
-def to_alert(
-    model: RiskModel,
-    state: PatientState,
-    told: Announcement,
-    score: Score,
-    rule: Rule,
-    book: Rulebook,
-    why_now: list[Moved],
-) -> Alert:
-    """An announcement as the world reads it."""
-    published = told.published
-    stay = state.record.stay(state.now())
-    until = published.snoozed_until
-    snoozed = published.state is AlertState.SNOOZED and until is not None
-    return Alert(
-        alert_id=published.alert_id,
-        revision=published.revision,
-        patient=score.patient,
-        risk=model.risk,
-        episode=published.episode,
-        state=published.state,
-        reason=told.reason,
-        since=iso(published.since),
-        at=score.as_of,
-        severity=published.severity,
-        threshold=Threshold(value=rule.fire, version=rule.version),
-        score=score,
-        ward=stay.ward if stay else "",
-        bed=stay.bed if stay else "",
-        group=book.group(model.risk),
-        joined=published.joined,
-        calls=told.calls,
-        called=published.called,
-        held_by=published.held_by,
-        escalation=published.escalation,
-        escalated_to=published.escalated_to,
-        acknowledged_by=published.acknowledged_by,
-        snoozed_until=iso(until) if snoozed and until is not None else "",
-        handed_to=published.handed_to,
-        comment_count=published.comments,
-        actions=published.actions,
-        why_now=why_now,
-    )

@@ -22,6 +22,7 @@ from models.record import EVER
 from models.risk import Assessment, RiskModel
 from streams import deciding
 from streams.acting import answered
+from streams.announcing import NEVER, moved, retired, to_alert
 from streams.lifecycle import Concern
 from streams.policy.rules import Rulebook
 from streams.situation import Announcement
@@ -75,7 +76,6 @@ class Step(NamedTuple):
 class _Judged(NamedTuple):
     """What a score calls for."""
 
-    model: RiskModel
     plan: deciding.Plan
     concern: Concern
     top: dict[str, float]  # the score before's strongest features
@@ -203,7 +203,7 @@ class Engine:
     def _finish(self, turn: _Turn) -> None:
         """What becomes of alerts, and when the patient's time comes next; actions on what is not
         there are answered."""
-        _decide(turn)
+        _decide(turn, self.models)
         state, done = turn.touched.state, {answer.id for answer in turn.answers}
         turn.due = deciding.due(turn.patient, self.models, state, turn.step.book)
         turn.answers += [
@@ -242,22 +242,23 @@ def _judge(
     turn.scores[model.risk] = score
     _extend_trend(model.risk, touched, answer)
     risk = touched.state.risks[model.risk]
-    turn.judged[model.risk] = _Judged(model, plan, concern, risk.top)
+    turn.judged[model.risk] = _Judged(plan, concern, risk.top)
     if answer.abstained is None:
         risk.top = {c.feature: c.contribution for e in score.evidence for c in e.top}
 
 
-def _decide(turn: _Turn) -> None:
+def _decide(turn: _Turn, models: Sequence[RiskModel]) -> None:
     """What becomes of the patient's alerts."""
-    touched = turn.touched
-    known = _alerts_of(touched.state)
+    book, state = turn.step.book, turn.touched.state
+    known = _alerts_of(state)
     concerns = [judged.concern for judged in turn.judged.values()]
-    for decided in deciding.decide(concerns, turn.step.book, turn.actions):
+    concerns += deciding.retired(turn.patient, models, state, book)
+    for decided in deciding.decide(concerns, book, turn.actions):
         turn.answers += decided.answers
         turn.alerts += [_to_alert(turn, told) for told in decided.told]
     if turn.alerts:
-        kept = set(_alerts_of(touched.state))
-        touched.gone_alerts += [alert for alert in known if alert not in kept]
+        kept = set(_alerts_of(state))
+        turn.touched.gone_alerts += [alert for alert in known if alert not in kept]
 
 
 def _alerts_of(state: PatientState) -> list[str]:
@@ -267,11 +268,14 @@ def _alerts_of(state: PatientState) -> list[str]:
 
 def _to_alert(turn: _Turn, told: Announcement) -> Alert:
     """As the world reads it."""
-    model, plan, _, top = turn.judged[told.risk]
+    state, book = turn.touched.state, turn.step.book
+    judged = turn.judged.get(told.risk)
+    if judged is None:
+        score = retired(turn.patient, told.risk, state, turn.step.log, turn.touched.caused_by)
+        return to_alert(state, told, score, NEVER, book, [])
     score = turn.scores[told.risk]
-    why = deciding.moved(top, score.evidence)
-    book = turn.step.book
-    return deciding.to_alert(model, turn.touched.state, told, score, plan.rule, book, why)
+    why = moved(judged.top, score.evidence)
+    return to_alert(state, told, score, judged.plan.rule, book, why)
 
 
 def _turns(patients: Mapping[str, PatientState], step: Step) -> list[_Turn]:

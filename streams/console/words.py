@@ -90,6 +90,7 @@ ABSTENTIONS = {
     "not_eligible": "nothing says that this question concerns the patient",
     "data_expired": "the newest data are too old",
     "out_of_distribution": "this patient is unlike those the model learned from",
+    "retired": "this question is not asked here any more",
     "not_present": "the patient is not in the hospital",
 }
 

@@ -221,6 +221,16 @@ async def test_a_worker_that_takes_over_knows_who_joined_whom() -> None:
     assert [alert.state for alert in told[-2:]] == [A, A]  # after what is told again
 
 
+async def test_a_risk_that_is_not_asked_about_any_more_ends_and_what_had_joined_it_calls() -> None:
+    ward = await both(EACH)
+    await ward.restart(BreathingRisk())
+    told = await ward.say(breathing(3, WARNING))
+    assert brief(told)[-2:] == [(TEST, R.MODEL_CHANGED, True), (OTHER, R.PARTED, True)]
+    ended = of(ward, TEST)
+    assert (ended.score.abstained, ended.threshold.version) == ("retired", "retired")
+    assert not [a for a in await ward.say(discharged(4)) if a.risk == TEST]
+
+
 async def test_what_is_held_back_joins_when_it_is_released() -> None:
     confirm = "risks: {breathing: {confirm: {scores: 2, of: 2}}}\n"
     ward = await both(EACH + confirm)
