@@ -30,6 +30,9 @@ class Group:
     wrong: int = 0
     expected: float = 0.0  # sum of probabilities of those with an outcome
     per_day: float | None = None  # alerts a patient-day
+    per_day_before: float | None = None  # in a window of the same length before this one
+    before: int = 0  # alerts of that window, …
+    acknowledged_before: int = 0
 
     @property
     def judged(self) -> int:
@@ -43,22 +46,31 @@ def groups(
     now: float,
     window_s: float,
 ) -> list[Group]:
-    """By ward and risk. `patients` of each ward now.
+    """By ward and risk, with the window before for comparison. `patients` of each ward now.
 
-    Where the oldest alert is younger than the window, patient-days are counted from there.
+    Where the oldest alert is younger than a window, patient-days are counted from there.
     """
     alerts = list(alerts)
     oldest = min((from_iso(alert.since) for alert in alerts), default=now)
     days = min(window_s, max(now - oldest, HOUR_S)) / DAY_S
+    days_before = min(window_s, now - window_s - oldest) / DAY_S
     found: dict[tuple[str, str], Group] = {}
     for alert in alerts:
-        if alert.called and from_iso(alert.since) > now - window_s:
+        age = now - from_iso(alert.since)
+        if alert.called and age < 2 * window_s:
             group = found.setdefault((alert.ward, alert.risk), Group(alert.ward, alert.risk))
-            _take(group, alert)
+            (_take if age < window_s else _take_before)(group, alert)
     for group in found.values():
         present = patients.get(group.ward, 0)
         group.per_day = group.alerts / (present * days) if present else None
+        if present and days_before >= days:
+            group.per_day_before = group.before / (present * days_before)
     return sorted(found.values(), key=lambda g: (g.ward, g.risk))
+
+
+def _take_before(group: Group, alert: Alert) -> None:
+    group.before += 1
+    group.acknowledged_before += Action.ACKNOWLEDGE in {acted.action for acted in alert.actions}
 
 
 def _take(group: Group, alert: Alert) -> None:

@@ -56,7 +56,8 @@ _MOST_INPUTS = 4
 _HELP = (
     "Right are alerts whose outcome the care team marked as happened or averted, of all marked, "
     "with a 95 % interval. Expected is what the scores promised for the same alerts: far from "
-    "Right means that the model is not calibrated here."
+    "Right means that the model is not calibrated here. Before is the same "
+    "length of time just before."
 )
 
 
@@ -140,13 +141,27 @@ def group_row(group: Group) -> Row:
             {"v": group.ward or "no ward"},
             {"v": risk_words(group.risk).name},
             {"v": str(group.alerts)},
-            {"v": "–" if group.per_day is None else f"{group.per_day:.2f}"},
-            _share(group.acknowledged, group.alerts),
+            _load(group),
+            _acknowledged(group),
             _share(group.dismissed, group.alerts),
             _right(group),
             _expected(group),
         ],
     )
+
+
+def _load(group: Group) -> Cell:
+    cell: Cell = {"v": "–" if group.per_day is None else f"{group.per_day:.2f}"}
+    if group.per_day_before is not None:
+        cell["sub"] = f"{group.per_day_before:.2f} before"
+    return cell
+
+
+def _acknowledged(group: Group) -> Cell:
+    cell = _share(group.acknowledged, group.alerts)
+    if group.before:
+        cell["sub"] += f", {_rate(group.acknowledged_before / group.before)} before"
+    return cell
 
 
 def _share(count: int, of: int) -> Cell:

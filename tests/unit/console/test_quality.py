@@ -53,8 +53,26 @@ def test_alerts_are_counted_by_ward_with_the_last_word_on_each() -> None:
     assert first.per_day == pytest.approx(0.3)
     assert (second.ward, second.per_day) == ("5B", None)
     row = group_row(first)
-    assert row["cells"][3] == {"v": "0.30"}
+    assert row["cells"][3] == {"v": "0.30", "sub": "0.00 before"}
     assert row["cells"][6]["v"] == "50\u00a0%"
+
+
+def test_the_time_before_is_there_to_compare_with() -> None:
+    """Alert rate and acknowledgement rate; not where the store does not reach back so far."""
+    now = [alert(n, Action.ACKNOWLEDGE) for n in range(2)]
+    earlier = [
+        replace(alert(n, *([Action.ACKNOWLEDGE] if n == 10 else [])), since=iso(NOW - 1.5 * DAY_S))
+        for n in range(10, 14)
+    ]
+    first = replace(alert(20), since=iso(NOW - 2 * DAY_S - 60))
+    (group,) = groups([*now, *earlier, first], {"4A": 10}, NOW, DAY_S)
+    assert (group.alerts, group.before, group.acknowledged_before) == (2, 4, 1)
+    assert (group.per_day, group.per_day_before) == (pytest.approx(0.2), pytest.approx(0.4))
+    cells = group_row(group)["cells"]
+    assert cells[3] == {"v": "0.20", "sub": "0.40 before"}
+    assert cells[4]["sub"] == "2 of 2, 25\u00a0% before"
+    (group,) = groups([*now, *earlier], {"4A": 10}, NOW, DAY_S)
+    assert group.per_day_before is None
 
 
 def test_patient_days_begin_with_the_oldest_alert() -> None:
