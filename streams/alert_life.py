@@ -72,7 +72,9 @@ class AlertLife:
             return
         reason = R.SCORE_CHANGED if want.severity is not last.severity else R.AMENDED
         calls = is_calling(last) and (worse or reason is R.AMENDED)
-        self._tell(new, reason, calls=calls and not grouping.belongs(new, self._others()))
+        if calls and new.joined:
+            calls = not grouping.belongs(new, self._others())
+        self._tell(new, reason, calls=calls)
 
     def _open(self, want: Wanted) -> None:
         name = alerting.alert_id(self._now.patient, self._now.risk, want.episode)
@@ -241,12 +243,19 @@ class AlertLife:
         if held is not None and not (by_a_person and held.reason is R.QUIET_HOURS):
             self._pend(new, held)
             return
-        covers = self._now.book.covers(self._now.risk)
-        lead = grouping.to_join(new, self._others(), self._now.at, covers)
-        if lead is None or by_a_person:
+        lead = None if by_a_person else self._lead(new)
+        if lead is None:
             self._tell(new, reason, calls=True)
         else:
             self._join(new, lead)
+
+    def _lead(self, new: Published) -> Published | None:
+        """The alert whose call a new one joins."""
+        others = self._others()
+        if not others:
+            return None
+        covers = self._now.book.covers(self._now.risk)
+        return grouping.to_join(new, others, self._now.at, covers)
 
     def _join(self, new: Published, lead: Published) -> None:
         """Into the call of another risk: whoever was told of that is told of this."""

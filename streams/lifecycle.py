@@ -42,6 +42,8 @@ def step(concerns: Sequence[Concern], actions: Sequence[Feedback] = ()) -> Decid
     (`streams.grouping`). Calls that are made already come first, then the most severe.
     """
     told: list[Announcement] = []
+    if len(concerns) == 1:
+        return _alone(concerns[0], actions, told)
     lives = _lives(concerns, told)
     ordered = [lives[place] for place in _order(concerns)]
     for life in ordered:
@@ -51,6 +53,18 @@ def step(concerns: Sequence[Concern], actions: Sequence[Feedback] = ()) -> Decid
     for life in ordered:
         life.hold_or_release()
     for life in sorted(ordered, key=lambda one: bool(one.newest and one.newest.joined)):
+        life.share_calls()
+    return Decided(told, answers)
+
+
+def _alone(one: Concern, actions: Sequence[Feedback], told: list[Announcement]) -> Decided:
+    """As `step`, for a risk that shares a call with no other."""
+    life = AlertLife(one.state, one.now, one.want, tuple, told)
+    life.follow()
+    life.keep_time()
+    answers = [_act([life], [one], action) for action in actions]
+    life.hold_or_release()
+    if life.newest is not None and life.newest.joined:  # the policy parted them
         life.share_calls()
     return Decided(told, answers)
 

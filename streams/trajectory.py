@@ -155,9 +155,12 @@ def walk(points: Trajectory, start: int, steps: Steps, rule: Rule, expires_s: fl
     newest = times[start - 1] if start else EVER
     for i in range(start, len(times)):
         time, p = times[i], micros[i]
-        over = onset + rule.lasting_s
-        waited = code & UNCONFIRMED and over < time and over <= newest + expires_s
-        if waited and _confirmed(micros, i - 1, fire, rule, rule.lasting_s):
+        if (
+            code & UNCONFIRMED
+            and (over := onset + rule.lasting_s) < time
+            and over <= newest + expires_s
+            and _confirmed(micros, i - 1, fire, rule, rule.lasting_s)
+        ):
             code &= ~UNCONFIRMED
             steps.append((over, code))
         if code and time - newest > expires_s:
