@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from connectors.contract import ENDED, OPEN, Alert, AlertReason, AlertState
 from connectors.feedback import Action
