@@ -95,6 +95,8 @@ def care_words(alert: Alert, times: HospitalTime) -> str:
             return f"held back by {plain(alert.held_by).lower()}"
         case AlertState.FIRING if alert.handed_to:
             return f"handed to {alert.handed_to}"
+        case AlertState.FIRING if alert.joined:
+            return "with the call for another risk"
         case _:
             return ""
 

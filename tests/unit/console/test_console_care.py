@@ -51,6 +51,7 @@ def test_what_can_be_done_depends_on_the_state(state: AlertState) -> None:
             "held back by palliative care",
         ),
         ({"handed_to": "ben"}, "handed to ben"),
+        ({"joined": "a1"}, "with the call for another risk"),
         ({}, ""),
     ],
 )
