@@ -7,13 +7,13 @@ LOCK := $(RUN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench chaos clean lock
+.PHONY: help setup demo test lint bench chaos screenshots clean lock
 
 SEED := 1
 RUNS := 200
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## install everything into .venv and .local (no root needed); quick when nothing changed
 	@test -n "$(PYTHON)" || { \
@@ -38,6 +38,9 @@ bench: setup ## measure throughput and latency, into bench.json and bench.html
 
 chaos: setup ## 200 seeded runs with faults, into chaos.json (SEED=1 RUNS=200)
 	@$(RUN)/python -m tests.chaos --seed $(SEED) --runs $(RUNS) --json chaos.json --keep chaos-logs
+
+screenshots: setup ## take the pictures of README and docs anew, from a simulated ward
+	@$(RUN)/python -m tests.screenshots
 
 clean: ## stop what runs from the default working folder, remove what setup and tests made
 	@test ! -x $(RUN)/tocsin || test ! -d .tocsin || $(RUN)/tocsin down

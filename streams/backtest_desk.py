@@ -14,39 +14,20 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from connectors import feedback, topics
-from connectors.contract import is_shadow
+from connectors.clock import Clock, wall_clock
 from connectors.feedback import RIGHT, WRONG, Action
 from connectors.journal import Journal
 from models.risk import AlertRule
+from streams.backtest.columns import WINDOW_S, Scores
 from streams.backtest.measure import by_part, differences, measure
 from streams.backtest.report import Options, curve, with_threshold
 from streams.backtest.simulate import Question, simulate
-from streams.backtest.stays import Stays, from_predictions, from_scores
+from streams.backtest.stays import Stays, from_predictions
 from streams.errors import UserError
 from streams.policy.rules import Rulebook
 
 RECORDED: Final = ""  # the key of the running system's own log
 _DRAWS: Final = 200  # of the bootstrap: figures on a page, not in a paper
-
-
-class _Score(msgspec.Struct):
-    """What a back-test reads of a score: the rest would fill the memory."""
-
-    patient: str
-    risk: str
-    as_of: str
-    probability: float | None
-    ward: str = ""
-
-
-_score = msgspec.json.Decoder(_Score)
-
-
-def _slim(raw: bytes) -> bytes:
-    try:
-        return msgspec.json.encode(_score.decode(raw))
-    except msgspec.MsgspecError:
-        return raw  # whoever reads it passes it over
 
 
 class BacktestDesk:
@@ -58,11 +39,12 @@ class BacktestDesk:
         rules: Mapping[str, AlertRule],
         expires_s: Mapping[str, float],
         cohorts: Mapping[str, Path],
+        clock: Clock = wall_clock,
     ) -> None:
-        self._journal = journal
+        self._journal, self._clock = journal, clock
         self._rules, self._expires_s = rules, expires_s
         self.cohorts = cohorts
-        self._scores: list[bytes] = []
+        self._scores = Scores()
         self._outcomes: dict[str, int] = {}
         self._next: dict[str, dict[int, int]] = {topics.SCORES: {}, topics.FEEDBACK: {}}
         self._kept: dict[tuple[str, str, int], Stays] = {}
@@ -106,9 +88,9 @@ class BacktestDesk:
         if source != RECORDED:
             return self._of_cohort(risk)
         self._read()
-        key = (risk, source, len(self._scores) + len(self._outcomes))
+        key = (risk, source, self._scores.taken + len(self._outcomes))
         if key not in self._kept:
-            stays = from_scores(self._scores, risk, self._outcomes)
+            stays = self._scores.stays(risk, self._outcomes)
             if not len(stays):
                 raise UserError("Nothing has been scored here for this risk yet.")
             self._keep(key, stays)
@@ -131,8 +113,7 @@ class BacktestDesk:
 
     def _read(self) -> None:
         try:
-            told = (stored.value for stored in self._new(topics.SCORES))
-            self._scores += [_slim(raw) for raw in told if not is_shadow(raw)]
+            self._scores.extend(stored.value for stored in self._new(topics.SCORES))
             for stored in self._new(topics.FEEDBACK):
                 self._take(stored.value)
         except KafkaException as error:
@@ -148,6 +129,6 @@ class BacktestDesk:
 
     def _new(self, topic: str) -> Any:
         following = self._next[topic]
-        for stored in self._journal.read(topic, following):
+        for stored in self._journal.read(topic, following, self._clock() - WINDOW_S):
             following[stored.partition] = stored.offset + 1
             yield stored

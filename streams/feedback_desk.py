@@ -21,6 +21,11 @@ from streams.errors import UserError
 PATIENCE_S = 10.0
 
 
+class NotConfirmedError(UserError):
+    """The action is on its way, and nobody knows yet whether it arrives. Sending it again under the
+    same id is safe: it counts once."""
+
+
 class KeyedLog(Protocol):
     """`connectors.kafka.KafkaLog`, or a list in tests."""
 
@@ -39,8 +44,8 @@ class KeyedLog(Protocol):
 class FeedbackDesk:
     """Made and used in one running event loop."""
 
-    def __init__(self, log: KeyedLog, clock: Clock) -> None:
-        self._log, self._clock = log, clock
+    def __init__(self, log: KeyedLog, clock: Clock, patience_s: float = PATIENCE_S) -> None:
+        self._log, self._clock, self._patience_s = log, clock, patience_s
 
     async def acknowledge(self, alert: Alert, *, who: str, click: str = "") -> Feedback:
         """Somebody takes care."""
@@ -77,7 +82,11 @@ class FeedbackDesk:
         return await self.send(made)
 
     async def send(self, action: Feedback) -> Feedback:
-        """Write an action; returns when the broker has it. Raises `UserError`."""
+        """Write an action; returns when the broker has it.
+
+        Raises `UserError` when it is not in the log and will not be, `NotConfirmedError` when the
+        log is silent: it goes on trying while this process lives.
+        """
         problem = feedback.lacking(action)
         if problem:
             raise UserError(f"The action cannot be taken: {problem}.")
@@ -98,10 +107,15 @@ class FeedbackDesk:
 
         self._log.append(topics.FEEDBACK, raw, (), confirmed, key=action.patient)
         try:
-            await asyncio.wait_for(future, PATIENCE_S)
-        except (AppendError, TimeoutError):
+            await asyncio.wait_for(future, self._patience_s)
+        except AppendError:
             raise UserError(
                 "The log does not take the action: it was not recorded. Try again."
+            ) from None
+        except TimeoutError:
+            raise NotConfirmedError(
+                f"The log has not confirmed it within {self._patience_s:g} s. It is still being "
+                "sent; doing it again counts once."
             ) from None
         return action
 

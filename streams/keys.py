@@ -1,7 +1,7 @@
 """The names of everything in Redis.
 
 All keys of a partition share a hash tag (`{7}`), so that one script may touch them in a Redis
-Cluster. `streams.store` writes them, `streams.reading` reads them.
+Cluster. `streams.store` writes them, `streams.state_reader` reads them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ def patient(partition: int, pseudonym: str) -> str:
     """Hash: `m` state, `f:<slot>` own facts, `p:<path>/<slot>` facts handed on by others,
     `s:<risk>` newest score, `t:<risk>` trend, `w:<risk>/<n>` the n-th stretch of its trajectory."""
     return f"{PREFIX}:{{{partition}}}:patient:{pseudonym}"
+
+
+def sign_in(key: str) -> str:
+    """String: a session of the console, or a sign-in under way (`streams.console.sign_in`)."""
+    return f"{PREFIX}:sign-in:{key}"
 
 
 STATE_FIELD = b"m"

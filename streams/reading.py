@@ -1,4 +1,5 @@
-"""What the console reads: state from Redis, names from the vault, live records from Kafka."""
+"""What the console reads beside the workers' state (`streams.state_reader`): names from the vault,
+live records from Kafka; and where it writes its audit."""
 
 from __future__ import annotations
 
@@ -19,113 +20,20 @@ from confluent_kafka import (
 )
 from redis import Redis as SyncRedis
 from redis import exceptions
-from redis.asyncio import Redis
 
 from connectors import contract, topics
-from connectors.clock import from_iso, iso
-from connectors.contract import Alert, AlertState, FeedbackAnswer, Score, Threshold
+from connectors.clock import iso
+from connectors.contract import Alert, FeedbackAnswer, Score
 from connectors.identity import Identifier, Identity, IdentityKey
 from connectors.settings import KafkaSettings
 from connectors.vault import VaultReader
-from models.record import Presence
-from streams import codec, keys
-from streams.codec import Summary
-from streams.console.ports import PatientSummary, PatientView, Unavailable
+from streams.console.ports import Unavailable
 from streams.event_log import finished
 
 log = logging.getLogger("tocsin.console")
 
-_summary = msgspec.json.Decoder(Summary)
 _answer = msgspec.json.Decoder(FeedbackAnswer)
 _FEEDBACK = b'"event":"feedback"'
-_ENDED = frozenset({AlertState.RESOLVED, AlertState.WITHDRAWN})
-_PRESENT = frozenset({Presence.PRESENT, Presence.UNKNOWN})
-
-
-class RedisReader:
-    """`ports.Reader` on the worker's store."""
-
-    def __init__(self, redis: Redis, partitions: int, thresholds: dict[str, Threshold]) -> None:
-        self._redis = redis
-        self._partitions = partitions
-        self._thresholds = thresholds
-
-    async def alerts(self, ended_within_s: float = 86_400.0) -> list[Alert]:
-        """Open ones, and those that ended so long before the newest change."""
-        found = [
-            contract.decode_alert(raw)
-            for stored in await self._hashes(keys.alerts)
-            for raw in stored.values()
-        ]
-        newest = max((from_iso(a.at) for a in found), default=0.0)
-        return [
-            a for a in found if a.state not in _ENDED or from_iso(a.at) > newest - ended_within_s
-        ]
-
-    async def find_alert(self, alert_id: str) -> Alert | None:
-        """The newest revision of any alert that is kept."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for partition in range(self._partitions):
-                    pipe.hget(keys.alerts(partition), alert_id)
-                found = [raw for raw in await pipe.execute() if raw is not None]
-        except exceptions.RedisError as error:
-            raise Unavailable("the state store does not answer") from error
-        return contract.decode_alert(found[0]) if found else None
-
-    async def patients(self) -> list[PatientSummary]:
-        """Everybody in the hospital, or not known to have left it."""
-        found = [
-            _summary.decode(raw)
-            for stored in await self._hashes(keys.summaries)
-            for raw in stored.values()
-        ]
-        return [_to_patient_summary(s) for s in found if s.presence in _PRESENT]
-
-    async def patient(self, pseudonym: str) -> PatientView | None:
-        """One patient, with every alert that is kept of them."""
-        partition = topics.partition_of(pseudonym, self._partitions)
-        try:
-            fields: dict[bytes, bytes]
-            stored: dict[bytes, bytes]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.hgetall(keys.patient(partition, pseudonym))
-                pipe.hgetall(keys.alerts(partition))
-                fields, stored = await pipe.execute()
-        except exceptions.RedisError as error:
-            raise Unavailable("the state store does not answer") from error
-        if not fields:
-            return None
-        fields, packed = codec.without_alerts(codec.unpacked(fields))
-        state = codec.to_state(pseudonym, fields)
-        alerts = [contract.decode_alert(raw) for raw in (packed | stored).values()]
-        return PatientView(
-            record=state.record,
-            scores=codec.to_scores(fields),
-            history=state.trends,
-            alerts=[a for a in alerts if a.patient == pseudonym],
-            thresholds=self._thresholds,
-        )
-
-    async def _hashes(self, key_of: object) -> list[dict[bytes, bytes]]:
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for partition in range(self._partitions):
-                    pipe.hgetall(key_of(partition))  # type: ignore[operator]
-                return list(await pipe.execute())
-        except exceptions.RedisError as error:
-            raise Unavailable("the state store does not answer") from error
-
-
-def _to_patient_summary(summary: Summary) -> PatientSummary:
-    return PatientSummary(
-        pseudonym=summary.patient,
-        ward=summary.ward,
-        bed=summary.bed,
-        probability=summary.probabilities,
-        as_of=from_iso(summary.as_of) if summary.as_of else None,
-        open_alerts=tuple(summary.open_alerts),
-    )
 
 
 class KafkaAudit:

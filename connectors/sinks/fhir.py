@@ -144,16 +144,17 @@ def bundle(resources: list[Resource], base: str, kind: str = "transaction") -> R
         "type": kind,
         "entry": [
             {
-                "fullUrl": f"{root}/{_place(resource)}",
+                "fullUrl": f"{root}/{place(resource)}",
                 "resource": resource,
-                "request": {"method": "PUT", "url": _place(resource)},
+                "request": {"method": "PUT", "url": place(resource)},
             }
             for resource in resources
         ],
     }
 
 
-def _place(resource: Resource) -> str:
+def place(resource: Resource) -> str:
+    """Where it is on a server: type and id."""
     return f"{resource['resourceType']}/{resource['id']}"
 
 

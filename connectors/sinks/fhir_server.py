@@ -1,4 +1,5 @@
-"""Alerts pushed to a FHIR R4 server, each change as one bundle of PUTs."""
+"""Alerts pushed to a FHIR R4 server, each change as one bundle of PUTs; or, as to a subscriber, as
+PUTs one by one (https://hl7.org/fhir/R4/subscription.html#2.46.7.1)."""
 
 from __future__ import annotations
 
@@ -38,8 +39,14 @@ class FhirServer:
         self._client = httpx.AsyncClient(timeout=settings.timeout_s, verify=tls, trust_env=False)
 
     async def send(self, notice: Notice) -> None:
-        """POST a bundle. Raises `UnavailableError`, `RefusedError`."""
+        """POST a bundle, or PUT each resource. Raises `UnavailableError`, `RefusedError`.
+
+        One resource that fails makes all of them go again: the same content under the same id.
+        """
         resources = [r for alert in notice.alerts for r in self._resources(notice, alert)]
+        if self._settings.bundle == "rest-hook":
+            await self._put(resources)
+            return
         body = msgspec.json.encode(
             fhir.bundle(resources, self._settings.url, self._settings.bundle)
         )
@@ -50,6 +57,13 @@ class FhirServer:
         )
         if batch:
             _check_entries(answer)
+
+    async def _put(self, resources: list[fhir.Resource]) -> None:
+        for resource in resources:
+            url = f"{self._settings.url.rstrip('/')}/{fhir.place(resource)}"
+            body = msgspec.json.encode(resource)
+            timeout_s = self._settings.timeout_s
+            await http.send(self._client, url, body, self._headers, timeout_s, method="PUT")
 
     async def close(self) -> None:
         """Close the connections."""

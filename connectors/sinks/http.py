@@ -25,6 +25,7 @@ async def send(
     timeout_s: float,
     *,
     needs_answer: bool = False,
+    method: str = "POST",
 ) -> bytes:
     """POST; the answer's body, or its beginning. `timeout_s` is for everything together.
 
@@ -37,7 +38,7 @@ async def send(
     try:
         async with (
             asyncio.timeout(timeout_s),
-            client.stream("POST", url, content=body, headers=headers) as answer,
+            client.stream(method, url, content=body, headers=headers) as answer,
         ):
             said = await _beginning(answer)
     except (TimeoutError, httpx.TransportError) as error:

@@ -110,11 +110,16 @@ class MllpReceiver(_Receiver):
 
 
 class FhirReceiver(_Receiver):
-    """A FHIR R4 server: RiskAssessment, Flag and Communication as one transaction."""
+    """A FHIR R4 server: RiskAssessment, Flag and Communication as one transaction; or a subscriber
+    to them (rest-hook)."""
 
     kind: Literal["fhir"]
     url: Address
-    bundle: Literal["transaction", "batch"] = "transaction"
+    bundle: Literal["transaction", "batch", "rest-hook"] = Field(
+        "transaction",
+        description="rest-hook: no bundle, each resource is PUT below the url by itself, as to the "
+        "endpoint of an R4 Subscription",
+    )
     token: SecretStr = Field(SecretStr(""), description="bearer token")
     token_file: Path | None = Field(None, description="file that holds it")
     user: str = ""

@@ -19,8 +19,9 @@ from connectors.contract import ENDED, Alert, AlertReason, Severity
 from connectors.feedback import RIGHT, WRONG, Action
 from connectors.journal import Journal
 from models.risk import RiskModel
+from streams.backtest.columns import Scores
 from streams.backtest.simulate import Raised
-from streams.backtest.stays import Stays, from_scores
+from streams.backtest.stays import Stays
 from streams.replaying import Replay, decoded
 
 # Told as part of another risk's call.
@@ -114,7 +115,7 @@ async def replayed(
 
 
 def to_raised(alerts: Sequence[Alert], stays: Stays, risk: str) -> list[Raised]:
-    """Alerts as records, put into the stays of `from_scores` by patient and time."""
+    """Alerts as records, put into the stays of `Scores` by patient and time."""
     of_patient: dict[str, list[int]] = {}
     for stay, patient in enumerate(stays.patients):
         of_patient.setdefault(patient, []).append(stay)
@@ -144,4 +145,6 @@ def _stay_at(stays: Stays, candidates: Sequence[int], at: float) -> int:
 
 def stays_of(replayed: Replayed, risk: str, log: Log) -> Stays:
     """The trajectories that the scores show."""
-    return from_scores(replayed.scores, risk, log.outcomes)
+    scores = Scores()
+    scores.extend(replayed.scores)
+    return scores.stays(risk, log.outcomes)

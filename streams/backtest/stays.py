@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.clock import from_iso
 from streams.errors import UserError
 from streams.policy.rules import MICRO
 from streams.trajectory import ABSTAINED
@@ -21,7 +19,7 @@ HOUR_S = 3_600.0
 UNKNOWN = -1  # label of a stay whose end nobody has told
 _NEEDED = frozenset({"id", "as_of", "probability"})
 _OWN = _NEEDED | {"label", "event_h", "ward", "log_odds", "abstained"}
-_GAP_S = 12 * HOUR_S  # between two scores: nobody watched meanwhile
+GAP_S = 12 * HOUR_S  # between two scores: nobody watched meanwhile
 
 
 @dataclass(slots=True)
@@ -45,7 +43,7 @@ class Stays:
         """Seconds of each stay in which scores followed one another."""
         gaps = np.diff(self.times, prepend=self.times[:1])
         gaps[self.bounds[:-1][self.bounds[:-1] < len(gaps)]] = 0.0
-        gaps[gaps > _GAP_S] = 0.0
+        gaps[gaps > GAP_S] = 0.0
         return np.add.reduceat(np.append(gaps, 0.0), self.bounds[:-1])
 
 
@@ -145,47 +143,3 @@ def _take(rows: Rows, row: Mapping[str, str], groups: Sequence[str], place: str)
     rows.wards[name] = row.get("ward", "") or ""
     for group in groups:
         rows.subgroups.setdefault(group, {})[name] = row[group]
-
-
-# ── scores of a running system ──────────────────────────────────────────────────────────────────
-
-
-class _Told(msgspec.Struct):
-    """What is read of a score."""
-
-    patient: str
-    risk: str
-    as_of: str
-    probability: float | None
-    ward: str = ""
-    shadow: bool = False  # of a model on trial beside the one that alerts
-
-
-_told = msgspec.json.Decoder(_Told)
-
-
-def from_scores(raw: Iterable[bytes], risk: str, outcomes: Mapping[str, int]) -> Stays:
-    """Records of `tocsin.scores`. What was told then, late corrections included where they came.
-
-    `outcomes` are labels by patient. A patient whose scores pause for more than twelve hours is
-    counted as another stay.
-    """
-    rows = Rows()
-    last: dict[str, tuple[float, int]] = {}  # patient → (newest time, stay)
-    for value in raw:
-        try:
-            score = _told.decode(value)
-        except msgspec.MsgspecError:
-            continue
-        if score.risk != risk or score.shadow:
-            continue
-        time = from_iso(score.as_of)
-        newest, stay = last.get(score.patient, (time, 0))
-        stay += time - newest > _GAP_S
-        last[score.patient] = (max(time, newest), stay)
-        name = f"{score.patient}/{stay}"
-        p = score.probability
-        rows.add(name, time, ABSTAINED if p is None else round(p * MICRO))
-        rows.labels[name] = outcomes.get(score.patient, UNKNOWN)
-        rows.wards[name] = score.ward
-    return rows.to_stays(absolute=True, patient_of=lambda name: name.rpartition("/")[0])

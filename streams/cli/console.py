@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connectors.kafka import KafkaLog
     from models.risk import AlertRule
     from streams.console.desks import Desks
+    from streams.console.sign_in.store import RedisStore
     from streams.reading import KafkaAudit
 
 app = typer.Typer()
@@ -35,12 +36,13 @@ def console(
     from connectors.kafka import KafkaLog  # noqa: PLC0415
     from models.rule import shipped_rules  # noqa: PLC0415
     from streams.console.app import serve  # noqa: PLC0415
+    from streams.console.sign_in.store import RedisStore  # noqa: PLC0415
     from streams.reading import (  # noqa: PLC0415
         AuditedNames,
         KafkaAudit,
         KafkaFeed,
-        RedisReader,
     )
+    from streams.state_reader import RedisReader  # noqa: PLC0415
 
     settings, probe = start("console")
     url = redis_url(settings)
@@ -56,7 +58,7 @@ def console(
     async def body(stop: asyncio.Event) -> None:
         redis = Redis.from_url(url)
         actions = KafkaLog(settings.kafka, client_id="tocsin-console")
-        with _desks(settings, rules, audit, actions) as desks:
+        with _desks(settings, rules, audit, actions, RedisStore(redis)) as desks:
             await serve(
                 own,
                 RedisReader(redis, settings.kafka.partitions, thresholds),
@@ -94,15 +96,22 @@ def _expiries(settings: Settings) -> dict[str, float]:
 
 @contextmanager
 def _desks(
-    settings: Settings, rules: dict[str, AlertRule], audit: KafkaAudit, actions: KafkaLog
+    settings: Settings,
+    rules: dict[str, AlertRule],
+    audit: KafkaAudit,
+    actions: KafkaLog,
+    sign_ins: RedisStore,
 ) -> Iterator[Desks]:
     """A journal is not for several threads at once, so each desk has its own."""
+    from redis import Redis  # noqa: PLC0415
+
     from connectors.journal import KafkaJournal  # noqa: PLC0415
     from connectors.quarantine_log import QuarantineLog  # noqa: PLC0415
     from streams.backtest_desk import BacktestDesk  # noqa: PLC0415
     from streams.cli.interpreting import Interpreter  # noqa: PLC0415
     from streams.console.desks import Desks  # noqa: PLC0415
     from streams.delivery.dead_letters import DeadLetters  # noqa: PLC0415
+    from streams.delivery.standing import Standings  # noqa: PLC0415
     from streams.drift import DriftDesk  # noqa: PLC0415
     from streams.event_log import KafkaEvents  # noqa: PLC0415
     from streams.feedback_desk import FeedbackDesk  # noqa: PLC0415
@@ -111,6 +120,7 @@ def _desks(
 
     journals = [KafkaJournal(settings.kafka) for _ in range(5)]
     refused, versions, scores, recent, told = journals
+    store = Redis.from_url(redis_url(settings), socket_timeout=5)
     shipped, two_person = list(rules.items()), settings.policy.two_person
     try:
         yield Desks(
@@ -122,9 +132,13 @@ def _desks(
             feedback=FeedbackDesk(actions, wall_clock),
             events=KafkaEvents(settings.kafka),
             audit=audit,
+            sign_ins=sign_ins,
             dead_letters=DeadLetters(told, wall_clock),
+            standings=Standings(store),
             authority=settings.sinks.authority,
+            receivers=settings.sinks.receivers,
         )
     finally:
         for journal in journals:
             journal.close()
+        store.close()

@@ -22,6 +22,8 @@ from connectors.replay.deliver import Counts
 from connectors.settings import KafkaSettings
 from connectors.simulator import run as simulator
 from streams import settings as settings_module
+from streams.cli.local import SignIn
+from streams.console.sign_in.development import WARNING
 from streams.errors import UserError
 from streams.local.errors import LocalError
 from streams.local.up import Endpoints, down, is_up, up
@@ -48,6 +50,7 @@ def demo(
     patients: Annotated[int, typer.Option(min=1, help="Inpatients of the simulated ward.")] = 40,
     speed: Annotated[float, typer.Option(min=1, help="Hospital seconds per second.")] = 60.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same hospital.")] = 1,
+    sign_in: SignIn = False,
 ) -> None:
     """Start everything with a simulated hospital and show alerts in a browser. Ctrl-C ends it.
 
@@ -58,7 +61,7 @@ def demo(
     mine = not is_up(settings.home)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        endpoints = up(settings, progress=lambda line: _out.print(f"· {line}"))
+        endpoints = up(settings, progress=lambda line: _out.print(f"· {line}"), sign_in=sign_in)
         what = simulator.Run(patients=patients, seed=seed, speed=speed, duration=duration)
         kafka = settings.kafka.model_copy(update={"bootstrap": endpoints.kafka})
         _announce(endpoints, what, headless)
@@ -80,6 +83,8 @@ def _announce(endpoints: Endpoints, what: simulator.Run, headless: bool) -> None
     speed = f"{what.speed:g} hospital seconds a second"
     _out.print(f"\n  [bold]Alerts arrive at[/]  [bold cyan]{endpoints.console}[/]")
     _out.print(f"  {what.patients} simulated patients, {speed}; HL7 goes to {endpoints.mllp}")
+    if endpoints.sign_in:
+        _out.print(f"  [bold red]![/] {WARNING}")
     _out.print("  Ctrl-C ends it.\n")
     if not headless and (os.environ.get("DISPLAY") or os.uname().sysname == "Darwin"):
         webbrowser.open(endpoints.console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Annotated
 
 import typer
@@ -21,18 +22,27 @@ def issuer(
     """
     import uvicorn  # noqa: PLC0415 - not for every command
 
-    from streams.console.sign_in import development_issuer  # noqa: PLC0415
+    from streams import settings, telemetry  # noqa: PLC0415
+    from streams.console.sign_in import development, development_issuer  # noqa: PLC0415
     from streams.local.process import port_is_free  # noqa: PLC0415
 
     if not port_is_free(port):
         raise UserError(f"Port {port} is in use: name another with --port.")
     url = f"http://127.0.0.1:{port}"
     typer.echo(
-        "Start the console with:\n"
+        f"{development.WARNING}\nStart the console with:\n"
         f"  TOCSIN_CONSOLE__OIDC__ISSUER={url}\n"
-        f"  TOCSIN_CONSOLE__OIDC__CLIENT_ID={development_issuer.CLIENT}\n"
-        f"  TOCSIN_CONSOLE__OIDC__CLIENT_SECRET={development_issuer.SECRET}"
+        f"  TOCSIN_CONSOLE__OIDC__CLIENT_ID={development.CLIENT}\n"
+        f"  TOCSIN_CONSOLE__OIDC__CLIENT_SECRET={development.SECRET}"
     )
-    uvicorn.run(
-        development_issuer.application(url), host="127.0.0.1", port=port, log_level="warning"
-    )
+    probe = telemetry.start("issuer", settings.load().telemetry)
+
+    class Server(uvicorn.Server):
+        """Says when it listens."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            probe.set_ready()
+
+    application = development_issuer.application(url)
+    Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_level="warning")).run()

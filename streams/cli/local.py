@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams import settings as settings_module
+from streams.console.sign_in.development import WARNING
 from streams.errors import UserError
 from streams.local.errors import LocalError
 from streams.local.state import write_private
@@ -22,6 +23,13 @@ _progress = Console(stderr=True, highlight=False)
 
 Home = Annotated[
     Path | None, typer.Option(help="Working folder; default: the setting `home` (.tocsin).")
+]
+SignIn = Annotated[
+    bool,
+    typer.Option(
+        "--sign-in",
+        help="The console asks who you are: six people, each with a role, and no passwords.",
+    ),
 ]
 
 
@@ -36,6 +44,7 @@ def up(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the endpoints to this file.")
     ] = None,
+    sign_in: SignIn = False,
 ) -> None:
     """Start Kafka, Redis and all of Tocsin here; returns when ready.
 
@@ -47,7 +56,9 @@ def up(
     # `kill` undoes what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        endpoints = start(settings, progress=lambda line: _progress.print(f"· {line}"))
+        endpoints = start(
+            settings, progress=lambda line: _progress.print(f"· {line}"), sign_in=sign_in
+        )
     except LocalError as error:
         raise UserError(str(error)) from None
     if json_file is not None:
@@ -56,6 +67,8 @@ def up(
     for row in endpoints.rows():
         table.add_row(*row)
     _out.print(table)
+    if sign_in:
+        _progress.print(f"[bold red]![/] {WARNING}")
 
 
 def _write(file: Path, text: str) -> None:

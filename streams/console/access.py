@@ -55,6 +55,8 @@ FHIR: Final[dict[str, Role]] = {
     "GET /fhir/R4/RiskAssessment/{id}": Role.READER,
     "GET /fhir/R4/Flag": Role.READER,
     "GET /fhir/R4/Flag/{id}": Role.READER,
+    "GET /fhir/R4/Subscription": Role.OPERATOR,
+    "GET /fhir/R4/Subscription/{id}": Role.OPERATOR,
 }
 # In the bar, for those who may open them.
 LINKS: Final = (
@@ -63,6 +65,6 @@ LINKS: Final = (
     ("Quality", "/quality"),
     ("Thresholds", "/thresholds"),
     ("Back-test", "/backtest"),
-    ("Not delivered", "/deliveries"),
+    ("Deliveries", "/deliveries"),
     ("Quarantine", "/quarantine"),
 )

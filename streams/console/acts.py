@@ -28,7 +28,7 @@ from streams.console.care import (
 from streams.console.elements import ActionDialog
 from streams.console.people import Person
 from streams.errors import UserError
-from streams.feedback_desk import FeedbackDesk
+from streams.feedback_desk import FeedbackDesk, NotConfirmedError
 from streams.roles import ACTS
 
 WORDS_S = 12.0  # what became of an action stands so long beside its alert
@@ -42,7 +42,9 @@ class _Sent:
     words: str
     click: str
     at: float
+    what: tuple[Action, str] | None = None  # and with which values
     settled: bool = False
+    unconfirmed: bool = False  # the log is silent: the same again goes under the same id
 
 
 class Acts:
@@ -93,7 +95,7 @@ class Acts:
             sent.settled, sent.words, sent.at = True, ANSWERS[answer.answer], now
         if sent.settled and now - sent.at > WORDS_S:
             del self._sent[alert_id]
-        if not sent.settled and now - sent.at > _SLOW_S:
+        if not (sent.settled or sent.unconfirmed) and now - sent.at > _SLOW_S:
             return f"{sent.words} Nobody has confirmed it yet."
         return sent.words
 
@@ -135,7 +137,11 @@ class Acts:
         if self._desk is None:
             return
         now = asyncio.get_running_loop().time()
-        self._sent[alert.alert_id] = _Sent(UNDER_WAY[action], click, now)
+        what = (action, repr(sorted(values.items())))
+        before = self._sent.get(alert.alert_id)
+        if before is not None and before.unconfirmed and before.what == what:
+            click = before.click
+        self._sent[alert.alert_id] = _Sent(UNDER_WAY[action], click, now, what)
         self._on_change()
         made = make(alert, action, values, click, self._person.subject, self._clock())
         background_tasks.create(self._send(alert.alert_id, made), name=f"feedback {action}")
@@ -146,10 +152,18 @@ class Acts:
             if isinstance(made, str):
                 raise UserError(made)
             await self._desk.send(made)
+        except NotConfirmedError as error:
+            self._not_confirmed(alert_id, made, str(error))
         except UserError as error:
             now = asyncio.get_running_loop().time()
             self._sent[alert_id] = _Sent(str(error), "", now, settled=True)
         self._on_change()
+
+    def _not_confirmed(self, alert_id: str, made: Feedback | str, words: str) -> None:
+        """The answer may still come, and settles it then."""
+        sent = self._sent.get(alert_id)
+        if sent is not None and isinstance(made, Feedback) and sent.click == made.id:
+            sent.words, sent.unconfirmed = words, True
 
 
 def make(

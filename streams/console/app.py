@@ -20,8 +20,9 @@ from models.units import warm
 from streams.console import listening
 from streams.console.api.build import add_api
 from streams.console.board import Board
-from streams.console.dead_letter_room import DeadLetterRoom
+from streams.console.deliveries_room import DeliveriesRoom
 from streams.console.desks import Desks
+from streams.console.fhir_subscriptions import subscriptions
 from streams.console.frame import Console
 from streams.console.guard import Demonstration, Guard, SignIn
 from streams.console.links import add_links
@@ -35,6 +36,7 @@ from streams.console.quarantine_room import QuarantineRoom
 from streams.console.room import Room
 from streams.console.security import OwnPagesOnly, SafeHeaders
 from streams.console.sign_in.browser import OidcSignIn
+from streams.console.sign_in.store import MemoryStore
 from streams.console.times import HospitalTime
 from streams.console.trials import Trials
 from streams.settings import ConsoleSettings, SettingsError
@@ -81,9 +83,10 @@ async def serve(
             clock=wall_clock,
             feedback=desks.feedback,
             quarantine=QuarantineRoom(desks.quarantine) if desks.quarantine else None,
-            dead_letters=DeadLetterRoom(desks.dead_letters) if desks.dead_letters else None,
+            deliveries=_deliveries(desks),
             url=settings.url or url,
             authority=desks.authority,
+            subscriptions=subscriptions(desks.receivers),
             drift=Room(desks.drift.report) if desks.drift else None,
             trials=Trials(desks.backtest) if desks.backtest else None,
             policy=PolicyRoom(desks.policy, desks.shipped) if desks.policy else None,
@@ -162,7 +165,13 @@ def _sign_in(settings: ConsoleSettings, url: str, desks: Desks) -> SignIn:
         return Demonstration()
     if desks.audit is None:
         raise SettingsError("A console with a sign-in needs an audit log.")
-    return OidcSignIn(settings.oidc, settings.url or url, desks.audit, wall_clock)
+    store = desks.sign_ins or MemoryStore(wall_clock)
+    return OidcSignIn(settings.oidc, settings.url or url, desks.audit, wall_clock, store)
+
+
+def _deliveries(desks: Desks) -> DeliveriesRoom | None:
+    letters = desks.dead_letters
+    return DeliveriesRoom(letters, desks.standings, wall_clock) if letters else None
 
 
 def _own_names(settings: ConsoleSettings) -> frozenset[str]:

@@ -1,4 +1,5 @@
-"""`/fhir/R4`: alerts as RiskAssessment and Flag, to be read. By pseudonym, like all of the API.
+"""`/fhir/R4`: alerts as RiskAssessment and Flag, to be read, by pseudonym like all of the API; and
+the Subscriptions that push them.
 
 Search answers are Bundles of type searchset (https://hl7.org/fhir/R4/http.html#search); errors are
 OperationOutcomes. What is offered is in `/fhir/R4/metadata`.
@@ -6,7 +7,7 @@ OperationOutcomes. What is offered is in `/fhir/R4/metadata`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -32,8 +33,14 @@ After = Annotated[str, Query(alias="_after", max_length=400)]
 Patient = Annotated[str, Query(alias="patient:identifier", max_length=400)]
 
 
-def add_fhir(application: FastAPI, reader: Reader, url: str, authority: str) -> None:
-    """Read and search, for both types. `url`: the console's own address, for links."""
+def add_fhir(
+    application: FastAPI,
+    reader: Reader,
+    url: str,
+    authority: str,
+    subscribed: Sequence[Resource] = (),
+) -> None:
+    """Read and search, for each type. `url`: the console's own address, for links."""
 
     def made(kind: str, alert: Alert) -> Resource:
         return _MADE[kind](alert, pseudonymous(alert.patient, authority))
@@ -48,7 +55,8 @@ def add_fhir(application: FastAPI, reader: Reader, url: str, authority: str) -> 
             found = [made(kind, a) for a in sorted(alerts, key=lambda a: a.alert_id)]
             matching = [r for r in found if status in ("", r["status"])]
             rest = [r for r in matching if r["id"] > after]
-            return _answer(_searchset(rest[:count], len(matching), len(rest) > count))
+            root = f"{url}{ROOT}/{kind}"
+            return _answer(_searchset(root, rest[:count], len(matching), len(rest) > count))
 
         @_route(application, f"{ROOT}/{kind}/{{id}}")
         async def read(id: str) -> Response:
@@ -57,28 +65,41 @@ def add_fhir(application: FastAPI, reader: Reader, url: str, authority: str) -> 
                 raise ProblemError(404, "not-found", f"There is no {kind}/{id}.")
             return _answer(made(kind, alert))
 
-        def _searchset(page: list[Resource], total: int, more: bool) -> Resource:
-            root = f"{url}{ROOT}/{kind}"
-            links = [{"relation": "self", "url": root}]
-            if more:
-                links.append({"relation": "next", "url": f"{root}?_after={page[-1]['id']}"})
-            entries = [
-                {
-                    "fullUrl": f"{root}/{resource['id']}",
-                    "resource": resource,
-                    "search": {"mode": "match"},
-                }
-                for resource in page
-            ]
-            bundle = {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}
-            return bundle | ({"entry": entries} if entries else {})
-
     for kind in _MADE:
         add(kind)
+
+    _add_subscriptions(application, f"{url}{ROOT}/Subscription", subscribed)
 
     @_route(application, f"{ROOT}/metadata")
     async def metadata() -> Response:
         return _answer(_capabilities(url))
+
+
+def _add_subscriptions(application: FastAPI, root: str, subscribed: Sequence[Resource]) -> None:
+    by_id = {one["id"]: one for one in subscribed}
+
+    @_route(application, f"{ROOT}/Subscription")
+    async def search_subscriptions(status: str = "") -> Response:
+        found = [one for one in subscribed if status in ("", one["status"])]
+        return _answer(_searchset(root, found, len(found), more=False))
+
+    @_route(application, f"{ROOT}/Subscription/{{id}}")
+    async def read_subscription(id: str) -> Response:
+        if id not in by_id:
+            raise ProblemError(404, "not-found", f"There is no Subscription/{id}.")
+        return _answer(by_id[id])
+
+
+def _searchset(root: str, page: Sequence[Resource], total: int, more: bool) -> Resource:
+    links = [{"relation": "self", "url": root}]
+    if more:
+        links.append({"relation": "next", "url": f"{root}?_after={page[-1]['id']}"})
+    entries = [
+        {"fullUrl": f"{root}/{one['id']}", "resource": one, "search": {"mode": "match"}}
+        for one in page
+    ]
+    bundle = {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links}
+    return bundle | ({"entry": entries} if entries else {})
 
 
 def _route(application: FastAPI, path: str) -> Callable[[Any], Any]:
@@ -96,7 +117,7 @@ def _answer(resource: Resource) -> Response:
 
 
 def _capabilities(url: str) -> Resource:
-    resources = [
+    resources: list[Resource] = [
         {
             "type": kind,
             "interaction": [{"code": "read"}, {"code": "search-type"}],
@@ -107,6 +128,14 @@ def _capabilities(url: str) -> Resource:
         }
         for kind in _MADE
     ]
+    resources.append(
+        {
+            "type": "Subscription",
+            "documentation": "Those that whoever runs Tocsin has set up; none can be created here",
+            "interaction": [{"code": "read"}, {"code": "search-type"}],
+            "searchParam": [{"name": "status", "type": "token"}],
+        }
+    )
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",

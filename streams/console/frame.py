@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import json
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from connectors.clock import Clock
 from connectors.identity import Identity
 from streams.console.access import LINKS, PAGES
 from streams.console.board import Board, Status
-from streams.console.dead_letter_room import DeadLetterRoom
+from streams.console.deliveries_room import DeliveriesRoom
 from streams.console.elements import StatusBar, Words
 from streams.console.guard import SIGN_IN, SignIn
 from streams.console.lists import Lists
@@ -53,9 +54,10 @@ class Console:
     policy: PolicyRoom | None = None
     trials: Trials | None = None
     drift: Room[DriftReport] | None = None
-    dead_letters: DeadLetterRoom | None = None
+    deliveries: DeliveriesRoom | None = None
     url: str = ""  # the console's own address
     authority: str = "TOCSIN"  # of pseudonyms that are given out
+    subscriptions: Sequence[dict[str, Any]] = ()  # who is told by FHIR, as R4 has it
 
     def links(self, person: Person) -> list[tuple[str, str]]:
         """The pages of the bar that exist and that the person may open."""
@@ -64,7 +66,7 @@ class Console:
             "/thresholds": self.policy,
             "/backtest": self.policy and self.trials,
             "/quality": self.drift,
-            "/deliveries": self.dead_letters,
+            "/deliveries": self.deliveries,
         }
         absent = {path for path, room in desks.items() if room is None}
         return [(text, to) for text, to in LINKS if to not in absent and person.may(PAGES[to])]
@@ -142,7 +144,7 @@ class LivePage:
             self._wake.clear()
             if self.client.has_socket_connection:  # else a closed tab's messages would pile up
                 with self.client:
-                    if not self.console.sign_in.lives(self.person):
+                    if not await self.console.sign_in.lives(self.person):
                         self._sign_in_again()
                         return
                     await self.refresh()
@@ -153,7 +155,8 @@ class LivePage:
     def _sign_in_again(self) -> None:
         """The sign-in ended, here or in another tab: nothing more is shown."""
         here = urlencode({"next": self.path})
-        ui.navigate.to(f"{SIGN_IN}?{here}")
+        to = json.dumps(f"{SIGN_IN}?{here}")
+        ui.run_javascript(f"if (!window.tocsinLeaving) window.location.assign({to})")
 
     async def _pause(self, seconds: float) -> None:
         await self._until(asyncio.sleep(seconds))

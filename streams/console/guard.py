@@ -11,21 +11,24 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.console.people import Person
+from streams.console.ports import Unavailable
+from streams.console.sign_in.notice import notice
 from streams.roles import Role
 
 SIGN_IN: str = "/sign-in"
 # Style, scripts and the way to sign in: nothing of a patient.
 _OPEN = ("/console.css", SIGN_IN, "/_nicegui/", "/favicon.ico")
+_PROGRAMS = ("/api/", "/_nicegui_ws/", "/fhir/")
 
 
 class SignIn(Protocol):
     """Knows people by what their requests carry."""
 
     async def person(self, connection: HTTPConnection) -> Person | None:
-        """Who asks; None when nobody has signed in."""
+        """Who asks; None when nobody has signed in. May raise `Unavailable`."""
         ...
 
-    def lives(self, person: Person) -> bool:
+    async def lives(self, person: Person) -> bool:
         """Is the person's sign-in still good?"""
         ...
 
@@ -45,7 +48,7 @@ class Demonstration:
         address = connection.client.host if connection.client else "this machine"
         return Person(f"console without sign-in, from {address}", frozenset({Role.ADMIN}))
 
-    def lives(self, person: Person) -> bool:
+    async def lives(self, person: Person) -> bool:
         """As long as the machine."""
         return True
 
@@ -62,8 +65,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        person = await self._sign_in.person(connection)
-        if person is None and not scope["path"].startswith(_OPEN):
+        is_open = scope["path"].startswith(_OPEN)
+        try:
+            person = None if is_open else await self._sign_in.person(connection)
+        except Unavailable as reason:
+            await _cannot_tell(str(reason), scope, receive, send)
+            return
+        if person is None and not is_open:
             await _turn_away(connection, scope, receive, send)
             return
         if person is not None:
@@ -78,11 +86,31 @@ async def _turn_away(
         await send({"type": "websocket.close", "code": 4401})
         return
     path = scope["path"]
-    if path.startswith(("/api/", "/_nicegui_ws/", "/fhir/")):
+    if path.startswith(_PROGRAMS):
         await _unauthorized(path)(scope, receive, send)
         return
     wanted = quote(path + (f"?{connection.url.query}" if connection.url.query else ""))
     await RedirectResponse(f"{SIGN_IN}?next={wanted}", 303)(scope, receive, send)
+
+
+async def _cannot_tell(reason: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Nobody is let in on trust."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})
+        return
+    body = {
+        "title": "Nobody can be signed in now",
+        "status": 503,
+        "detail": f"{reason[:1].upper()}{reason[1:]}: try again in a moment.",
+        "instance": scope["path"],
+    }
+    headers = {"retry-after": "2", "cache-control": "no-store"}
+    kind = "application/problem+json"
+    if not scope["path"].startswith(_PROGRAMS):
+        page = notice(503, str(body["title"]), str(body["detail"]))
+        await page(scope, receive, send)
+        return
+    await Response(msgspec.json.encode(body), 503, headers, media_type=kind)(scope, receive, send)
 
 
 def _unauthorized(path: str) -> Response:

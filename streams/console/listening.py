@@ -6,6 +6,7 @@ import socket
 import ssl
 
 from connectors.loopback import is_loopback
+from streams.console.sign_in.development import is_development
 from streams.settings import ConsoleSettings, SettingsError
 
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not listened on
@@ -21,6 +22,12 @@ def check(settings: ConsoleSettings) -> None:
             f"The console has no sign-in, so it listens on this machine only, and console.host is "
             f"{settings.host}. Set it to 127.0.0.1, or set up the sign-in (console.oidc); to reach "
             "it from elsewhere, use a tunnel (ssh -L)."
+        )
+    if is_development(settings.oidc):
+        raise SettingsError(
+            "The sign-in has no passwords (tocsin issuer), so the console listens on this machine "
+            f"only, and console.host is {settings.host}. Set it to 127.0.0.1, or name the "
+            "hospital's issuer (console.oidc)."
         )
     if settings.tls.certificate is None:
         raise SettingsError(

@@ -66,12 +66,12 @@ def add_pages(console: Console) -> None:
     def wall(ward: str = "") -> None:
         WallPage(console, ward).start()
 
-    letters = console.dead_letters
-    if letters is not None:
+    deliveries_room = console.deliveries
+    if deliveries_room is not None:
 
         @page("/deliveries")
         def deliveries() -> None:
-            DeliveriesPage(console, letters).start()
+            DeliveriesPage(console, deliveries_room).start()
 
     drift = console.drift
     if drift is not None:

@@ -1,4 +1,5 @@
-"""What the console reads from. `streams.reading` implements these on Redis, Kafka and the vault."""
+"""What the console reads from. `streams.state_reader` and
+`streams.reading` implement these on Redis, Kafka and the vault."""
 
 from __future__ import annotations
 

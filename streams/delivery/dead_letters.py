@@ -14,6 +14,7 @@ from connectors.clock import Clock, iso
 from connectors.journal import Journal, Progress
 from connectors.sinks import deliveries
 from connectors.sinks.deliveries import Delivery, Outcome
+from streams.delivery.tally import Tally
 from streams.errors import UserError
 
 
@@ -36,6 +37,7 @@ class DeadLetters:
         self._journal, self._clock = journal, clock
         self._newest: dict[str, Delivery] = {}
         self._next: dict[int, int] = {}
+        self.tally = Tally()  # of all that `items` has read
 
     def items(self, progress: Progress | None = None) -> list[Delivery]:
         """Those that nobody has decided about, oldest first."""
@@ -45,6 +47,7 @@ class DeadLetters:
                 step = deliveries.decode(stored.value)
             except msgspec.MsgspecError:  # `tocsin sinks` puts it into quarantine
                 continue
+            self.tally.add(step)
             self._newest.pop(step.id, None)  # the newest of them stands last
             if step.outcome is Outcome.DEAD:
                 self._newest[step.id] = step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from connectors.sinks.notice import UnavailableError
 from connectors.sinks.opening import Site, open_sink
 from connectors.sinks.settings import MllpReceiver, SinksSettings
 from connectors.vault import VaultReader
+from streams.delivery import standing
 from streams.delivery.checking import strangers
 from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.items import Outside
@@ -128,6 +130,7 @@ async def run(
 class _Parts(NamedTuple):
     """What belongs together."""
 
+    name: str  # of this process, among several
     kafka: KafkaLog
     redis: Redis
     writer: LogWriter
@@ -150,7 +153,7 @@ def _connect(settings: Settings, key: IdentityKey, clock: Clock, routing: Routin
         name: ReceiverQueue(name, receiver, open_sink(name, receiver, site), outside)
         for name, receiver in settings.sinks.receivers.items()
     }
-    return _Parts(kafka, redis, writer, replies, queues, dispatcher)
+    return _Parts(secrets.token_hex(6), kafka, redis, writer, replies, queues, dispatcher)
 
 
 async def _read(
@@ -198,6 +201,8 @@ async def _keep_house(parts: _Parts, routing: RoutingSource, clock: Clock) -> No
         for queue in parts.queues.values():
             queue.check()
             queue.observe()
+        standings = [queue.standing() for queue in parts.queues.values()]
+        await standing.tell(parts.redis, parts.name, standings, clock())
         await parts.dispatcher.remind()
 
 

@@ -22,6 +22,7 @@ from connectors.sinks.settings import Receiver
 from streams.delivery.items import UNTAKEN, Ending, Item, Outside
 from streams.delivery.ledger import Known
 from streams.delivery.routing import is_call
+from streams.delivery.standing import Standing
 from streams.delivery.telling import Failure, Teller
 
 log = logging.getLogger("tocsin.sinks")
@@ -119,6 +120,12 @@ class ReceiverQueue:
         first = next(iter(self._waiting), None)
         now = self._outside.clock()
         self._oldest.set(0.0 if first is None else max(0.0, now - first.at))
+
+    def standing(self) -> Standing:
+        """What waits now."""
+        first = next(iter(self._waiting), None)
+        oldest = 0.0 if first is None else first.at
+        return Standing(self.name, len(self._waiting), oldest, self._teller.paused)
 
     async def drop(self) -> None:
         """Forget what waits and break off what is on its way: somebody else reads it again."""

@@ -61,6 +61,11 @@ class Teller:
             return Failure(DeadReason.FAILED, "see the log of tocsin sinks")
         return None
 
+    @property
+    def paused(self) -> bool:
+        """Has the receiver failed, so that it is left alone for a while?"""
+        return self._breaker.position is not Position.CLOSED
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._sink.close()

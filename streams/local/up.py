@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from connectors.settings import KafkaSettings
 from streams.local import guard, topics
+from streams.local import sign_in as development
 from streams.local.environment import digest, variables
 from streams.local.errors import LocalError
 from streams.local.ports import choose_plan
@@ -64,6 +65,7 @@ class Endpoints:
     http: str  # URL
     metrics: dict[str, str]  # process → URL of its metrics
     home: str
+    sign_in: str = ""  # URL of the development issuer, where there is one
 
     def to_json(self) -> str:
         """As written by `up --json`."""
@@ -74,6 +76,7 @@ class Endpoints:
         rows = [("console", self.console), ("mllp", self.mllp), ("dicom", self.dicom)]
         rows += [("http", self.http), ("kafka", self.kafka)]
         rows.append(("redis", redacted(self.redis)))
+        rows += [("sign-in", self.sign_in)] if self.sign_in else []
         rows += [(f"metrics of {name}", url) for name, url in self.metrics.items()]
         return [*rows, ("home", self.home)]
 
@@ -93,27 +96,38 @@ def up(
     *,
     processes: Sequence[Command] | None = None,
     progress: Progress = _quiet,
+    sign_in: bool = False,
 ) -> Endpoints:
     """Start what does not run yet and return when all of it is ready.
 
     A second call is a no-op, or starts just what has died. Raises `LocalError` with one sentence;
     everything that this call had started is stopped again then. `processes` are those that the
-    settings ask for unless others are named.
+    settings ask for unless others are named. With `sign_in` the console asks people who they are,
+    at an issuer without passwords.
     """
     processes = wanted(settings) if processes is None else processes
+    if sign_in:
+        development.checked(settings)
     home = settings.home.resolve()
     with locked(home):
-        return _Up(settings, home, processes, progress).run()
+        return _Up(settings, home, processes, progress, sign_in=sign_in).run()
 
 
 class _Up:
     """One run of `up`."""
 
     def __init__(
-        self, settings: Settings, home: Path, processes: Sequence[Command], progress: Progress
+        self,
+        settings: Settings,
+        home: Path,
+        processes: Sequence[Command],
+        progress: Progress,
+        *,
+        sign_in: bool,
     ) -> None:
         self._home = home
         self._commands = processes
+        self._sign_in = sign_in
         self._say = progress
         self._state = read_state(home)
         self._servers = Servers(settings, home, self._state, progress)
@@ -126,6 +140,8 @@ class _Up:
             bootstrap = self._servers.kafka()
             url = self._servers.redis()
             settings = self._with_servers(bootstrap, url)
+            if self._sign_in:
+                settings = self._with_sign_in(settings)
             self._topics(settings.kafka)
             plan = self._processes(settings)
         except BaseException:  # Ctrl-C as well: nothing half-started stays behind
@@ -145,6 +161,7 @@ class _Up:
                 for p in plan.processes
             },
             home=str(self._home),
+            sign_in=development.url(self._state.ports) if self._sign_in else "",
         )
         write_private(self._home / ENDPOINTS, endpoints.to_json())
         return endpoints
@@ -155,6 +172,12 @@ class _Up:
         return self._settings.model_copy(
             update={"home": self._home, "kafka": kafka, "redis": redis}
         )
+
+    def _with_sign_in(self, settings: Settings) -> Settings:
+        running = self._state.plan is not None and _living(self._home, self._state.supervisor)
+        with_it = development.with_sign_in(settings, self._state.ports, running=running)
+        self._commands = (*self._commands, development.command(self._state.ports))
+        return with_it
 
     def _topics(self, kafka: KafkaSettings) -> None:
         created = topics.create(kafka)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from streams.console.api import about, alerts, events, feedback, patients, policy, quarantine
@@ -44,17 +45,18 @@ def add_api(application: FastAPI, console: Console, log: EventLog | None) -> Non
     described = _described(application, routes)
     application.openapi = lambda: described  # type: ignore[method-assign]  # FastAPI's own way
     add_page(application, described)
-    add_fhir(application, console.reader, console.url, console.authority)
-    application.mount("/api", _Nothing(routes))
-    application.mount("/fhir", _Nothing(routes))
+    add_fhir(application, console.reader, console.url, console.authority, console.subscriptions)
+    known = [*routes.router.routes, *application.routes]
+    application.mount("/api", _Nothing(known))
+    application.mount("/fhir", _Nothing(known))
     add_handlers(application, http_exception_handler)
 
 
 class _Nothing:
-    """Whatever else is asked below `/api`, by whatever method: a problem, not a page."""
+    """Whatever else is asked below `/api` or `/fhir`, by whatever method: a problem, not a page."""
 
-    def __init__(self, routes: Routes) -> None:
-        self._routes = routes.router.routes
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = self._allowed(scope)

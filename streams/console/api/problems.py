@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from streams.console.ports import Unavailable
 from streams.errors import UserError
+from streams.feedback_desk import NotConfirmedError
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store"}
@@ -90,6 +91,11 @@ def add_handlers(application: FastAPI, default: Any) -> None:
     @application.exception_handler(Unavailable)
     async def unavailable(request: Request, error: Unavailable) -> Response:
         found = ProblemError(503, "Not available now", f"{error}.".replace("..", "."))
+        return answer(found, request.url.path, {"retry-after": str(_RETRY_S)})
+
+    @application.exception_handler(NotConfirmedError)
+    async def not_confirmed(request: Request, error: NotConfirmedError) -> Response:
+        found = ProblemError(503, "Not confirmed", str(error))
         return answer(found, request.url.path, {"retry-after": str(_RETRY_S)})
 
     @application.exception_handler(UserError)

@@ -20,18 +20,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from connectors.loopback import is_loopback
-from streams.roles import Role
+from streams.console.sign_in.development import CLIENT, PEOPLE, SECRET
 
-CLIENT = "tocsin"
-SECRET = "development"  # noqa: S105 - of an issuer that anybody may be anybody at
-PEOPLE = {
-    "rea": ("Rea Novak", Role.READER),
-    "ada": ("Dr Ada Lindqvist", Role.CLINICIAN),
-    "ben": ("Ben Okafor, RN", Role.CLINICIAN),
-    "olu": ("Olu Haddad", Role.OPERATOR),
-    "ira": ("Ira Silva", Role.APPROVER),
-    "kim": ("Kim Moreau", Role.ADMIN),
-}
 _CODE_S = 60
 _TOKEN_S = 3_600
 

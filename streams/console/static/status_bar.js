@@ -16,7 +16,8 @@ export default {
           <span class="clock-label">Hospital time</span>
           <b>{{ s.clock || "–" }}</b> <span class="day">{{ s.day }}</span>
         </span>
-        <form v-if="person" class="person" method="post" action="/sign-in/out">
+        <form v-if="person" class="person" method="post" action="/sign-in/out"
+          @submit="leave">
           <span>{{ person }}</span> <button type="submit">Sign out</button></form>
         <span class="pulse" :class="pulse[0]"><i aria-hidden="true"></i>{{ pulse[1] }}</span>
       </header>
@@ -60,6 +61,9 @@ export default {
     clearInterval(this.timer);
   },
   methods: {
+    leave() {
+      window.tocsinLeaving = true; // this page is on its way out already
+    },
     set(status) {
       this.s = status;
       this.heardAt = performance.now();

@@ -53,7 +53,8 @@ class FakeHospital:
         self.away = ""  # a sentence when the store cannot be read
         self._offset = 0
         self.acted: list[Feedback] = []
-        self.log_away = False
+        self.log_away = self.log_silent = False
+        self._held: list[tuple[Any, bytes]] = []  # records that a silent log has not taken yet
         self.slow_s = 0.02  # from the log to what became of an action
         self.notes: list[dict[str, Any]] = []
         self.published: list[Alert | Score] = []
@@ -143,9 +144,23 @@ class FakeHospital:
         if self.log_away:
             confirmed(AppendError("the broker is away"))
             return
+        assert (topic, key) == (topics.FEEDBACK, feedback.decode(value).patient)
+        if self.log_silent:
+            self._held.append((confirmed, value))
+        else:
+            self._recorded(confirmed, value)
+
+    def log_is(self, how: str) -> None:
+        """`away`: it refuses; `silent`: it answers when it is `back`."""
+        self.log_away, self.log_silent = how == "away", how == "silent"
+        if how == "back":
+            held, self._held = self._held, []
+            for confirmed, value in held:
+                self._recorded(confirmed, value)
+
+    def _recorded(self, confirmed: Any, value: bytes) -> None:
         confirmed(None)
         action = feedback.decode(value)
-        assert (topic, key) == (topics.FEEDBACK, action.patient)
         self.acted.append(action)
         asyncio.get_running_loop().call_later(self.slow_s, self._act, action)
 

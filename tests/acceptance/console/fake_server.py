@@ -4,13 +4,14 @@ fake_server`. NiceGUI keeps its pages in the process, so a test that wants a fre
 Prints its address, then takes one command a line on stdin and answers each with `ok` and a result:
 `alert N`, `escalate N`, `resolve N`, `abstain N`, `name N TEXT`, `feed silent|speaking`,
 `store away|back`, `hang N`, `audit`, `score N`, `refuse REASON`, `quarantine audit`,
-`wire`; `quit` or the end of the input stops it.
+`undelivered N`, `told N`, `wire`; `quit` or the end of the input stops it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import random
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from connectors import contract, feedback, topics
 from connectors.clock import iso, wall_clock
@@ -32,13 +34,16 @@ from connectors.settings import TlsServer
 from connectors.sinks import deliveries
 from connectors.sinks.deliveries import Delivery
 from connectors.sinks.deliveries import Outcome as Told
+from connectors.sinks.settings import FhirReceiver
 from models.risk import AlertRule
 from streams.backtest_desk import BacktestDesk
 from streams.console.app import serve
 from streams.console.desks import Desks
 from streams.console.evidence import probability_of
-from streams.console.sign_in import development_issuer
+from streams.console.sign_in import development
+from streams.console.sign_in.store import RedisStore
 from streams.delivery.dead_letters import DeadLetters
+from streams.delivery.standing import Standing, Standings
 from streams.drift import DriftDesk
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
@@ -80,6 +85,19 @@ def record_scores(journal: QuarantineJournal, hospital: FakeHospital) -> None:
             journal.append(topics.FEEDBACK, feedback.encode(action), [])
 
 
+class FakeStandings(Standings):
+    """Two alerts wait for a pager that does not answer."""
+
+    def __init__(self) -> None:
+        """Without a store."""
+
+    def read(self, now: float) -> list[Standing] | None:
+        return [Standing("chart"), Standing("pager", 2, now - 300, paused=True)]
+
+
+EHR = FhirReceiver(kind="fhir", url="https://ehr.example/in?k=s", bundle="rest-hook")
+
+
 class Stage:
     """The hospital and what happens in it."""
 
@@ -92,10 +110,12 @@ class Stage:
             quarantine=Desk(QuarantineLog(self.journal, lambda: NOW), FixedInterpreter()),
             events=self.hospital,
             audit=self.hospital,
-            feedback=FeedbackDesk(self.hospital, wall_clock),
+            feedback=FeedbackDesk(self.hospital, wall_clock, patience_s=1.0),
             policy=PolicyDesk(MemoryJournal(), list(RULES.items()), wall_clock, two_person=two),
             shipped=RULES,
             dead_letters=DeadLetters(self.journal, lambda: NOW),
+            standings=FakeStandings(),
+            receivers={"ehr-push": EHR},
             drift=DriftDesk(self.journal, lambda: NOW),
             backtest=BacktestDesk(self.journal, RULES, {RISK: 86_400.0}, cohorts),
         )
@@ -142,8 +162,8 @@ class Stage:
             case ["hang", n]:  # the vault never answers again, and somebody new needs a name
                 hospital.hung = True
                 return self.do(["alert", n])
-            case ["log", "away" | "back" as how]:
-                hospital.log_away = how == "away"
+            case ["log", "away" | "silent" | "back" as how]:
+                hospital.log_is(how)
             case ["slow", seconds]:
                 hospital.slow_s = float(seconds)
             case ["acted"]:
@@ -164,29 +184,32 @@ class Stage:
                 return self.journal.wired(reason=Reason(reason)).id
             case ["quarantine", "audit"]:
                 return self.journal.audit()
-            case ["undelivered", n]:
-                alert = self.hospital.revisions[f"a-p-{int(n):026d}"][-1]
-                letter = Delivery(
-                    id=f"d{n}",
-                    receiver="pager",
-                    alert_id=alert.alert_id,
-                    revision=alert.revision,
-                    patient=alert.patient,
-                    risk=alert.risk,
-                    state=alert.state,
-                    outcome=Told.DEAD,
-                    at=alert.at,
-                    reason="gave_up",
-                    detail="the gateway did not answer",
-                    attempts=9,
-                    alert=alert,
-                )
-                self.journal.append(topics.DELIVERIES, deliveries.encode(letter), [])
-                return letter.id
+            case ["undelivered" | "told" as what, n]:
+                return self._delivery(int(n), dead=what == "undelivered")
             case ["wire"]:
                 return [r.value.decode() for r in self.journal.of(topics.WIRE_HL7)]
             case _:
                 raise ValueError(f"unknown command {words}")
+
+    def _delivery(self, n: int, *, dead: bool) -> str:
+        alert = self.hospital.revisions[f"a-p-{n:026d}"][-1]
+        step = Delivery(
+            id=f"d{n}",
+            receiver="pager",
+            alert_id=alert.alert_id,
+            revision=alert.revision,
+            patient=alert.patient,
+            risk=alert.risk,
+            state=alert.state,
+            outcome=Told.DEAD if dead else Told.DELIVERED,
+            at=alert.at if dead else iso(time.time() - 60),
+            reason="gave_up" if dead else "",
+            detail="the gateway did not answer" if dead else "",
+            attempts=9,
+            alert=alert if dead else None,
+        )
+        self.journal.append(topics.DELIVERIES, deliveries.encode(step), [])
+        return step.id
 
     def _change(self, n: int, state: AlertState, reason: AlertReason) -> None:
         self.hospital.publish(
@@ -216,8 +239,8 @@ def _settings(options: argparse.Namespace) -> ConsoleSettings:
         tls=TlsServer(certificate=file, key=file),
         oidc=OidcSettings(
             issuer=options.issuer,
-            client_id=development_issuer.CLIENT,
-            client_secret=SecretStr(development_issuer.SECRET),
+            client_id=development.CLIENT,
+            client_secret=SecretStr(development.SECRET),
         ),
     )
 
@@ -244,6 +267,7 @@ async def main() -> None:
     parser.add_argument("--two-person", action="store_true")
     parser.add_argument("--issuer", default="", help="sign in there; speak TLS with --certificate")
     parser.add_argument("--certificate", default="")
+    parser.add_argument("--redis", default="", help="sign-ins are kept there")
     options = parser.parse_args()
     stage = Stage(
         options.patients,
@@ -252,6 +276,8 @@ async def main() -> None:
         cohort=Path(options.cohort) if options.cohort else None,
     )
     stage.per_second = options.updates
+    redis = Redis.from_url(options.redis) if options.redis else None
+    desks = dataclasses.replace(stage.desks, sign_ins=RedisStore(redis) if redis else None)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         living = tasks.create_task(stage.live())
@@ -263,12 +289,14 @@ async def main() -> None:
             stage.hospital,
             on_ready=lambda url: print(url, flush=True),  # noqa: T201 - the protocol
             stop=stop,
-            desks=stage.desks,
+            desks=desks,
             time_zone="Europe/Vienna",
             feed_down_s=options.feed_down_s,
         )
         living.cancel()
         listening.cancel()
+    if redis is not None:
+        await redis.aclose()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def test_pages_keep_the_rules(start_console: Start, new_page: NewPage) -> None:
     """Labels, names, roles, contrast as drawn; the dialog too; on a phone as well."""
     console = start_console()
     item = console.tell("refuse no_patient")
+    console.tell("undelivered 1")
     found: dict[str, list[str]] = {}
     for width in (1440, 390):
         page = new_page(width, 900)
@@ -41,6 +42,7 @@ def test_pages_keep_the_rules(start_console: Start, new_page: NewPage) -> None:
             ("/quality", "tbody tr"),
             ("/thresholds", "tbody tr"),
             ("/backtest", "text=In force: 30 %."),
+            ("/deliveries", "tbody tr"),
             ("/quarantine", "tbody tr"),
             (f"/quarantine/{item}", ".message li"),
         ):

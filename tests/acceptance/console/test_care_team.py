@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.test_console_api import post
 from tests.acceptance.console.test_console_pages import row, text_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -123,6 +124,28 @@ def test_an_action_that_the_log_does_not_take_is_said(
     console.tell("log back")
     button.click()
     page.wait_for_selector(f"{row(1)} >> text=Acknowledged")
+
+
+def test_an_action_that_nobody_confirms_is_repeated_and_counts_once(
+    start_console: Start, new_page: NewPage
+) -> None:
+    """The log is silent: the page does not say that it is lost, the API neither. When the log is
+    back, both presses arrive, under one id."""
+    console, page = start_console(), new_page()
+    button = open_list(console, page).get_by_role("button", name="Acknowledge")
+    console.tell("log silent")
+    for _ in range(2):
+        button.click()
+        page.wait_for_selector(f"{row(1)} >> text=doing it again counts once")
+    act = {"id": "c9", "alert_id": f"a-p-{2:026d}", "revision": 1, "action": "acknowledge"}
+    status, problem = post(console, "/api/v1/feedback", act)
+    assert (status, problem["title"]) == (503, "Not confirmed")
+    console.tell("log back")
+    page.wait_for_selector(f"{row(1)} >> text=Acknowledged")
+    acted = console.tell("acted")
+    assert len(acted) == 3
+    assert len({a["id"] for a in acted}) == 2
+    page.wait_for_selector(f"{row(1)} >> text=counts once", state="detached")
 
 
 def test_the_dialog_fits_a_phone(start_console: Start, new_page: NewPage) -> None:

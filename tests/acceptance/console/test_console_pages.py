@@ -314,7 +314,7 @@ def test_everything_is_reached_with_the_keyboard(console: FakeServer, new_page: 
         "Quality",
         "Thresholds",
         "Back-test",
-        "Not delivered",
+        "Deliveries",
         "Quarantine",
         "Ward",
         "Show",

@@ -10,8 +10,10 @@ from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.flag import Flag
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.riskassessment import RiskAssessment
+from fhir.resources.R4B.subscription import Subscription
 
 from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.test_console_api import post
 from tests.acceptance.console.test_console_edge import ask
 
 
@@ -50,6 +52,21 @@ def test_a_patient_and_a_status_are_searched_for(console: FakeServer) -> None:
     assert "entry" not in get(console, "Flag?patient:identifier=nobody")[1]
 
 
+def test_who_is_told_by_fhir_is_to_be_read(console: FakeServer) -> None:
+    """As valid Subscriptions, without what their addresses hide; none is made from here."""
+    _, found = get(console, "Subscription")
+    assert Bundle.model_validate(found).total == 3
+    one = found["entry"][1]["resource"]
+    Subscription.model_validate(one)
+    assert (one["id"], one["criteria"]) == ("ehr-push-flag", "Flag?")
+    assert one["channel"]["endpoint"] == "https://ehr.example/in"
+    assert get(console, "Subscription/ehr-push-flag") == (200, one)
+    assert get(console, "Subscription/none")[0] == 404
+    status, outcome = post(console, "/fhir/R4/Subscription", one, "application/fhir+json")
+    assert status == 405
+    OperationOutcome.model_validate(outcome)
+
+
 def test_errors_are_outcomes_and_the_endpoint_says_what_it_can(console: FakeServer) -> None:
     """As the standard has both."""
     for path, expected in (("Flag/none", 404), ("Flag?_count=0", 422), ("Patient", 404)):
@@ -57,4 +74,4 @@ def test_errors_are_outcomes_and_the_endpoint_says_what_it_can(console: FakeServ
         assert status == expected
         OperationOutcome.model_validate(body)
     said = CapabilityStatement.model_validate(get(console, "metadata")[1])
-    assert [r.type for r in said.rest[0].resource] == ["RiskAssessment", "Flag"]
+    assert [r.type for r in said.rest[0].resource] == ["RiskAssessment", "Flag", "Subscription"]

@@ -126,16 +126,20 @@ def test_the_quarantine_fits_a_phone(start_console: Start, new_page: NewPage) ->
 
 
 def test_what_was_not_delivered_is_decided_about(start_console: Start, new_page: NewPage) -> None:
-    """Tried again or discarded, for a reason, once."""
+    """Tried again or discarded, for a reason, once; who waits and who was told stands above."""
     console, page = start_console(), new_page()
     page.goto(f"{console.url}/deliveries")
-    page.wait_for_selector("text=Every alert has reached its receivers.")
+    page.wait_for_selector("text=Nothing has been given up.")
     console.tell("undelivered 1")
     console.tell("undelivered 2")
     page.wait_for_selector('tr[data-key="d2"]')
     words = text_of(page, 'tr[data-key="d1"]')
     assert "pager Deterioration, alerting" in words
     assert "The receiver could not be reached the gateway did not answer 9" in words
+    console.tell("told 3")
+    page.wait_for_selector("text=2 under way, 1 told in the last 24 h, 2 wait for a decision")
+    pager = text_of(page, 'tr[data-key="pager"]')
+    assert "pager Does not answer 2 the oldest for 5 min 1 newest" in pager
     page.locator('tr[data-key="d1"] [data-act=retry]').click()
     page.wait_for_selector("text=Give the reason")
     page.get_by_label("Why (kept in the audit)").fill("the gateway is back")
@@ -143,7 +147,7 @@ def test_what_was_not_delivered_is_decided_about(start_console: Start, new_page:
     page.wait_for_selector("text=pager: will be tried again.")
     page.wait_for_selector('tr[data-key="d1"]', state="detached")
     page.locator('tr[data-key="d2"] [data-act=discard]').click()
-    page.wait_for_selector("text=Every alert has reached its receivers.")
+    page.wait_for_selector("text=Nothing has been given up.")
     assert [(n["event"], n["item"]) for n in console.tell("quarantine audit")] == [
         ("dead_letter_retried", "d1"),
         ("dead_letter_discarded", "d2"),

@@ -7,6 +7,7 @@ import datetime
 import http.client
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from streams.console.sign_in.development_issuer import CLIENT, SECRET
+from streams.console.access import FHIR, PAGES, ROUTES
+from streams.console.sign_in.development import CLIENT, PEOPLE, SECRET
 from streams.local.process import free_port
+from streams.roles import INCLUDES, Role
 from tests.acceptance.console.conftest import ROOT, FakeServer
 from tests.acceptance.console.test_console_edge import ask
 from tests.acceptance.console.test_console_pages import patient_path, row
@@ -117,6 +120,50 @@ def test_a_token_opens_what_its_role_may(start_console: Start, issuer: str) -> N
     assert console.tell("audit") == [[[f"p-{3:026d}"], who] for who in ("ada", "kim")]
 
 
+def status_of(console: FakeServer, route: str, headers: dict[str, str]) -> int:
+    """Of a route of the table, asked with names that nothing has; the answer is not read."""
+    method, path = route.split(" ")
+    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=10)
+    try:
+        body, kind = (
+            ("{}", {"content-type": "application/json"}) if method == "POST" else (None, {})
+        )
+        connection.request(method, re.sub(r"\{\w+\}", "none", path), body, headers | kind)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_every_route_opens_for_the_roles_of_the_table_alone(
+    start_console: Start, issuer: str
+) -> None:
+    """Each route asked by each role: 403 for those who may not, never for those who may; and
+    nobody gets a server's error."""
+    console = start_console("--issuer", issuer)
+    people = {role: token(issuer, person) for person, (_, role) in PEOPLE.items()}
+    assert set(people) == set(Role)
+    for route, needed in (ROUTES | FHIR).items():
+        assert status_of(console, route, {}) == 401, route
+        for role, bearer in people.items():
+            status = status_of(console, route, bearer)
+            assert (status == 403) is (needed not in INCLUDES[role]), (route, role, status)
+            assert status < 500, (route, role, status)
+
+
+def test_every_page_opens_for_the_roles_of_the_table_alone(
+    start_console: Start, issuer: str
+) -> None:
+    """Who may not is told which role is needed, and is sent nothing else."""
+    console = start_console("--issuer", issuer)
+    for person, (_, role) in PEOPLE.items():
+        cookie = {"Cookie": signed_in(console, person)}
+        for path, needed in PAGES.items():
+            status, _, body = ask(console, re.sub(r"\{\w+\}", "none", path), cookie)
+            refused = status == 403 or b"This page needs the role" in body
+            assert refused is (needed not in INCLUDES[role]), (path, role, status)
+            assert status < 500, (path, role, status)
+
+
 def test_a_token_of_somebody_else_is_none(start_console: Start, issuer: str) -> None:
     """Another issuer's key, a changed claim, no signature at all; and a page takes no token."""
     console = start_console("--issuer", issuer)
@@ -206,6 +253,38 @@ def test_cookies_of_a_session_stay_with_the_browser(
     assert get("/", session.partition(";")[0])["location"] is None
 
 
+def signed_in(console: FakeServer, person: str, back_at: FakeServer | None = None) -> str:
+    """The cookie of a new session; the issuer sends the browser back to `back_at`."""
+    _, headers, _ = request(f"{console.url}/sign-in")
+    begun = headers["set-cookie"].partition(";")[0]
+    _, back, _ = request(f"{headers['location']}&person={person}")
+    location = back["location"]
+    if back_at is not None:
+        location = location.replace(console.url, back_at.url)
+    status, answer, _ = request(location, headers={"Cookie": begun})
+    assert status == 303
+    cookies = answer.get_all("set-cookie", [])
+    return next(c for c in cookies if c.startswith("tocsin-session=")).partition(";")[0]
+
+
+@pytest.mark.redis
+def test_a_session_outlives_its_console_and_ends_at_all(
+    start_console: Start, issuer: str, redis_url: str
+) -> None:
+    """Two consoles, one Redis: sign in here, work there after a power cut here; sign out, and it is
+    over."""
+    arguments = ("--issuer", issuer, "--redis", redis_url)
+    one, two = start_console(*arguments), start_console(*arguments)
+    cookie = {"Cookie": signed_in(one, "ada")}
+    one.kill()
+    assert ask(two, "/api/v1/alerts", cookie)[0] == 200
+    status, headers, _ = request(f"{two.url}/sign-in/out", "POST", headers=cookie)
+    assert (status, headers["location"]) == (303, "/sign-in/bye")
+    assert two.tell("notes") == [{"event": "signed_out", "who": "ada"}]
+    assert ask(two, "/api/v1/alerts", cookie)[0] == 401
+    assert ask(two, "/", cookie)[1]["location"] == "/sign-in?next=/"
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_people_see_what_their_role_may_and_sign_out(
@@ -220,6 +299,7 @@ def test_people_see_what_their_role_may_and_sign_out(
     assert page.url == console.url + patient_path(1)
     assert page.get_by_text("Dr Ada Lindqvist").is_visible()
     assert page.get_by_text("Demonstration without sign-in").count() == 0
+    assert page.get_by_text("Development sign-in without passwords").is_visible()
     assert page.get_by_role("link", name="Quarantine").count() == 0
     assert console.tell("audit") == [[[f"p-{1:026d}"], "ada"]]
     assert console.tell("notes") == [{"event": "signed_in", "who": "ada", "roles": ["clinician"]}]

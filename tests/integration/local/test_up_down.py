@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -302,3 +303,27 @@ def test_topics_have_the_partitions_that_the_contract_needs(
     with pytest.raises(LocalError, match=r"set kafka.partitions to 8"):
         topics.create(other)
     assert topics.partitions(ALL[0], named.kafka) == topics.WIRE_PARTITIONS
+
+
+def test_with_a_sign_in_the_issuer_is_one_of_the_processes(home: Path, named: Settings) -> None:
+    """The console gets its address and secret; a second time nothing starts; it keeps its port."""
+    processes = [dummy("console")]
+    first = up(named, processes=processes, sign_in=True)
+    before = pids(home)
+    assert set(before) == {"console", "issuer"}
+    described = f"{first.sign_in}/.well-known/openid-configuration"
+    with urllib.request.urlopen(described) as answer:  # noqa: S310 - this machine
+        assert json.load(answer)["issuer"] == first.sign_in
+    assert ("sign-in", first.sign_in) in first.rows()
+    again = up(named, processes=processes, sign_in=True)
+    assert (again.sign_in, pids(home)) == (first.sign_in, before)
+
+
+def test_a_sign_in_without_passwords_has_its_place(home: Path) -> None:
+    """Not beside a real issuer, and not beyond this machine."""
+    oidc = {"issuer": "https://login.example", "client_id": "tocsin"}
+    with pytest.raises(LocalError, match="name an issuer already"):
+        up(Settings(home=home, console={"oidc": oidc}), sign_in=True)
+    with pytest.raises(LocalError, match="this machine alone"):
+        up(Settings(home=home, console={"host": "0.0.0.0"}), sign_in=True)  # noqa: S104
+    assert not is_up(home)

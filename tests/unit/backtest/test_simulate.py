@@ -16,11 +16,12 @@ from connectors.clock import iso
 from connectors.contract import ENDED, Alert, LogPosition, Severity
 from connectors.facts import FactRecord, Tick
 from models.patient import Patient
+from streams.backtest.columns import WINDOW_S, Scores
 from streams.backtest.measure import by_part, differences, measure
 from streams.backtest.page import page
 from streams.backtest.report import Options, compare, curve
 from streams.backtest.simulate import Question, Raised, simulate
-from streams.backtest.stays import UNKNOWN, Rows, Stays, from_predictions, from_scores
+from streams.backtest.stays import UNKNOWN, Rows, Stays, from_predictions
 from streams.engine import Engine
 from streams.errors import UserError
 from streams.policy.document import read
@@ -271,9 +272,41 @@ def test_scores_as_they_were_told_become_stays() -> None:
         b"rubbish",
         told(30, 0.4, ward="W2"),
     ]
-    stays = from_scores(raw, "test", {"p-1": 1})
+    scores = Scores()
+    scores.extend(raw)
+    stays = scores.stays("test", {"p-1": 1})
     assert stays.patients == ["p-1", "p-1"]
     assert stays.wards == ["W1", "W2"]
     assert stays.micros.tolist() == [100_000, -1, 300_000, 400_000]
     assert (stays.absolute, stays.labels.tolist()) == (True, [1, 1])
     assert stays.watched_s().tolist() == [3_600.0, 0.0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60)), max_size=60), st.integers(0, 60))
+def test_scores_read_in_pieces_are_those_read_at_once(
+    points: list[tuple[int, int]], cut: int
+) -> None:
+    """However often somebody looks in between."""
+    raw = [told(hour, i / 100, patient=f"p-{who}") for i, (who, hour) in enumerate(points)]
+    whole, pieces = Scores(), Scores()
+    whole.extend(raw)
+    pieces.extend(raw[:cut])
+    pieces.stays("test", {})
+    pieces.extend(raw[cut:])
+    one, other = whole.stays("test", {}), pieces.stays("test", {})
+    assert (one.patients, one.wards) == (other.patients, other.wards)
+    for name in ("bounds", "times", "micros"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+
+
+def test_what_is_older_than_a_year_is_forgotten() -> None:
+    """With the stays that have nothing left; who is still there keeps the number of the stay."""
+    year_h = WINDOW_S / 3_600
+    scores = Scores()
+    scores.extend([told(0, 0.1, patient="p-old"), told(0, 0.1), told(1, 0.2)])
+    assert scores.stays("test", {}).patients == ["p-old", "p-1"]
+    scores.extend([told(year_h + h, 0.5, patient="p-new") for h in (0.5, 1)])
+    scores.extend([told(2, 0.3)])
+    stays = scores.stays("test", {})
+    assert stays.patients == ["p-1", "p-new"]
+    assert stays.micros.tolist() == [200_000, 300_000, 500_000, 500_000]

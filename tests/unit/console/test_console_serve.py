@@ -10,12 +10,14 @@ from typing import cast
 
 import pytest
 from nicegui.client import Client
+from pydantic import SecretStr
 
 from connectors.loopback import host_of, is_loopback
 from connectors.settings import TlsServer
 from streams.console import presence
 from streams.console.app import serve
-from streams.settings import ConsoleSettings, SettingsError
+from streams.console.sign_in import development
+from streams.settings import ConsoleSettings, OidcSettings, SettingsError
 from tests.acceptance.console.fake_hospital import FakeHospital
 
 
@@ -44,6 +46,17 @@ async def test_without_sign_in_it_stays_on_this_machine(host: str) -> None:
     sentence = await refused(ConsoleSettings(host=host))
     assert f"console.host is {host}" in sentence
     assert "Set it to 127.0.0.1" in sentence
+
+
+async def test_a_sign_in_without_passwords_stays_on_this_machine() -> None:
+    """With TLS and everything else that a console elsewhere needs."""
+    oidc = OidcSettings(
+        issuer="http://127.0.0.1:8790",
+        client_id=development.CLIENT,
+        client_secret=SecretStr(development.SECRET),
+    )
+    sentence = await refused(ConsoleSettings(host="192.0.2.7", oidc=oidc))
+    assert "has no passwords (tocsin issuer)" in sentence
 
 
 async def test_a_used_port_is_one_sentence() -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streams.console.people import Person
+from streams.console.ports import Unavailable
 from streams.console.sign_in.browser import within
 from streams.console.sign_in.issuer import roles_of
 from streams.console.sign_in.sessions import Sessions
+from streams.console.sign_in.store import MemoryStore
 from streams.roles import INCLUDES, Role
 from streams.settings import OidcSettings
 
@@ -52,21 +54,71 @@ def test_roles_include_what_the_table_says() -> None:
     assert not Person("x", frozenset()).may(Role.READER)
 
 
-def test_a_session_ends_by_time_and_by_hand() -> None:
+ADA = Person("ada", frozenset({Role.CLINICIAN}), "Dr Ada Lindqvist")
+
+
+class AwayStore(MemoryStore):
+    """Answers until it is switched off."""
+
+    away = False
+
+    async def get(self, key: str) -> bytes | None:
+        if self.away:
+            raise Unavailable("the store of sign-ins does not answer")
+        return await super().get(key)
+
+
+async def test_a_session_ends_by_time_and_by_hand() -> None:
     """A token that was never given is none."""
     now = [1_000.0]
-    sessions = Sessions(lambda: now[0], 60.0)
-    token = sessions.begin(Person("ada", frozenset({Role.CLINICIAN})))
-    person = sessions.person(token)
+    sessions = Sessions(MemoryStore(lambda: now[0]), lambda: now[0], 60.0)
+    token = await sessions.begin(ADA)
+    person = await sessions.person(token)
     assert person is not None
-    assert (person.subject, sessions.lives(person)) == ("ada", True)
-    assert sessions.person(token + "x") is None
+    assert (person.subject, person.roles, person.name) == (ADA.subject, ADA.roles, ADA.name)
+    assert await sessions.lives(person)
+    assert await sessions.person(token + "x") is None
     now[0] += 61
-    assert sessions.person(token) is None
-    assert not sessions.lives(person)
-    other = sessions.begin(person)
-    sessions.end(other)
-    assert sessions.person(other) is None
+    assert await sessions.person(token) is None
+    assert not await sessions.lives(person)
+    other = await sessions.begin(ADA)
+    assert await sessions.end(other) is not None
+    assert await sessions.person(other) is None
+    assert await sessions.end(other) is None
+
+
+async def test_a_session_is_the_same_at_every_console() -> None:
+    """Begun at one, good at the other, ended at the other: and then at both. The store holds no
+    token that somebody could sign in with."""
+    now = [1_000.0]
+    store = MemoryStore(lambda: now[0])
+    one, two = (Sessions(store, lambda: now[0], 60.0) for _ in range(2))
+    token = await one.begin(ADA)
+    person = await two.person(token)
+    assert person is not None and person.name == ADA.name
+    assert await two.person(person.session) is None
+    await two.end(token)
+    assert await one.person(token) is None
+
+
+async def test_while_the_store_is_away_nobody_new_comes_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request is not let in on trust; a page that is open goes on until its session would end."""
+    now = [1_000.0]
+    monkeypatch.setattr("streams.console.sign_in.sessions._SURE_S", 0.0)
+    store = AwayStore(lambda: now[0])
+    sessions = Sessions(store, lambda: now[0], 60.0)
+    token = await sessions.begin(ADA)
+    person = await sessions.person(token)
+    assert person is not None
+    store.away = True
+    with pytest.raises(Unavailable):
+        await sessions.person(token)
+    assert await sessions.lives(person)
+    assert not await sessions.lives(ADA)
+    now[0] += 61
+    assert not await sessions.lives(person)
 
 
 @pytest.mark.parametrize(

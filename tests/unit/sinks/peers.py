@@ -63,6 +63,7 @@ class WebPeer(_Peer):
     def __init__(self, secret: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.bodies: list[Any] = []
         self.ids: list[str] = []
+        self.requests: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.bad_signatures = 0
         self.status, self.delay_s, self.answer = 200, 0.0, b""
@@ -83,6 +84,9 @@ class WebPeer(_Peer):
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                peer.take(self)
+
+            def do_PUT(self) -> None:
                 peer.take(self)
 
             def log_message(self, format: str, *args: Any) -> None:
@@ -113,6 +117,7 @@ class WebPeer(_Peer):
                 status = 401
         if status < 300:
             self.bodies.append(json.loads(body))
+            self.requests.append(f"{request.command} {request.path}")
             self.ids.append(request.headers.get("webhook-id", ""))
             self.headers.append({n.lower(): v for n, v in request.headers.items()})
         with suppress(OSError):

@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.communication import Communication
+from fhir.resources.R4B.flag import Flag
+from fhir.resources.R4B.riskassessment import RiskAssessment
 from pydantic import TypeAdapter
 
 from connectors.mllp.client import Respond
@@ -216,6 +219,26 @@ async def test_a_fhir_server_may_know_the_patient(fhir: WebPeer) -> None:
     assert identifier["value"] == "4711"
     expected = base64.b64encode(b"u:p").decode()
     assert fhir.headers[0]["authorization"] == f"Basic {expected}"
+
+
+async def test_a_subscriber_gets_each_resource_by_itself(fhir: WebPeer) -> None:
+    """PUT below its endpoint, valid each; what fails in the middle goes again under equal ids."""
+    s = sink({"kind": "fhir", "url": f"{fhir.url}/", "bundle": "rest-hook", "token": "t0ken"})
+    fhir.statuses = [200, 503]
+    with pytest.raises(UnavailableError, match="answered 503"):
+        await s.send(notice())
+    await s.send(notice())
+    await s.close()
+    assert fhir.requests[1:] == [
+        f"PUT /hook/RiskAssessment/tocsin-{ALERT_ID}",
+        f"PUT /hook/Flag/tocsin-{ALERT_ID}",
+        f"PUT /hook/Communication/tocsin-{ALERT_ID}-1",
+    ]
+    assert fhir.requests[0] == fhir.requests[1]
+    for kind, body in zip((RiskAssessment, Flag, Communication), fhir.bodies[1:], strict=True):
+        kind.model_validate_json(msgspec.json.encode(body))
+    assert fhir.headers[0]["authorization"] == "Bearer t0ken"
+    assert fhir.headers[0]["content-type"] == "application/fhir+json"
 
 
 async def test_a_test_leaves_no_resource_about_a_patient(fhir: WebPeer) -> None:

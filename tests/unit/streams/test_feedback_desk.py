@@ -10,9 +10,8 @@ from connectors import feedback, topics
 from connectors.contract import Alert
 from connectors.feedback import Action, DismissReason, Outcome
 from connectors.kafka import AppendError, Confirmed, Headers
-from streams import feedback_desk
 from streams.errors import UserError
-from streams.feedback_desk import FeedbackDesk
+from streams.feedback_desk import FeedbackDesk, NotConfirmedError
 from tests.acceptance.console.fake_hospital import FakeHospital
 
 
@@ -22,6 +21,7 @@ class ListLog:
     def __init__(self, error: AppendError | None = None, *, away: bool = False) -> None:
         self.records: list[tuple[str, bytes, str | None]] = []
         self.error, self.away = error, away
+        self.waiting: list[Confirmed] = []
 
     def append(
         self,
@@ -33,6 +33,7 @@ class ListLog:
         key: str | None = None,
     ) -> None:
         if self.away:
+            self.waiting.append(confirmed)
             return
         self.records.append((topic, value, key))
         asyncio.get_running_loop().call_soon(confirmed, self.error)
@@ -78,10 +79,21 @@ async def test_an_incomplete_action_is_refused_and_not_written(alert: Alert) -> 
     assert not log.records
 
 
-async def test_a_log_that_refuses_or_is_away_is_said(
-    alert: Alert, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feedback_desk, "PATIENCE_S", 0.01)
-    for log in (ListLog(AppendError("no")), ListLog(away=True)):
-        with pytest.raises(UserError, match="was not recorded"):
-            await FeedbackDesk(log, lambda: 1_800_000_000.0).acknowledge(alert, who="n")
+async def test_a_log_that_refuses_is_said(alert: Alert) -> None:
+    """It is not there, and will not be."""
+    desk = FeedbackDesk(ListLog(AppendError("no")), lambda: 1_800_000_000.0)
+    with pytest.raises(UserError, match="was not recorded") as said:
+        await desk.acknowledge(alert, who="n")
+    assert not isinstance(said.value, NotConfirmedError)
+
+
+async def test_a_silent_log_may_still_take_the_action(alert: Alert) -> None:
+    """Nobody is told that it is lost; a later confirmation harms nobody."""
+    log = ListLog(away=True)
+    desk = FeedbackDesk(log, lambda: 1_800_000_000.0, patience_s=0.01)
+    with pytest.raises(NotConfirmedError, match="still being sent; doing it again counts once"):
+        await desk.acknowledge(alert, who="n", click="c-1")
+    (late,) = log.waiting
+    late(None)
+    log.away = False
+    assert (await desk.acknowledge(alert, who="n", click="c-1")).id == "c-1"
