@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
-import uvicorn
 from confluent_kafka import KafkaException
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from connectors import topics
+from connectors import serving, topics
 from connectors.clock import Clock
 from connectors.http.intake import Intake
 from connectors.http.port import application
@@ -77,31 +76,17 @@ async def serve_into(
 ) -> None:
     """`serve`, with a log that is ready. Raises `HttpError`."""
     with contextlib.closing(_listen(settings)) as listener:
-        server = _Server(_config(application(log, settings, intake, senders), settings))
-        async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(server.serve(sockets=[listener]))
-            await _started(server, serving)
-            scheme = "https" if settings.tls.certificate else "http"
-            host, port = listener.getsockname()[:2]
-            on_ready(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-            stopping = tasks.create_task(stop.wait())
-            await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            server.should_exit = True
-            await serving
+        url = serving.address(listener.getsockname()[0], listener, settings.tls)
+        config = _config(application(log, settings, intake, senders), settings)
+        try:
+            await serving.serve(config, listener, on_ready=lambda: on_ready(url), stop=stop)
+        except serving.NotStartedError:
+            raise HttpError("The server stopped while it was starting; see its log.") from None
         if not await log.flush(_GRACE_S):
             _log.warning("stopped with requests unconfirmed: their senders were not answered")
 
 
 # ── uvicorn ─────────────────────────────────────────────────────────────────────────────────
-
-
-class _Server(uvicorn.Server):
-    """Signals belong to the process that runs us."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class _Protocol(H11Protocol):
@@ -117,22 +102,16 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
 
-def _config(app: Starlette, settings: HttpSettings) -> uvicorn.Config:
-    config = uvicorn.Config(
+def _config(app: Starlette, settings: HttpSettings) -> serving.ServerConfig:
+    return serving.configured(
         app,
+        settings.tls,
         http=_Protocol,
         ws="none",
         lifespan="off",
-        log_config=None,  # the process has its own logging
-        access_log=False,  # addresses may hold a patient's number
-        server_header=False,
-        proxy_headers=False,
         limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=int(_GRACE_S),
     )
-    config.load()
-    config.ssl = server_context(settings.tls)
-    return config
 
 
 def _checked(settings: HttpSettings) -> Senders:
@@ -147,26 +126,13 @@ def _checked(settings: HttpSettings) -> Senders:
 
 
 def _listen(settings: HttpSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        return serving.bound(settings.host, settings.port)
     except OSError as error:
-        listener.close()
         raise HttpError(
             f"Cannot listen at {settings.host}:{settings.port} ({error.strerror}): set http.port "
             "to another port, or to 0 for any free one."
         ) from None
-    return listener
-
-
-async def _started(server: _Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:
-        if serving.done():
-            await serving
-            raise HttpError("The server stopped while it was starting; see its log.")
-        await asyncio.sleep(0.01)
 
 
 async def _topics_exist(log: KafkaLog, stop: asyncio.Event) -> bool:

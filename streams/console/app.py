@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from nicegui import ui
 
+from connectors import serving
 from connectors.clock import wall_clock
 from connectors.loopback import host_of
 from models.units import warm
@@ -71,7 +70,7 @@ async def serve(
         times = _times(time_zone)
         await asyncio.to_thread(warm)  # unit conversions must not stop the event loop later
         board = Board(reader, feed, feed_down_s=feed_down_s)
-        url = listening.address(settings, listener)
+        url = serving.address(settings.host, listener, settings.tls)
         console = Console(
             board=board,
             lists=Lists(board),
@@ -91,26 +90,15 @@ async def serve(
             trials=Trials(desks.backtest) if desks.backtest else None,
             policy=PolicyRoom(desks.policy, desks.shipped) if desks.policy else None,
         )
-        server = _Server(_config(_application(console, desks, settings), settings))
+        config = _config(_application(console, desks, settings), settings)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(board.run())
-            serving = tasks.create_task(server.serve(sockets=[listener]))
-            await _started(server, serving)
-            on_ready(url)
-            stopping = tasks.create_task(stop.wait())
-            await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            server.should_exit = True
-            await serving
+            try:
+                await serving.serve(config, listener, on_ready=lambda: on_ready(url), stop=stop)
+            except serving.NotStartedError:
+                sentence = "The console stopped while it was starting; see its log."
+                raise SettingsError(sentence) from None
             following.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Signals belong to the process that runs us."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _times(zone: str) -> HospitalTime:
@@ -120,20 +108,12 @@ def _times(zone: str) -> HospitalTime:
         raise SettingsError(f"The console cannot show times: {error}") from None
 
 
-def _config(application: FastAPI, settings: ConsoleSettings) -> uvicorn.Config:
-    tls = settings.tls
-    return uvicorn.Config(
+def _config(application: FastAPI, settings: ConsoleSettings) -> serving.ServerConfig:
+    return serving.configured(
         application,
-        log_config=None,  # the process has its own logging
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
+        settings.tls,
         timeout_graceful_shutdown=_SHUTDOWN_S,
         ws_per_message_deflate=False,  # patches are small, and each page would compress its own
-        ssl_certfile=str(tls.certificate) if tls.certificate else None,
-        ssl_keyfile=str(tls.key) if tls.key else None,
-        ssl_ca_certs=str(tls.client_ca) if tls.client_ca else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
     )
 
 
@@ -190,14 +170,6 @@ def _add_style(application: FastAPI) -> None:
         f'<style>{css_variables()}</style><link rel="stylesheet" href="/console.css?{digest}">',
         shared=True,
     )
-
-
-async def _started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started:
-        if serving.done():
-            await serving
-            raise SettingsError("The console stopped while it was starting; see its log.")
-        await asyncio.sleep(0.01)
 
 
 _FAVICON = (

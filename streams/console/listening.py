@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-import ssl
 
+from connectors import serving
 from connectors.loopback import is_loopback
+from connectors.tls import TlsError, server_context
 from streams.console.sign_in.development import is_development
 from streams.settings import ConsoleSettings, SettingsError
 
@@ -43,36 +44,18 @@ def check(settings: ConsoleSettings) -> None:
 
 def listen(settings: ConsoleSettings) -> socket.socket:
     """A bound socket, so that a used port is one sentence and port 0 is known before serving."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        return serving.bound(settings.host, settings.port)
     except OSError as error:
-        listener.close()
         raise SettingsError(
             f"The console cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
             "Set console.port to a free port, or to 0 for any."
         ) from None
-    return listener
 
 
 def _check_tls(settings: ConsoleSettings) -> None:
     """Certificate and key fit together and can be read: better said now than by a stack trace."""
-    tls = settings.tls
-    if tls.certificate is None:
-        return
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(
-            f"The console cannot use console.tls ({tls.certificate}, {tls.key}, {tls.client_ca}): "
-            f"{error.strerror or error}. Give PEM files that can be read and belong together."
-        ) from None
-
-
-def address(settings: ConsoleSettings, listener: socket.socket) -> str:
-    scheme = "https" if settings.tls.certificate else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{scheme}://{host}:{listener.getsockname()[1]}"
+        server_context(settings.tls)
+    except TlsError as error:
+        raise SettingsError(f"console.tls {error}. Give PEM files that belong together.") from None

@@ -82,7 +82,7 @@ async def test_a_certificate_that_cannot_be_read_is_one_sentence(tmp_path: Path)
     for certificate in (tmp_path / "none.pem", broken):
         tls = TlsServer(certificate=certificate, key=certificate)
         sentence = await refused(ConsoleSettings(tls=tls))
-        assert sentence.startswith("The console cannot use console.tls (")
+        assert sentence.startswith("console.tls cannot be used: ")
         assert "Give PEM files" in sentence
 
 
