@@ -40,7 +40,7 @@ def add_api(application: FastAPI, console: Console, log: EventLog | None) -> Non
     if console.policy is not None:
         policy.add(routes, console.policy)
     if log is not None:
-        events.add(routes, log)
+        events.add(routes, log, console.sign_in)
     application.include_router(routes.router)
     described = _described(application, routes)
     application.openapi = lambda: described  # type: ignore[method-assign]  # FastAPI's own way

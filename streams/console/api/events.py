@@ -6,17 +6,20 @@ and misses nothing that the log still holds, whichever console answers.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Header, Query, Response
+from fastapi import Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from streams.console.api.problems import NO_STORE, ProblemError
-from streams.console.api.routes import Routes
+from streams.console.api.routes import Routes, person
+from streams.console.guard import SignIn
+from streams.console.people import Person
 from streams.console.ports import Event, EventLog, PlaceError
 
+Asker = Annotated[Person, Depends(person)]
 MOST_STREAMS = 32  # each reads the log on its own
 _ALIVE = b": alive\n\n"  # a comment: proxies keep the connection open
 
@@ -34,8 +37,8 @@ _EXAMPLE = (
 )
 
 
-def add(routes: Routes, log: EventLog) -> None:
-    """The stream."""
+def add(routes: Routes, log: EventLog, sign_in: SignIn) -> None:
+    """The stream. It ends with the session that it was opened in."""
     open_streams = set[object]()
 
     @routes.get(
@@ -46,6 +49,7 @@ def add(routes: Routes, log: EventLog) -> None:
         problems=(400,),
     )
     async def events(
+        asker: Asker,
         kind: Annotated[list[Kind], Query(description="none named: all")] = [],  # noqa: B006
         last_event_id: Annotated[
             str, Header(max_length=20_000, description="go on behind this event")
@@ -64,19 +68,28 @@ def add(routes: Routes, log: EventLog) -> None:
                 400, "No event", "Last-Event-ID is none of ours: leave it out to begin with now."
             ) from None
         wanted = {k.value for k in kind} or {k.value for k in Kind}
-        stream = _stream(found, wanted, open_streams)
+
+        async def good() -> bool:
+            return not asker.session or await sign_in.lives(asker)
+
+        stream = _stream(found, wanted, open_streams, good)
         headers = NO_STORE | {"x-accel-buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
 async def _stream(
-    events: AsyncIterator[Event | None], wanted: set[str], open_streams: set[object]
+    events: AsyncIterator[Event | None],
+    wanted: set[str],
+    open_streams: set[object],
+    good: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
     me = object()
     open_streams.add(me)
     try:
         yield _ALIVE
         async for event in events:
+            if not await good():
+                return
             if event is None:
                 yield _ALIVE
             elif event.kind in wanted or event.kind == "gap":

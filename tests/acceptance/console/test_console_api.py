@@ -38,11 +38,14 @@ def post(
 
 
 @contextmanager
-def events(console: FakeServer, query: str = "", after: str = "") -> Iterator[Iterator[list[str]]]:
+def events(
+    console: FakeServer, query: str = "", after: str = "", cookie: str = ""
+) -> Iterator[Iterator[list[str]]]:
     """The stream as [id, event, data], comments left out."""
     connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=20)
     try:
         headers = {"Last-Event-ID": after} if after else {}
+        headers |= {"Cookie": cookie} if cookie else {}
         connection.request("GET", f"/api/v1/events{query}", headers=headers)
         answer = connection.getresponse()
         assert answer.headers["content-type"].startswith("text/event-stream")

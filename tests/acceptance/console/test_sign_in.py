@@ -28,6 +28,7 @@ from streams.console.sign_in.development import CLIENT, PEOPLE, SECRET
 from streams.local.process import free_port
 from streams.roles import INCLUDES, Role
 from tests.acceptance.console.conftest import ROOT, FakeServer
+from tests.acceptance.console.test_console_api import events
 from tests.acceptance.console.test_console_edge import ask
 from tests.acceptance.console.test_console_pages import patient_path, row
 
@@ -265,6 +266,18 @@ def signed_in(console: FakeServer, person: str, back_at: FakeServer | None = Non
     assert status == 303
     cookies = answer.get_all("set-cookie", [])
     return next(c for c in cookies if c.startswith("tocsin-session=")).partition(";")[0]
+
+
+def test_a_stream_of_events_ends_with_its_session(start_console: Start, issuer: str) -> None:
+    """What happens after the sign-out is not told any more."""
+    console = start_console("--issuer", issuer)
+    cookie = signed_in(console, "ada")
+    with events(console, "?kind=alert", cookie=cookie) as stream:
+        console.tell("alert 20")
+        assert json.loads(next(stream)[2])["patient"] == f"p-{20:026d}"
+        request(f"{console.url}/sign-in/out", "POST", headers={"Cookie": cookie})
+        console.tell("alert 21")
+        assert list(stream) == []
 
 
 @pytest.mark.redis
