@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -123,11 +123,17 @@ class Batch:
         self.ages: Array = np.append((until - times) / HOUR_S, 0.0)  # hours before the question
         ends = np.cumsum(lengths)
         full = np.flatnonzero(lengths)
-        self.all = View(self, full, ends[full] - lengths[full], ends[full])
+        begin, end = ends[full] - lengths[full], ends[full]
+        self.all = View(self, full, begin, end, np.arange(len(full)), adjacent=True)
+        self._younger: dict[float, Index] = {}
 
-    def table(self) -> Array:
-        """(S,) of NaN."""
-        return np.full(len(self.lengths), np.nan)
+    def younger(self, hours: float) -> Index:
+        """For each segment of `all` the number of observations younger than so many hours."""
+        found = self._younger.get(hours)
+        if found is None:
+            found = self.all.reduce(np.add, (self.ages < hours).astype(np.int64))
+            self._younger[hours] = found
+        return found
 
 
 class View(NamedTuple):
@@ -137,12 +143,14 @@ class View(NamedTuple):
     segments: Index  # which they are part of
     begin: Index
     end: Index
+    which: Index  # places of the segments in the view of all
+    adjacent: bool  # does each begin where the one before ends?
 
-    def reduce(self, how: np.ufunc, values: Array) -> Array:
+    def reduce(self, how: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """A reduction over each stretch; the same for a segment whatever else is in the batch."""
         if not len(self.segments):
-            return np.zeros(0)
-        if np.array_equal(self.begin[1:], self.end[:-1]):  # one after the other
+            return values[:0]
+        if self.adjacent:
             return np.asarray(how.reduceat(values[: self.end[-1]], self.begin))
         edges = np.stack([self.begin, self.end], 1).ravel()
         return np.asarray(how.reduceat(values, edges)[::2])
@@ -150,17 +158,27 @@ class View(NamedTuple):
     def of(self, variables: NDArray[np.bool_]) -> View:
         """Of some variables alone; `variables` (V,)."""
         chosen = variables[self.segments % len(variables)]
-        return View(self.batch, self.segments[chosen], self.begin[chosen], self.end[chosen])
+        return self._some(chosen, self.begin[chosen])
 
     def within(self, hours: float) -> View:
         """What is younger than so many hours."""
-        recent = self.reduce(np.add, (self.batch.ages < hours).astype(np.float64)).astype(np.int64)
+        recent = self.batch.younger(hours)[self.which]
         some = recent > 0
-        end = self.end[some]
-        return View(self.batch, self.segments[some], end - recent[some], end)
+        return self._some(some, (self.end - recent)[some])
 
-    def spread(self, statistic: Array) -> Array:
-        """(K,) → (P, V), NaN where there is nothing."""
-        table = self.batch.table()
-        table[self.segments] = statistic
-        return table.reshape(self.batch.patients, -1)
+    def _some(self, which: NDArray[np.bool_], begin: Index) -> View:
+        """Some of the stretches, from other places on."""
+        return View(
+            self.batch,
+            self.segments[which],
+            begin,
+            self.end[which],
+            self.which[which],
+            adjacent=False,
+        )
+
+    def spread(self, *statistics: Array) -> Array:
+        """(K,) each → (statistics, P, V), NaN where there is nothing."""
+        table = np.full((len(statistics), len(self.batch.lengths)), np.nan)
+        table[:, self.segments] = statistics
+        return table.reshape(len(statistics), self.batch.patients, -1)

@@ -174,7 +174,7 @@ def _statistics(batch: Batch) -> dict[str, Array]:
         "trend": np.where(several, values[newest] - values[begin], NAN),
         "hours": view.reduce(np.add, new_hour),
     }
-    tables = {name: view.spread(found[name]) for name in STATISTICS}
+    tables = dict(zip(STATISTICS, view.spread(*(found[s] for s in STATISTICS)), strict=True))
     tables["hours"] = np.nan_to_num(tables["hours"], nan=0.0)
     return tables
 
@@ -185,30 +185,26 @@ def _recent(batch: Batch) -> list[Array]:
     view = batch.all.of(_IS_VITAL)
     for hours in WINDOWS:
         recent = view.within(hours)
-        n = recent.end - recent.begin
-        found += [
-            recent.spread(statistic)[:, _IS_VITAL]
-            for statistic in (
-                recent.reduce(np.minimum, batch.values),
-                recent.reduce(np.maximum, batch.values),
-                recent.reduce(np.add, batch.values) / n,
-            )
-        ]
+        lowest, highest, total = (
+            recent.reduce(how, batch.values) for how in (np.minimum, np.maximum, np.add)
+        )
+        mean = total / (recent.end - recent.begin)
+        found += [*recent.spread(lowest, highest, mean)[:, :, _IS_VITAL]]
     return found
 
 
 def _activity(batch: Batch, hours_since: Array) -> Array:
     """(P, 6): how much is measured, and how lately the laboratory was asked."""
     ordered = batch.all.of(_IS_ORDERED)
+    patient = ordered.segments // len(SEPSIS_CATALOGUE)
     columns = [
         (~np.isnan(hours_since)).sum(1).astype(np.float64),
         np.fmin.reduce(hours_since[:, _IS_ORDERED], axis=1, initial=np.inf),
     ]
     columns[1][~np.isfinite(columns[1])] = NAN
-    for hours in (6.0, 12.0, 24.0, math.inf):
-        recent = ordered.within(hours)
-        counts = np.nan_to_num(recent.spread((recent.end - recent.begin).astype(np.float64)))
-        columns.append(counts.sum(1))
+    for hours in (*WINDOWS, math.inf):
+        counts = batch.younger(hours)[ordered.which]
+        columns.append(np.bincount(patient, counts, minlength=batch.patients))
     return np.stack(columns, axis=1)
 
 
