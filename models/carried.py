@@ -25,31 +25,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Single = NDArray[np.float32]
-Whole = NDArray[np.int32]
-Bytes = NDArray[np.uint8]
-Places = NDArray[np.intp]
+from models.borders import (
+    Array,
+    Bytes,
+    Places,
+    Single,
+    Tables,
+    Whole,
+    edges_of,
+    key,
+    ranges,
+    single,
+)
 
 MOST_SEATS = 4_096
 _FIRST_SEATS = 64
 _CALL, _FULL = 1_500, 300  # costs of asking in full, in tests whose answers change
 _CHUNK = 256  # patients at a time: what is noted of their trees stays in the processor's cache
-_LOWEST, _MOST = np.finfo(np.float32).min, np.finfo(np.float32).max
-_HIGHEST = np.nextafter(_MOST, np.float32(0))  # of values; a border that is not below is not passed
-
-
-class Tables(NamedTuple):
-    """A forest as whole numbers. Answer d of a tree is binary digit d of its set of answers."""
-
-    columns: Places  # (R, D) the feature that a test reads
-    borders: Single  # (R, D) passed by values above
-    unmeasured: NDArray[np.bool_]  # (R, D) does a value that is not there (NaN) pass?
-    reached: Bytes  # (R, A) the leaf
-    leaves: Whole  # (R, L) in steps
-    shares: Whole  # (R, L, D) what each test adds in each leaf, in steps
-    sum_of: Places  # (R,) the sum that a tree counts to
-    part_of: Places  # (R, D) the part that a test counts to
 
 
 class Full(NamedTuple):
@@ -67,22 +59,6 @@ class Seat:
 
     def __init__(self) -> None:
         self.place = 0
-
-
-class _Edges(NamedTuple):
-    """All borders in the order of features and values (I,).
-
-    The place of a value is that of the first edge above it. What is not measured lies below all
-    values, and a test that it passes has an edge in between. Each feature ends with an edge that
-    nothing passes.
-    """
-
-    keys: NDArray[np.int64]  # feature and edge as one number
-    low: Single  # a place has the values from here on …
-    high: Single  # … and below the edge itself
-    trees: Places
-    up: Bytes  # added to the tree's set of answers where a value passes upwards
-    down: Bytes  # … downwards
 
 
 class _State(NamedTuple):
@@ -108,7 +84,7 @@ class Carried:
     ) -> None:
         """`in_full` asks all trees about patients (N, F); `most` are the seats."""
         self._tables = tables
-        self._edges = _edges(tables, n_features)
+        self._edges = edges_of(tables, n_features)
         self._in_full = in_full
         self._most = most
         self._owners: list[Seat | None] = []
@@ -147,8 +123,8 @@ class Carried:
         edges = self._edges
         for at in range(0, len(seats), self._most):
             some = slice(at, at + self._most)
-            values = _single(x[some])
-            keys = _key(np.arange(values.shape[1]), values)
+            values = single(x[some])
+            keys = key(np.arange(values.shape[1]), values)
             found = np.searchsorted(edges.keys, keys, side="right")
             places = self._places(seats[some])
             new = (found, edges.low[found], edges.high[found], *(said[some] for said in full))
@@ -184,7 +160,7 @@ class Carried:
         """Bring (N,) seats up to date, each named once."""
         far: list[Places] = []
         for at in range(0, len(x), _CHUNK):
-            far.append(at + self._compare(seats[at : at + _CHUNK], _single(x[at : at + _CHUNK])))
+            far.append(at + self._compare(seats[at : at + _CHUNK], single(x[at : at + _CHUNK])))
         rows = np.concatenate(far)
         if len(rows):
             full = self._in_full(x[rows])
@@ -202,7 +178,7 @@ class Carried:
         row, column = left.nonzero()
         seat = seats[row]
         old = state.places[seat, column]
-        new = np.searchsorted(edges.keys, _key(column, values[row, column]), side="right")
+        new = np.searchsorted(edges.keys, key(column, values[row, column]), side="right")
         state.places[seat, column] = new
         state.low[seat, column], state.high[seat, column] = edges.low[new], edges.high[new]
         far = _far(row, np.abs(new - old), len(seats))
@@ -211,7 +187,7 @@ class Carried:
             row, seat, old, new = row[near], seat[near], old[near], new[near]
         if len(row):
             count = np.abs(new - old)
-            passed = _ranges(np.minimum(old, new), count)
+            passed = ranges(np.minimum(old, new), count)
             flips = np.where(np.repeat(new > old, count), edges.up[passed], edges.down[passed])
             self._flip(np.repeat(row, count), np.repeat(seat, count), edges.trees[passed], flips)
         return far
@@ -292,45 +268,3 @@ def _state(count: int, features: int, trees: int, sums: int, parts: int) -> _Sta
         np.zeros((count, sums), dtype=np.int32),
         np.zeros((count, parts), dtype=np.int32),
     )
-
-
-def _edges(tables: Tables, n_features: int) -> _Edges:
-    n_trees, depth = tables.columns.shape
-    tree, digit = np.divmod(np.arange(n_trees * depth), depth)
-    passed = tables.unmeasured.ravel().nonzero()[0]
-    # `x > border` is `x >= edge` for numbers of single precision.
-    above = np.nextafter(np.minimum(tables.borders.ravel(), _HIGHEST), np.float32(np.inf))
-    ends = np.arange(n_features)
-    feature = np.concatenate([tables.columns.ravel()[passed], tables.columns.ravel(), ends])
-    edge = np.full(len(feature), np.inf, dtype=np.float32)
-    edge[: len(passed)] = _LOWEST
-    edge[len(passed) : -n_features] = np.maximum(above, _LOWEST)
-    flips = np.concatenate([-(1 << digit[passed]), 1 << digit, 0 * ends]).astype(np.int8)
-    keys = _key(feature, edge)
-    order = keys.argsort(kind="stable")
-    feature, high, flips = feature[order], edge[order], flips[order]
-    low = np.append(np.float32(-np.inf), high[:-1])
-    low[1:][feature[1:] != feature[:-1]] = -np.inf
-    trees = np.concatenate([tree[passed], tree, 0 * ends])[order]
-    return _Edges(keys[order], low, high, trees, flips.view(np.uint8), (-flips).view(np.uint8))
-
-
-def _single(x: Array) -> Single:
-    """Single precision, finite; what is not measured below all that is."""
-    values = np.clip(x, _LOWEST, _HIGHEST).astype(np.float32)
-    values[np.isnan(values)] = -np.inf
-    return values
-
-
-def _key(features: Places, values: Single) -> NDArray[np.int64]:
-    """Whole numbers in the order of features, then of values."""
-    bits = (values + np.float32(0)).view(np.int32)  # -0 becomes the 0 that it equals
-    ordered = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
-    return (features.astype(np.int64) << 32) + ordered
-
-
-def _ranges(starts: Places, counts: Places) -> Places:
-    """`counts[i]` numbers from `starts[i]` on, one range after the other."""
-    ends = counts.cumsum()
-    found: Places = np.arange(int(ends[-1])) + np.repeat(starts - ends + counts, counts)
-    return found

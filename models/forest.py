@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.carried import Array, Carried, Full, Seat, Tables, Whole
+from models.borders import Array, Tables, Whole
+from models.carried import Carried, Full, Seat
 from models.grid import STEP, in_steps
 
 _CHUNK = 64  # patients at a time: all that a chunk needs stays in the processor's cache

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models import forest
-from models.carried import Tables
+from models.borders import Tables
 from models.grid import in_steps, on_grid
 
 TESTS = 7

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.carried import Array, Places, Seat
+from models.borders import Array, Places
+from models.carried import Seat
 from models.trees import Forest, Trees
 
 

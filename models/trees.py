@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from models import forest
-from models.carried import Tables
+from models.borders import Tables
 from models.grid import in_steps, on_grid
 
 _NEVER_SEEN = 1e-3  # cover of a leaf that no training patient reached

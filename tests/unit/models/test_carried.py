@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from models.carried import Carried, Full, Seat, Tables, seated
+from models.borders import Tables
+from models.carried import Carried, Full, Seat, seated
 from models.grid import STEP
 from models.leafwise import LEAVES, TESTS, LeafwiseForest, LeafwiseTrees
 from models.trees import Forest, Trees
