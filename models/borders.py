@@ -74,7 +74,7 @@ def edges_of(tables: Tables, n_features: int) -> Edges:
 
 def single(x: Array) -> Single:
     """(…) values in single precision, finite, or -inf where not measured (NaN)."""
-    values = np.clip(x, _LOWEST, _HIGHEST).astype(np.float32)
+    values = np.minimum(np.maximum(x, _LOWEST), _HIGHEST).astype(np.float32)
     values[np.isnan(values)] = -np.inf
     return values
 
@@ -89,5 +89,5 @@ def key(features: Places, values: Single) -> NDArray[np.int64]:
 def ranges(starts: Places, counts: Places) -> Places:
     """`counts[i]` numbers from `starts[i]` on, one range after the other."""
     ends = counts.cumsum()
-    found: Places = np.arange(int(ends[-1])) + np.repeat(starts - ends + counts, counts)
+    found: Places = np.arange(int(ends[-1])) + (starts - ends + counts).repeat(counts)
     return found

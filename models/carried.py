@@ -188,8 +188,8 @@ class Carried:
         if len(row):
             count = np.abs(new - old)
             passed = ranges(np.minimum(old, new), count)
-            flips = np.where(np.repeat(new > old, count), edges.up[passed], edges.down[passed])
-            self._flip(np.repeat(row, count), np.repeat(seat, count), edges.trees[passed], flips)
+            flips = np.where((new > old).repeat(count), edges.up[passed], edges.down[passed])
+            self._flip(row.repeat(count), seat.repeat(count), edges.trees[passed], flips)
         return far
 
     def _flip(self, row: Places, seat: Places, tree: Places, flips: Bytes) -> None:
@@ -229,6 +229,8 @@ def seated(points: Sequence[Seat], patients: Sequence[Seat]) -> list[Seat | None
 
     Many moments of one patient cost less in full, all at once, than one after the other.
     """
+    if not points:
+        return list(patients)
     rows = Counter(points)
     return [*(seat if rows[seat] == 1 else None for seat in points), *patients]
 

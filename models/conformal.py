@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 BANDS = (6.0, 24.0)  # hours in the stay at which a new band begins
+_BANDS = np.array(BANDS)
 _LEAST = 1e-3  # nothing that is measured is less and above zero
 _FARTHEST = 6.0  # standard deviations: beyond, a value is an artefact as likely as a stranger
 
@@ -71,7 +72,7 @@ class Gate:
 
 def band(hours: Array) -> NDArray[np.intp]:
     """(N,) hours in the stay → (N,) bands; time that is not known counts as the first."""
-    return np.searchsorted(np.array(BANDS), np.nan_to_num(hours), side="right")
+    return np.searchsorted(_BANDS, np.fmax(hours, 0.0), side="right")
 
 
 def standardised(values: Array, reference: Reference) -> Array:
@@ -79,7 +80,8 @@ def standardised(values: Array, reference: Reference) -> Array:
     logs = np.log(np.maximum(values, _LEAST))
     off = np.where(reference.gate_log > 0, logs, values) - reference.gate_center
     z = np.where(off < 0, off / reference.gate_below, off / reference.gate_above)
-    return np.nan_to_num(z).clip(-_FARTHEST, _FARTHEST)
+    z[np.isnan(z)] = 0.0
+    return np.minimum(np.maximum(z, -_FARTHEST), _FARTHEST)
 
 
 def distance(values: Array, reference: Reference) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from itertools import chain
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -46,17 +45,20 @@ class Series:
     def refresh(self, record: PatientRecord, variable: Variable) -> None:
         """Follow the record."""
         filled = [s for code in variable.codes if (s := record.series(code))]
-        old = self._sources
         # What came at the end of lists that are the same is taken over; else all is read anew.
-        tails = [s[n:] for s, (seen, n) in zip(filled, old, strict=False) if s is seen]
-        same = len(tails) == len(filled) == len(old)
-        if not (same and self._append(tails, variable)):
+        new: list[Observation] = []
+        same = len(filled) == len(self._sources)
+        for s, (seen, n) in zip(filled, self._sources, strict=False):
+            same = same and s is seen
+            if len(s) > n:
+                new += s[n:]
+        if not (same and self._append(new, variable)):
             self._rebuild(filled, variable)
         self._sources = [(s, len(s)) for s in filled]
 
-    def _append(self, tails: list[list[Observation]], variable: Variable) -> bool:
+    def _append(self, new: list[Observation], variable: Variable) -> bool:
         """Add what came at the end; False when it does not belong there."""
-        rows = _rows(chain.from_iterable(tails), variable)
+        rows = _rows(new, variable)
         if rows and self.times and rows[0][0] <= self.times[-1]:
             return False
         self._extend(rows)
