@@ -101,8 +101,32 @@ def _told(found: Found, seen: Told, told: Told, scores: set[bytes], verdict: Ver
             verdict.broken.append(f"alert {at[0]} revision {at[1]} is not what the log says")
     extra = seen.keys() - told.keys()
     verdict.waiting += _some("told without a cause in the log", map(repr, extra))
-    verdict.waiting += _some("scores not told", map(repr, scores - found.scores))
-    verdict.waiting += _some("scores told without a cause", map(repr, found.scores - scores))
+    _scores(found.scores, scores, verdict)
+
+
+def _scores(told: set[bytes], must: set[bytes], verdict: Verdict) -> None:
+    """Each score that the log causes, and no other: where one has another content, in what."""
+    missing = {_place(score): score for score in map(contract.decode_score, must - told)}
+    for score in map(contract.decode_score, told - must):
+        wanted = missing.pop(_place(score), None)
+        if wanted is None:
+            verdict.waiting.append(f"score told without a cause: {_place(score)}")
+        else:
+            verdict.broken += _differences(wanted, score)
+    verdict.waiting += _some("score not told", map(repr, missing))
+
+
+def _place(score: contract.Score) -> tuple[str, str, int, int]:
+    return score.patient, score.risk, score.log.partition, score.log.offset
+
+
+def _differences(wanted: contract.Score, told: contract.Score) -> list[str]:
+    where = f"score of {told.risk} at {told.log.partition}/{told.log.offset}"
+    return [
+        f"{where}: {name} is {getattr(told, name)!r}, by the log {getattr(wanted, name)!r}"
+        for name in contract.Score.__struct_fields__
+        if getattr(told, name) != getattr(wanted, name)
+    ]
 
 
 def _patient(

@@ -136,8 +136,15 @@ def test_an_alert_or_a_score_that_is_not_told(case: Case) -> None:
     case.found.scores.pop()
     said = complaints(case.judge())
     assert "is not told" in said
-    assert "scores not told" in said
+    assert "score not told" in said
     assert "has no open alert" in said
+
+
+def test_a_score_that_is_told_with_another_content(case: Case) -> None:
+    score = contract.decode_score(case.found.scores.pop())
+    case.found.scores.add(contract.encode(msgspec.structs.replace(score, ward="ELSEWHERE")))
+    (complaint,) = case.judge().broken
+    assert "ward is 'ELSEWHERE'" in complaint
 
 
 def test_an_alert_that_is_told_without_a_cause(case: Case) -> None:
