@@ -104,6 +104,8 @@ def route(
     reason: Annotated[str, typer.Option(help="e.g. above_threshold")] = "",
     to: Annotated[str, typer.Option("--to", help="Whom it is escalated to.")] = "",
     bed: Annotated[str, typer.Option(help="The bed.")] = "",
+    group: Annotated[str, typer.Option(help="Group of the policy; default: the risk.")] = "",
+    handed_to: Annotated[str, typer.Option(help="Whom it was handed over to.")] = "",
     file: Annotated[
         Path | None, typer.Option(help="A routing to try; default: the one in force.")
     ] = None,
@@ -117,6 +119,8 @@ def route(
         "reason": reason,
         "escalated_to": to,
         "bed": bed,
+        "group": group or risk,
+        "handed_to": handed_to,
     }
     alert = example(wall_clock(), labels)
     for line in explain(_routing(settings_module.load(), file), alert):

@@ -56,8 +56,14 @@ def example(now: float, labels: Mapping[str, str]) -> Alert:
         severity=Severity.CRITICAL,
         threshold=Threshold(value=0.5, version="none"),
         score=score,
+        group=score.risk,
     )
-    return msgspec.structs.replace(base, **_read(labels))
+    found = msgspec.structs.replace(base, **_read(labels))
+    quiet = found.state in _CALL_NOBODY or found.reason in (AlertReason.JOINED, AlertReason.COVERED)
+    return msgspec.structs.replace(found, calls=not quiet)
+
+
+_CALL_NOBODY = (AlertState.PENDING, AlertState.ACKNOWLEDGED, AlertState.SNOOZED)
 
 
 def _read(labels: Mapping[str, str]) -> dict[str, object]:

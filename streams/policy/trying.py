@@ -30,6 +30,11 @@ def try_out(
     if rule.of > 1 or rule.lasting_s:
         lasting = f", after {rule.lasting_s / 60:g} min" if rule.lasting_s else ""
         yield f"confirmed by {rule.scores} of {rule.of} scores{lasting}"
+    others = [risk for risk in book.sharing(case.risk) if risk != case.risk]
+    if others:
+        covers = book.covers(case.risk)
+        answers = f", acknowledged together for {covers / 60:g} min" if covers else ""
+        yield f"shares a call with {', '.join(others)} ({book.group(case.risk)}){answers}"
     hold = book.hold(case, at)
     if hold is not None:
         change = book.changes_at(case, at)
@@ -85,4 +90,5 @@ def _alert(
         score=score,
         ward=case.ward,
         bed=bed,
+        group=book.group(case.risk),
     )

@@ -96,6 +96,18 @@ def test_who_would_be_told_and_what_holds_back(tmp_path: Path) -> None:
     assert "told: nobody" in held
 
 
+def test_the_group_is_said_and_routes_by_group_are_tried(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "groups: {acute: {risks: [deterioration, sepsis], covers: 30m}}\n"
+        "routing:\n  receivers: [{name: phones}, {name: rapid}]\n"
+        "  route: {receiver: phones, routes: [{receiver: rapid, matchers: ['group = acute']}]}\n"
+    )
+    said = " ".join(run("thresholds", "test", str(file)).split())
+    assert "shares a call with sepsis (acute), acknowledged together for 30 min" in said
+    assert "told: rapid" in said
+
+
 def test_every_command_shows_an_example() -> None:
     for argv in (
         ["backtest"],

@@ -118,6 +118,18 @@ def test_route_says_who_would_be_told_and_by_which_route() -> None:
     assert run("route", "--file", str(empty)) == "nobody\n"
 
 
+def test_route_tries_groups_and_states_that_call_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "routing.yaml"
+    file.write_text(
+        "receivers: [{name: phones}, {name: tumour-board}]\n"
+        "route: {receiver: phones, routes: [{receiver: tumour-board, matchers: [group=tumour]}]}\n"
+    )
+    assert run("route", "--file", str(file)) == "phones, by route root\n"
+    assert run("route", "--file", str(file), "--group", "tumour") == "tumour-board, by route 1\n"
+    assert run("route", "--file", str(file), "--state", "acknowledged") == "nobody\n"
+    assert run("route", "--file", str(file), "--reason", "joined") == "nobody\n"
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [("--severity", "bad", "is no severity"), ("--state", "open", "is no state")],
