@@ -117,6 +117,16 @@ def test_on_trial_what_would_have_called_counts() -> None:
     assert watch.verdict().startswith("too many")
 
 
+def test_what_joined_the_call_for_another_risk_counts_as_an_alert_and_not_as_a_call() -> None:
+    watch = Watch(read(BAND + BUDGET), "1-a", START)
+    for number in range(100):
+        joined = replace(alert(number), calls=False, joined="other", reason=AlertReason.JOINED)
+        watch.take(joined, START + 60)
+    watch.look(START + 61, {"W1": 10})
+    assert watch.verdict().startswith("too many: 100 alerts")
+    assert [spent.calls for spent in watch.spent()] == [0]
+
+
 @given(st.integers(0, 60), st.floats(0.01, 40.0))
 def test_the_tails_are_those_of_a_poisson_count(count: int, mean: float) -> None:
     terms = [math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(400)]
