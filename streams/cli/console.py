@@ -56,7 +56,7 @@ def console(
         probe.set_ready()
 
     async def body(stop: asyncio.Event) -> None:
-        redis = Redis.from_url(url)
+        redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         actions = KafkaLog(settings.kafka, client_id="tocsin-console")
         with _desks(settings, rules, audit, actions, RedisStore(redis)) as desks:
             await serve(
@@ -70,7 +70,8 @@ def console(
                 time_zone=settings.sequencer.time_zone,
                 feed_down_s=3 * settings.sequencer.tick_s,
             )
-        await actions.flush(5.0)
+        if not await actions.flush(5.0):
+            log.error("people's actions that the log had not confirmed end with this process")
         await redis.aclose()
 
     run_async(body)

@@ -74,6 +74,14 @@ def issuer() -> Iterator[str]:
     process.wait(timeout=15)
 
 
+@pytest.fixture(scope="module")
+def signed(issuer: str) -> Iterator[FakeServer]:
+    """A console with a sign-in, for tests that leave nothing behind."""
+    server = FakeServer("--issuer", issuer)
+    yield server
+    server.stop()
+
+
 def token(issuer: str, person: str) -> dict[str, str]:
     """Headers of a program that acts for somebody."""
     secret = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
@@ -90,9 +98,9 @@ def token(issuer: str, person: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {json.loads(body)['access_token']}"}
 
 
-def test_nobody_is_answered_before_the_sign_in(start_console: Start, issuer: str) -> None:
+def test_nobody_is_answered_before_the_sign_in(signed: FakeServer, issuer: str) -> None:
     """Pages lead to it, data are refused, and a web socket is not opened."""
-    console = start_console("--issuer", issuer)
+    console = signed
     status, headers, body = ask(console, "/patient/p-1?x=1")
     assert (status, headers["location"]) == (303, "/sign-in?next=/patient/p-1%3Fx%3D1")
     status, headers, body = ask(console, "/api/v1/alerts")
@@ -135,12 +143,10 @@ def status_of(console: FakeServer, route: str, headers: dict[str, str]) -> int:
         connection.close()
 
 
-def test_every_route_opens_for_the_roles_of_the_table_alone(
-    start_console: Start, issuer: str
-) -> None:
+def test_routes_open_for_the_roles_of_the_table_alone(signed: FakeServer, issuer: str) -> None:
     """Each route asked by each role: 403 for those who may not, never for those who may; and
     nobody gets a server's error."""
-    console = start_console("--issuer", issuer)
+    console = signed
     people = {role: token(issuer, person) for person, (_, role) in PEOPLE.items()}
     assert set(people) == set(Role)
     for route, needed in (ROUTES | FHIR).items():
@@ -151,11 +157,9 @@ def test_every_route_opens_for_the_roles_of_the_table_alone(
             assert status < 500, (route, role, status)
 
 
-def test_every_page_opens_for_the_roles_of_the_table_alone(
-    start_console: Start, issuer: str
-) -> None:
+def test_pages_open_for_the_roles_of_the_table_alone(signed: FakeServer, issuer: str) -> None:
     """Who may not is told which role is needed, and is sent nothing else."""
-    console = start_console("--issuer", issuer)
+    console = signed
     for person, (_, role) in PEOPLE.items():
         cookie = {"Cookie": signed_in(console, person)}
         for path, needed in PAGES.items():
@@ -165,9 +169,9 @@ def test_every_page_opens_for_the_roles_of_the_table_alone(
             assert status < 500, (path, role, status)
 
 
-def test_a_token_of_somebody_else_is_none(start_console: Start, issuer: str) -> None:
+def test_a_token_of_somebody_else_is_none(signed: FakeServer, issuer: str) -> None:
     """Another issuer's key, a changed claim, no signature at all; and a page takes no token."""
-    console = start_console("--issuer", issuer)
+    console = signed
     good = token(issuer, "ada")["Authorization"].removeprefix("Bearer ")
     head, claims, seal = good.split(".")
     more = json.loads(base64.urlsafe_b64decode(claims + "==")) | {"roles": ["admin"]}
@@ -179,9 +183,9 @@ def test_a_token_of_somebody_else_is_none(start_console: Start, issuer: str) -> 
     assert ask(console, "/", {"Authorization": f"Bearer {good}"})[0] == 303
 
 
-def test_a_sign_in_that_was_begun_elsewhere_is_refused(start_console: Start, issuer: str) -> None:
+def test_a_sign_in_that_was_begun_elsewhere_is_refused(signed: FakeServer, issuer: str) -> None:
     """Another browser's state, an invented one, and a way back that leads off the console."""
-    console = start_console("--issuer", issuer)
+    console = signed
     _, headers, _ = request(f"{console.url}/sign-in?next=https://evil.example/")
     _, back, _ = request(f"{headers['location']}&person=ada")
     assert request(back["location"])[0] == 400  # no cookie: another browser
