@@ -1,8 +1,8 @@
 """`ports.Reader` on the workers' store: what a console asks costs what it shows, not what was.
 
-Every alert that ever was stays in the store. All of them are read when the console starts and
-again every `SCAN_S`; in between only those that can have changed, which are the open ones. Whatever
-the feed brings is newer anyhow.
+All listed alerts are read when the console starts and again every `SCAN_S`; in between only those
+that can have changed, which are the open ones. Whatever the feed brings is newer anyhow. What has
+ended is remembered here for `KEPT_S`, also when the worker has packed it with its patient.
 """
 
 from __future__ import annotations
@@ -128,8 +128,9 @@ class RedisReader:
             for raw_id, raw in stored.items():
                 there.add(raw_id.decode())
                 self._keep(raw_id.decode(), raw)
-        for gone in self._kept.keys() - there:  # the store was emptied
-            del self._kept[gone]
+        for gone in self._kept.keys() - there:
+            if self._kept[gone].alert.state not in ENDED:  # the store was emptied
+                del self._kept[gone]
 
     async def _read_open(self) -> None:
         """Those that are open by the patients' summaries, and those that were when last seen."""
