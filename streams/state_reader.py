@@ -67,7 +67,9 @@ class RedisReader:
         found = await self._read(
             lambda pipe: [pipe.hget(keys.alerts(p), alert_id) for p in range(self._partitions)]
         )
-        return next((contract.decode_alert(raw) for raw in found if raw is not None), None)
+        listed = next((contract.decode_alert(raw) for raw in found if raw is not None), None)
+        kept = self._kept.get(alert_id)  # packed with its patient since
+        return listed or (kept.alert if kept else None)
 
     async def patients(self) -> list[PatientSummary]:
         """Everybody in the hospital, or not known to have left it."""

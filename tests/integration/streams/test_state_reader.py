@@ -99,6 +99,7 @@ async def test_between_scans_only_what_is_open_is_read(
     now[0] += SCAN_S
     await redis.delete(*(keys.alerts(p) for p in range(PARTITIONS)))
     assert {a.alert_id for a in await reader.alerts()} == {"a1", "a2"}  # ended, and packed since
+    assert await reader.find_alert("a2") is not None
 
 
 async def test_a_patient_comes_with_its_own_alerts_alone(redis: Redis) -> None:
