@@ -20,7 +20,7 @@ from connectors.cohorts.mimic3 import Charted, MimicPatient, Movement
 from connectors.cohorts.mimic3_labs import Resulted
 from connectors.hl7 import build
 from connectors.replay.names import synthetic_name
-from connectors.replay.physionet2012 import VITALS, birth_year
+from connectors.replay.stay import VITALS, birth_year
 from connectors.replay.timed import Timed
 
 AUTHORITY = "MIMIC3"

@@ -12,7 +12,7 @@ from itertools import groupby
 from connectors.cohorts.tumour import LOCAL, Result, TumourPatient
 from connectors.hl7 import build
 from connectors.replay.names import synthetic_name
-from connectors.replay.physionet2012 import birth_year
+from connectors.replay.stay import birth_year
 from connectors.replay.timed import Timed
 
 DAY_S = 86_400.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connectors.cohorts.tumour import Result, TumourPatient
 from connectors.facts import AnyFact, Observation, PersonDetail
-from connectors.replay.physionet2012 import birth_year
+from connectors.replay.stay import birth_year
 from connectors.replay.tumours import last_day
 from models.inputs import DAY_S
 from models.record import PatientRecord
