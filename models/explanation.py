@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing
-from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window, behind
+from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window
 from models.variables import CATALOGUE
 
 Array = NDArray[np.float64]
@@ -41,7 +41,7 @@ _FIRST_VARIABLE = len(CONTEXT)
 _VARIABLES = slice(_FIRST_VARIABLE, _FIRST_VARIABLE + len(CATALOGUE))
 _GAPS = [COLUMN[f"{v.name}.hours_since"] for v in CATALOGUE]
 _TIED_TO_TIME = frozenset({"first", "hours_since_first", "lowest", "highest"})
-_TIED = [f.statistic in _TIED_TO_TIME for f in FEATURES]
+_STATISTICS = [f.statistic for f in FEATURES]
 _WORDS = [(f.display, f.unit) for f in FEATURES]
 _NAMES = [v.display for v in CATALOGUE]
 _N_VARIABLES = len(CATALOGUE)
@@ -196,9 +196,13 @@ def _top(
     return found
 
 
-def _measured_at(window: Window, v: int, j: int, hi: int) -> str | None:
+def _measured_at(window: Window, v: int, j: int, hi: int) -> str:
     """When the value of feature j of variable v was true of the patient."""
-    if not _TIED[j]:
-        return text_of(window.series[v].times[hi - 1])
-    observation = behind(FEATURES[j], window)
-    return None if observation is None else text_of(observation.time)
+    series, statistic = window.series[v], _STATISTICS[j]
+    if statistic not in _TIED_TO_TIME:
+        return text_of(series.times[hi - 1])
+    lo = window.spans[v][0]
+    if statistic in {"lowest", "highest"}:
+        values = series.values[lo:hi]
+        lo += values.index(min(values) if statistic == "lowest" else max(values))
+    return text_of(series.times[lo])

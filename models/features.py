@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from connectors.facts import Observation, PersonDetail
+from connectors.facts import PersonDetail
 from models.carried import Seat
 from models.derived import DERIVED, ON_DEMAND
 from models.record import PatientRecord, year_of
@@ -404,22 +404,3 @@ def window_start(record: PatientRecord, as_of: float) -> float:
 def rejected_inputs(record: PatientRecord, as_of: float) -> list[Rejected]:
     """What lies in the window and could not be used, with the reason."""
     return rejected(record, CATALOGUE, window_start(record, as_of), as_of)
-
-
-def behind(feature: Feature, window: Window) -> Observation | None:
-    """The observation that a feature's value stands for; None when there is none."""
-    if feature.variable not in _INDEX:
-        return None
-    i = _INDEX[feature.variable]
-    lo, hi = window.spans[i]
-    if lo == hi:
-        return None
-    series = window.series[i]
-    at = hi - 1
-    if feature.statistic in {"first", "hours_since_first"}:
-        at = lo
-    elif feature.statistic in {"lowest", "highest"}:
-        values = series.values[lo:hi]
-        extreme = min(values) if feature.statistic == "lowest" else max(values)
-        at = lo + values.index(extreme)
-    return series.observations[at]
