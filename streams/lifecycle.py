@@ -41,6 +41,9 @@ def step(concerns: Sequence[Concern], actions: Sequence[Feedback] = ()) -> Decid
     The concerns are of one patient and share a call where their alerts fit together
     (`streams.grouping`). Calls that are made already come first, then the most severe.
     """
+    nothing = all(one.want is None and open_alert(one.state) is None for one in concerns)
+    if nothing and not actions:  # the usual case
+        return Decided([], [])
     told: list[Announcement] = []
     if len(concerns) == 1:
         return _alone(concerns[0], actions, told)
@@ -90,10 +93,11 @@ def due(
 def _lives(concerns: Sequence[Concern], told: list[Announcement]) -> list[AlertLife]:
     lives: list[AlertLife] = []
     for place, one in enumerate(concerns):
-
+        # Of the states and not of `lives`: nothing here may lead back to itself, or only the
+        # collector of cycles would free it.
         def others(place: int = place) -> list[Published]:
-            near = (life.newest for at, life in enumerate(lives) if at != place)
-            return [newest for newest in near if newest is not None]
+            near = (one.state.published for at, one in enumerate(concerns) if at != place)
+            return [published[-1] for published in near if published]
 
         lives.append(AlertLife(one.state, one.now, one.want, others, told))
     return lives

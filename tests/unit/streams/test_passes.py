@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,13 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from connectors import facts
+from connectors import facts, topics
+from connectors.contract import LogPosition
 from connectors.facts import FactRecord, Link, LinkKind, MessageFacts, Tick
 from models.bundle import load_bundle
+from models.patient import Patient
 from models.risk import RiskModel
 from streams.engine import Engine
 from streams.partition import Output, PartitionOwner
 from streams.passes import MOST_MESSAGES, MOST_RECORDS, to_passes
+from streams.state import PatientState
 from streams.store import MemoryStore
 from streams.together import Together
 from tests.unit.streams.test_partition import RECORDS, ListLog, Told, owner, stored
@@ -241,3 +245,20 @@ async def test_an_error_while_scoring_reaches_everybody_who_asked() -> None:
         *(one.handle(0, r) for one, r in zip(ones, records, strict=True)), return_exceptions=True
     )
     assert [type(error) for error in found] == [ArithmeticError] * 2
+
+
+def test_a_pass_leaves_nothing_that_only_the_collector_of_cycles_would_free() -> None:
+    messages = [heart_rate(float(n), 130.0 if n % 3 else 60.0) for n in range(30)]
+    engine, states = Engine([HeartRateRisk()]), {"p-1": PatientState(Patient("p-1"))}
+    gc.collect()
+    gc.disable()
+    try:
+        for n, message in enumerate(messages):
+            engine.apply(
+                states,
+                FactRecord(messages=[message]),
+                LogPosition(topic=topics.FACTS, partition=0, offset=n),
+            )
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
