@@ -20,13 +20,13 @@ from connectors.identity import Identity, IdentityKey, merged
 from connectors.interpret import interpret
 from connectors.interpretation import About, Interpretation, Issue, Site, StudyToFetch
 from connectors.quarantine import Reason, quarantined
+from connectors.record_size import USUAL
 from connectors.trace import new_traceparent
 from connectors.wire import WireMessage
 
 MOST_ISSUES = 100  # quarantine records of one message
 MOST_FACTS = 500  # facts of one message in one record: a larger message is written in parts
-MOST_BYTES = 900_000  # of a record
-LARGEST = 900_000  # bytes of one message's facts: what a broker takes without being configured
+LARGEST = USUAL  # bytes of one message's facts
 LONGEST_NAME = 200  # characters of a source, a control id, a message type
 
 
@@ -66,11 +66,13 @@ class Sequencer:
         partitions: int,
         record_messages: int,
         clock: Clock,
+        record_bytes: int = USUAL,
     ) -> None:
         self._key = key
         self._site = site
         self._partitions = partitions
         self._record_messages = record_messages
+        self._record_bytes = record_bytes
         self._clock = clock
 
     def sequence(self, batch: Iterable[WireMessage]) -> Sequenced:
@@ -138,7 +140,8 @@ class Sequencer:
         chunk: list[MessageFacts] = []
         size = 0
         for part in parts:
-            if chunk and (len(chunk) >= self._record_messages or size + part.size > MOST_BYTES):
+            full = len(chunk) >= self._record_messages or size + part.size > self._record_bytes
+            if chunk and full:
                 yield FactRecord(messages=chunk)
                 chunk, size = [], 0
             chunk.append(part.message)

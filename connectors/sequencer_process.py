@@ -22,7 +22,7 @@ from confluent_kafka import (
 from redis import Redis
 from redis import exceptions as redis_errors
 
-from connectors import facts, metrics, topics, unmapped, wire
+from connectors import facts, metrics, record_size, topics, unmapped, wire
 from connectors.ahead import Ahead, Positions
 from connectors.clock import Clock
 from connectors.decisions import Decided, Decisions
@@ -92,12 +92,16 @@ class SequencerProcess:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 0,
+                "message.max.bytes": 2 * record_size.MOST,  # the broker says what it takes
                 "message.timeout.ms": 0,  # wait for the broker for ever: nothing is lost meanwhile
                 # No compression: Faust's transport reads lz4 and zstd only with further libraries.
             }
         )
         self._partitions = self._count_partitions()
-        self._sequencer = Sequencer(key, site, self._partitions, settings.record_messages, clock)
+        size = record_size.largest(kafka, topics.FACTS)
+        self._sequencer = Sequencer(
+            key, site, self._partitions, settings.record_messages, clock, size
+        )
         self._decisions = Decisions(self._partitions, two_person=two_person)
 
     def run(self, stop: threading.Event, on_ready: Callable[[], None]) -> None:

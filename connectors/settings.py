@@ -218,7 +218,7 @@ class SequencerSettings(Section):
     """wire.* → facts."""
 
     batch_messages: int = Field(
-        4_000, ge=1, le=10_000, description="most messages taken from the log at once"
+        8_000, ge=1, le=10_000, description="most messages taken from the log at once"
     )
     linger_ms: int = Field(5, ge=0, le=1_000, description="how long a batch waits to fill")
     record_messages: int = Field(

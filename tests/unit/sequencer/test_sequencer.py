@@ -173,3 +173,14 @@ def test_a_request_to_the_archive_is_not_a_message() -> None:
 def test_what_nobody_reads_goes_to_quarantine() -> None:
     out = sequencer().sequence([wire(b"x")._replace(content_type="text/plain")])
     assert out.outcomes == {("quarantine", "unsupported_content"): 1}
+
+
+def test_records_are_no_larger_than_the_broker_takes() -> None:
+    batch = [wire(vitals("1", [80.0] * 20, str(i)), i) for i in range(12)]
+    whole = sequencer().sequence(batch).records
+    one = len(facts.encode(next(iter(whole.values()))[0])) // 12
+    small = Sequencer(IdentityKey(bytes(32)), Profile(), PARTITIONS, 50, lambda: NOW, 3 * one)
+    records = next(iter(small.sequence(batch).records.values()))
+    assert len(records) > 3
+    assert max(len(facts.encode(r)) for r in records) < 3 * one + 200
+    assert [m.wire for r in records for m in r.messages] == [w.position for w in batch]
