@@ -228,6 +228,10 @@ class AlertLife:
             self._join(last, lead)
             return
         answered = grouping.was_answered(last, others)
+        held = None if answered else self._held(last.severity)
+        if held is not None:
+            self._pend(last, held)
+            return
         new = replace(_unanswered(last), called=last.revision + 1, called_at=self._now.at)
         self._tell(new, R.PARTED, calls=not answered)
 

@@ -42,7 +42,7 @@ def _rows() -> Iterator[tuple[Iterable[From], AlertReason, AlertState | None]]:
     for reason in (R.AWAITING_CONFIRMATION, R.INHIBITED, R.SILENCED, R.SHADOW):
         yield _CALLING, reason, P
         yield (A, S), reason, P  # it would call again, and is held back
-    yield (S,), R.QUIET_HOURS, P
+    yield (S, F), R.QUIET_HOURS, P  # F: the call that it had joined is over
     yield (*_NOT_OPEN, *OPEN), R.JOINED, F
     yield (*_NOT_OPEN, P, A, S), R.COVERED, A
     yield (F,), R.PARTED, F

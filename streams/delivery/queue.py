@@ -58,7 +58,8 @@ class ReceiverQueue:
 
     def wants(self, alert: Alert) -> bool:
         """Is a revision that nobody named this receiver for, of an alert it knows, for it?"""
-        joined = alert.reason is AlertReason.JOINED  # another risk of the patient: no mere update
+        # Another risk of the patient is no mere update.
+        joined = alert.reason in (AlertReason.JOINED, AlertReason.COVERED)
         return self._settings.updates or joined or is_call(alert)
 
     async def put(self, item: Item) -> None:

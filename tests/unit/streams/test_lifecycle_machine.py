@@ -40,6 +40,8 @@ POLICIES = (
     "groups: {both: [test, breathing]}",
     "groups: {both: {risks: [test, breathing], covers: 20m}}\n"
     "escalation: [{steps: [{after: 5m, to: a}]}]",
+    "groups: {both: [test, breathing]}\n"
+    "quiet_hours: [{name: q, from: 22:30, until: 23:15, time_zone: UTC}]",
     "stage: [W1]\nescalation: [{steps: [{after: 5m, to: a}]}]",
 )
 

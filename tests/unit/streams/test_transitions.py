@@ -191,6 +191,15 @@ async def shares_a_call(ward: Ward, state: From, reason: AlertReason) -> None:
         await again(ward, state)
 
 
+async def called_no_more_at_night(ward: Ward) -> None:
+    """It had joined a call that is over; by itself, a warning waits."""
+    await begin(ward, SHARED)
+    await called_for_the_other(ward, R.JOINED)
+    await ward.say(heart_rate(14, 110.0))
+    await ward.policy(SHARED + QUIET)
+    await ward.say(breathing(15, 80.0))
+
+
 TRIGGERS[R.MODEL_CHANGED] = other_model
 TRIGGERS[R.SCORE_CHANGED] = severity
 
@@ -226,10 +235,13 @@ async def leave_pending(ward: Ward, reason: AlertReason) -> None:
 
 @pytest.mark.parametrize(("state", "reason"), TRANSITIONS, ids=str)
 async def test_every_transition(state: From, reason: AlertReason) -> None:
-    ward = Ward(HeartRateRisk(), BreathingRisk()) if reason in OF_A_CALL else Ward()
+    two = reason in OF_A_CALL or (state, reason) == (F, R.QUIET_HOURS)
+    ward = Ward(HeartRateRisk(), BreathingRisk()) if two else Ward()
     before = 0
     if reason in OF_A_CALL:
         await shares_a_call(ward, state, reason)
+    elif (state, reason) == (F, R.QUIET_HOURS):
+        await called_no_more_at_night(ward)
     elif state is P:
         await pending(ward, reason)
         before = len(ward.told)
