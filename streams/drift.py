@@ -26,6 +26,7 @@ from streams.stability import DAY_S, beyond_chance
 _KEPT_S: Final = 15 * DAY_S
 _HOUR_S: Final = 3_600
 _BINS: Final = 10
+_MOST_FACTS: Final = 10_000  # records of one reading; each holds messages, and they values
 _FEW: Final = 50  # scores: fewer say nothing
 
 
@@ -107,7 +108,7 @@ class DriftDesk:
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self._clock = clock
         self._scores = Sample(journal, topics.SCORES)
-        self._facts = Sample(journal, topics.FACTS)
+        self._facts = Sample(journal, topics.FACTS, most=_MOST_FACTS)
         self._hours: dict[tuple[str, int], Counted] = {}
         self._inputs = Inputs()
 

@@ -113,6 +113,20 @@ def test_few_values_say_nothing() -> None:
     assert input_row(found)["cells"][0]["v"] == "Too few yet"
 
 
+def test_of_a_record_with_many_messages_some_are_looked_at() -> None:
+    journal = MemoryJournal()
+    for hour in (30, 1):
+        say(journal, hour, 4.2)
+        (stored,) = journal.of(topics.FACTS)[-1:]
+        (message,) = facts.decode(stored.value).messages
+        many = FactRecord(messages=[message] * 500)
+        for _ in range(20):
+            journal.append(topics.FACTS, facts.encode(many), [])
+    before, now = potassium(journal).values
+    assert 400 <= before < 1_000
+    assert 400 <= now < 1_000
+
+
 def test_records_that_are_no_facts_are_passed_over() -> None:
     journal = MemoryJournal()
     journal.append(topics.FACTS, b"rubbish", [])
