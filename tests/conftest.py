@@ -9,10 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from streams.local import chromium as chromium_module
 from streams.local.up import start_servers
 from streams.settings import Settings
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis_settings.register_profile("tocsin", deadline=None)
+hypothesis_settings.load_profile("tocsin")
 
 ROOT = Path(__file__).resolve().parents[1]
 # Taken out of the environment: the settings refuse variables that name no setting.
