@@ -62,6 +62,10 @@ def _leafwise(seed: int) -> LeafwiseTrees:
     )
 
 
+_OBLIVIOUS = Forest(_trees(0), _FEATURES, _trees(1))
+_LEAFWISE = LeafwiseForest(_leafwise(0), _FEATURES)
+
+
 def _check(
     forest: Forest | LeafwiseForest,
     visits: list[tuple[list[int], NDArray[np.float64]]],
@@ -80,7 +84,7 @@ def _check(
 def test_oblivious_trees_carried_on_give_the_bits_of_asking_anew(
     visits: list[tuple[list[int], NDArray[np.float64]]],
 ) -> None:
-    _check(Forest(_trees(0), _FEATURES, _trees(1)), visits)
+    _check(_OBLIVIOUS, visits)
 
 
 @settings(deadline=None)
@@ -88,7 +92,7 @@ def test_oblivious_trees_carried_on_give_the_bits_of_asking_anew(
 def test_leafwise_trees_carried_on_give_the_bits_of_asking_anew(
     visits: list[tuple[list[int], NDArray[np.float64]]],
 ) -> None:
-    _check(LeafwiseForest(_leafwise(0), _FEATURES), visits)
+    _check(_LEAFWISE, visits)
 
 
 @pytest.mark.parametrize("full", [0, 10**9])
