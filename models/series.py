@@ -33,14 +33,15 @@ class Series:
     same patient give the same series.
     """
 
-    __slots__ = ("_sources", "observations", "times", "values", "version")
+    __slots__ = ("_sources", "_taken", "observations", "times", "values", "version")
 
     def __init__(self) -> None:
         self.times: list[float] = []
         self.values: list[float] = []  # canonical unit
         self.observations: list[Observation] = []
         self.version = 0  # changes whenever something else than the end does
-        self._sources: list[tuple[list[Observation], int]] = []
+        self._sources: list[list[Observation]] = []
+        self._taken: list[int] = []  # how much of each
 
     def refresh(self, record: PatientRecord, variable: Variable) -> None:
         """Follow the record."""
@@ -48,13 +49,15 @@ class Series:
         # What came at the end of lists that are the same is taken over; else all is read anew.
         new: list[Observation] = []
         same = len(filled) == len(self._sources)
-        for s, (seen, n) in zip(filled, self._sources, strict=False):
+        for s, seen, n in zip(filled, self._sources, self._taken, strict=False):
             same = same and s is seen
             if len(s) > n:
                 new += s[n:]
-        if not (same and self._append(new, variable)):
-            self._rebuild(filled, variable)
-        self._sources = [(s, len(s)) for s in filled]
+        if same and self._append(new, variable):
+            self._taken[:] = map(len, filled)  # in place: new lists are work for the collector
+            return
+        self._rebuild(filled, variable)
+        self._sources, self._taken = filled, [len(s) for s in filled]
 
     def _append(self, new: list[Observation], variable: Variable) -> bool:
         """Add what came at the end; False when it does not belong there."""
