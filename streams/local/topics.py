@@ -8,12 +8,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from connectors import topics
+from connectors import record_size, topics
 from connectors.settings import KafkaSettings
 from streams.local.errors import LocalError
 
 WIRE_PARTITIONS = 4
 _WIRE = frozenset({topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS})
+_FACTS_BYTES = str(5 * record_size.MOST // 4)
 # Every rescoring of every patient: can be computed again from the facts, so the broker's own
 # retention is enough. Everything else is kept for good.
 _RECOMPUTABLE = frozenset({topics.SCORES})
@@ -33,6 +34,8 @@ def configuration(topic: str, settings: KafkaSettings) -> dict[str, str]:
         config["cleanup.policy"] = "compact"
     elif topic not in _RECOMPUTABLE:
         config["retention.ms"] = "-1"
+    if topic == topics.FACTS:  # many messages in a record: what a worker gains most by
+        config["max.message.bytes"] = _FACTS_BYTES
     if topic in _WIRE:  # when Tocsin heard it, whatever an engine's producer thinks
         config["message.timestamp.type"] = "LogAppendTime"
     return config
