@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
-import stamina
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -20,7 +19,6 @@ from confluent_kafka import (
     TopicPartition,
 )
 from redis import Redis
-from redis import exceptions as redis_errors
 
 from connectors import facts, metrics, record_size, topics, unmapped, wire
 from connectors.ahead import Ahead, Positions
@@ -28,14 +26,14 @@ from connectors.clock import Clock
 from connectors.decisions import Decided, Decisions
 from connectors.facts import FactRecord
 from connectors.feeds import Feeds
-from connectors.identity import Identity, IdentityKey, merged
+from connectors.identity import Identity, IdentityKey
 from connectors.interpret import interpret
 from connectors.interpretation import StudyToFetch
 from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.site import Site
 from connectors.trace import checked
-from connectors.vault import VaultWriter
+from connectors.vault_keeping import VaultKeeping, whole_log
 from connectors.wire import WireMessage
 
 log = logging.getLogger("tocsin.sequencer")
@@ -44,7 +42,6 @@ GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
 _IDLE_S = 0.1
 _HELD_S = 0.002  # between looks whether the workers have come nearer
-_VAULT_S = 1.0  # between looks whether the vault was emptied
 _COMMIT_S = 0.2  # between commits of what was read
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
@@ -74,13 +71,11 @@ class SequencerProcess:
         self._clock = clock
         self._key, self._site = key, site
         self._redis = redis
-        self._vault = VaultWriter(redis, key)
-        self._rebuilding: threading.Thread | None = None
+        self._vault = VaultKeeping(redis, key, self._everyone)
         self._oldest = metrics.Level("tocsin_sequencer_oldest_seconds", {})
         self._next_tick = 0.0
         self._next_look = 0.0
         self._next_commit = 0.0
-        self._next_vault_look = 0.0
         self._uncommitted = False
         self._unmapped = unmapped.Counts()
         self._feeds = Feeds(redis, site)
@@ -180,7 +175,7 @@ class SequencerProcess:
         heard = (message for message in batch if message.topic() not in _DECIDED)
         sequenced = self._sequencer.sequence(self._to_wire(message) for message in heard)
         decided = self._decide(batch)
-        self._keep_identities(sequenced.identities)
+        self._vault.keep(sequenced.identities)
         for by_partition in (sequenced.records, decided.records):
             for partition, records in by_partition.items():
                 for record in records:
@@ -310,56 +305,11 @@ class SequencerProcess:
             self._produce(topics.FACTS, tick, partition=partition)
         self._flush()
 
-    # ── the vault ───────────────────────────────────────────────────────────────────────────
-
-    @stamina.retry(on=redis_errors.RedisError, attempts=None, timeout=None, wait_max=2.0)
-    def _keep_identities(self, identities: dict[str, Identity]) -> None:
-        now = time.monotonic()
-        look = now >= self._next_vault_look
-        complete = self._vault.put(identities, look=look)
-        if look:
-            self._next_vault_look = now + _VAULT_S
-        if not complete and (self._rebuilding is None or not self._rebuilding.is_alive()):
-            self._vault.forget()
-            self._vault.put(identities)
-            self._rebuilding = threading.Thread(target=self._rebuild_vault, daemon=True)
-            self._rebuilding.start()
-
-    def _rebuild_vault(self) -> None:
-        """Everyone who was ever named, from the wire log."""
-        log.info("the identity vault is not complete: reading identities from the wire log")
-        identities: dict[str, Identity] = {}
-        for message in self._everything():
+    def _everyone(self) -> Iterator[tuple[str, Identity]]:
+        """Whoever was ever named, from the wire log."""
+        for message in whole_log(self._kafka, f"{GROUP}-vault", _WIRE):
             for read in interpret(self._to_wire(message), self._key, self._site):
-                for pseudonym, identity in read.identities():
-                    identities[pseudonym] = merged(identities.get(pseudonym), identity)
-        self._vault.put_missing(identities)
-        self._vault.mark_complete()
-        log.info("the identity vault is complete: %d patients", len(identities))
-
-    def _everything(self) -> Iterator[Message]:
-        """The wire log from its beginning to its end as of now."""
-        reader = Consumer(
-            self._kafka.client() | {"group.id": f"{GROUP}-vault", "enable.auto.commit": False}
-        )
-        try:
-            for topic in _WIRE:
-                for number in reader.list_topics(topic, timeout=30).topics[topic].partitions:
-                    yield from _all_of(reader, TopicPartition(topic, number))
-        finally:
-            reader.close()
-
-
-def _all_of(reader: Consumer, partition: TopicPartition) -> Iterator[Message]:
-    """A partition from its beginning to its end as of now."""
-    low, high = reader.get_watermark_offsets(partition, timeout=30)
-    partition.offset = at = low
-    reader.assign([partition])
-    while at < high:
-        message = reader.poll(1.0)
-        if message is not None and message.error() is None:
-            at = (message.offset() or 0) + 1
-            yield message
+                yield from read.identities()
 
 
 def _count(sequenced: Sequenced, decided: Decided) -> None:
