@@ -250,6 +250,7 @@ def waterfall(lines: list[Line]) -> Figure:
         "fixedrange": True,
         "zeroline": True,
         "zerolinecolor": COLOURS["edge"],
+        "range": _with_room(steps),
     }
     bar = {
         "type": "waterfall",
@@ -270,6 +271,16 @@ def waterfall(lines: list[Line]) -> Figure:
         "connector": {"line": {"color": COLOURS["edge"], "width": 1}},
     }
     return {"data": [bar], "layout": layout, "config": _CONFIG}
+
+
+def _with_room(steps: list[Line]) -> list[float]:
+    """From the lowest end of a bar to the highest, with room for the figure that stands outside."""
+    at, ends = 0.0, [0.0]
+    for line in steps:
+        at = line.shown if _measure(line) != "relative" else at + line.shown
+        ends.append(at)
+    room = 0.16 * (max(ends) - min(ends) or 1.0)
+    return [min(ends) - room, max(ends) + room]
 
 
 def _measure(line: Line) -> str:

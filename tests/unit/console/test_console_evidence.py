@@ -108,10 +108,14 @@ def test_what_the_model_leaves_over_is_no_reason() -> None:
 def test_the_waterfall_shows_the_figures_of_the_table() -> None:
     """Same steps, same rounding; equal labels stay apart."""
     score = score_of(-1.75, [(1.0, [0.6]), (0.5, [0.1])])
-    (bar,) = waterfall(lines(score))["data"]
+    drawn = waterfall(lines(score))
+    (bar,) = drawn["data"]
     assert bar["measure"] == ["absolute", *["relative"] * 4, "total"]
     assert math.isclose(sum(bar["x"][:-1]), bar["x"][-1], abs_tol=1e-9)
     assert len(set(bar["y"])) == len(bar["y"])
+    low, high = drawn["layout"]["xaxis"]["range"]  # the bars lie from -1.75 to 0
+    assert low < -1.9
+    assert high > 0.15
 
 
 def as_row(key: str, value: int) -> Row:
