@@ -7,6 +7,7 @@ each patient. Letters in shape comments: N rows (hours), P patients, G groups of
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,10 @@ def auprc(positive: Array, negative: Array) -> float:
     return _ratio(float((positive * precision).sum()), float(positive.sum()))
 
 
+_Ranking = Callable[[Array, Array], float]
+_RANKINGS: dict[str, _Ranking] = {"auroc": auroc, "auprc": auprc}
+
+
 def _ratio(a: float, b: float) -> float:
     return a / b if b else float("nan")
 
@@ -80,7 +85,6 @@ def estimate(
 def ranking(hours: Hours, patients: int, repeats: int = REPEATS) -> dict[str, Estimate]:
     """AUROC and AUPRC."""
     ranked = Ranked(hours)
-    metrics = {"auroc": auroc, "auprc": auprc}
     return {
         name: estimate(
             metric(*ranked.counts(None)),
@@ -88,7 +92,23 @@ def ranking(hours: Hours, patients: int, repeats: int = REPEATS) -> dict[str, Es
             lambda w, m=metric: m(*ranked.counts(w)),  # type: ignore[misc]
             repeats=repeats,
         )
-        for name, metric in metrics.items()
+        for name, metric in _RANKINGS.items()
+    }
+
+
+def difference(
+    own: Hours, other: Hours, patients: int, repeats: int = REPEATS
+) -> dict[str, Estimate]:
+    """AUROC and AUPRC of one minus those of the other, on the same rows: paired."""
+    pair = Ranked(own), Ranked(other)
+
+    def of(metric: _Ranking, weights: Array | None) -> float:
+        first, second = (metric(*ranked.counts(weights)) for ranked in pair)
+        return first - second
+
+    return {
+        name: estimate(of(metric, None), patients, partial(of, metric), repeats=repeats)
+        for name, metric in _RANKINGS.items()
     }
 
 

@@ -23,13 +23,14 @@ from models.clinical_use import beginnings, burning
 from models.ensemble import FOLDS, Scorer
 from models.hourly_metrics import Hours
 from models.metrics import Array
-from models.risk import Assessment, probability_of
+from models.risk import Assessment, RiskModel, probability_of
 from models.sepsis import SepsisModel
 from models.training.sepsis_cohort import COHORT, SepsisStay
 
 COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
 # Hours in intensive care, in spans.
 SPANS = ((1, 6), (7, 12), (13, 24), (25, 48), (49, 96), (97, 1_000))
+_PAIRED_REPEATS = 100
 CHECKED = 500  # patients whose figures a test recomputes
 _LOOK_BACK_H = 24  # an alarm this long before the onset is not taken for a warning of it
 
@@ -45,10 +46,13 @@ class Scored:
     log_odds: Array  # NaN where the model abstains
     abstained: dict[int, str]  # index of the hour → reason
     group: dict[str, str]  # what subgroups they belong to
+    reference: Array | None = None  # log-odds of another risk's model, NaN where it abstains
 
 
-def score(stay: SepsisStay, scorer: Scorer[SepsisModel]) -> Scored:
-    """Ask at every hour."""
+def score(
+    stay: SepsisStay, scorer: Scorer[SepsisModel], reference: RiskModel | None = None
+) -> Scored:
+    """Ask at every hour; `reference` too."""
     model = scorer.model(stay)
     moments = stay.moments()
     log_odds = model.log_odds(moments)
@@ -59,20 +63,28 @@ def score(stay: SepsisStay, scorer: Scorer[SepsisModel]) -> Scored:
         scorer.member(stay),
         stay.hours,
         stay.labels,
-        np.array([math.nan if z is None else z for z in log_odds]),
+        _numbers(log_odds),
         dict(zip(silent, reasons, strict=True)),
         groups_of(stay),
+        None if reference is None else _numbers(reference.log_odds(moments)),
     )
 
 
+def _numbers(log_odds: Sequence[float | None]) -> Array:
+    return np.array([math.nan if z is None else z for z in log_odds])
+
+
 def score_all(
-    stays: Iterable[SepsisStay], model: SepsisModel, on_stay: Callable[[], None] = lambda: None
+    stays: Iterable[SepsisStay],
+    model: SepsisModel,
+    on_stay: Callable[[], None] = lambda: None,
+    reference: RiskModel | None = None,
 ) -> list[Scored]:
     """Ask for everybody; a patient's record is not kept."""
     scorer = Scorer(model, COHORT)
     found: list[Scored] = []
     for stay in stays:
-        found.append(score(stay, scorer))
+        found.append(score(stay, scorer, reference))
         on_stay()
     return found
 
@@ -118,15 +130,16 @@ def groups_of(stay: SepsisStay) -> dict[str, str]:
 # ── figures ────────────────────────────────────────────────────────────────────────────────────
 
 
-def figures(scored: Sequence[Scored], model: SepsisModel) -> dict[str, Any]:
-    """All figures of a cohort."""
+def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -> dict[str, Any]:
+    """All figures of a cohort; `reference` names the risk that `Scored.reference` is of."""
     hours = to_hours(scored)
     patients = len(scored)
     probabilities = 1 / (1 + np.exp(-hours.scores))
     reasons = [reason for one in scored for reason in one.abstained.values()]
     threshold = float(model.bundle.answers["utility_log_odds"])
     nested = nested_thresholds(scored, threshold)
-    return {
+    beside = {"reference": compared_with(scored, reference)} if reference else {}
+    return beside | {
         "risk": model.risk,
         "model": model.digest,
         "patients": patients,
@@ -166,6 +179,25 @@ def to_hours(scored: Sequence[Scored]) -> Hours:
     scores = np.concatenate([one.log_odds for one in scored])
     known = ~np.isnan(scores)
     return Hours(patient[known], labels[known], scores[known])
+
+
+def compared_with(scored: Sequence[Scored], risk: str) -> dict[str, Any]:
+    """A reference's ranking of the hours, and the difference on hours that both score."""
+    own = np.concatenate([one.log_odds for one in scored])
+    other = np.concatenate([np.zeros(0) if s.reference is None else s.reference for s in scored])
+    patient = np.repeat(np.arange(len(scored)), [len(one.hours) for one in scored])
+    labels = np.concatenate([np.array(one.labels, dtype=np.float64) for one in scored])
+    both = ~np.isnan(own) & ~np.isnan(other)
+    hours = Hours(patient[both], labels[both], own[both])
+    theirs = hours._replace(scores=other[both])
+    found = hourly_metrics.ranking(theirs, len(scored), _PAIRED_REPEATS)
+    differences = hourly_metrics.difference(hours, theirs, len(scored), _PAIRED_REPEATS)
+    return {
+        "risk": risk,
+        "scored": int(both.sum()),
+        **{k: v.as_dict() for k, v in found.items()},
+        **{f"{k}_difference": v.as_dict() for k, v in differences.items()},
+    }
 
 
 def all_hours(scored: Sequence[Scored], baseline: float) -> dict[str, float | None]:
@@ -260,9 +292,11 @@ def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any
     hours = 0
     leads: list[float] = []
     septic = 0
-    for one in scored:
-        grid = burning(1 / (1 + np.exp(-one.log_odds[None])), fire, clear)
-        on, starts = grid[0], np.flatnonzero(beginnings(grid)[0])
+    grid = burning(_grid(scored), fire, clear)
+    began = beginnings(grid)
+    for one, burned, started in zip(scored, grid, began, strict=True):
+        on = burned[: len(one.hours)]
+        starts = np.flatnonzero(started[: len(one.hours)])
         hours += len(on)
         episodes += len(starts)
         onset = utility.onset(one.labels)
@@ -287,6 +321,14 @@ def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any
         "episodes_before_sepsis": metrics.rounded(right / episodes if episodes else math.nan),
         "median_lead_time_h": metrics.rounded(float(np.median(leads)) if leads else math.nan),
     }
+
+
+def _grid(scored: Sequence[Scored]) -> Array:
+    """(patients, hours) probabilities, NaN where there is none."""
+    found = np.full((len(scored), max((len(one.hours) for one in scored), default=0)), math.nan)
+    for row, one in zip(found, scored, strict=True):
+        row[: len(one.hours)] = 1 / (1 + np.exp(-one.log_odds))
+    return found
 
 
 def _lead(on: NDArray[np.bool_], starts: NDArray[np.int64], onset: float) -> float | None:

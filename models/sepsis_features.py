@@ -19,9 +19,10 @@ import numpy as np
 
 from connectors.facts import PersonDetail
 from models.carried import Seat
-from models.columns import HOUR_S, Array, Asked, Batch, ColumnReader
+from models.columns import HOUR_S, Array, Asked, Batch, ColumnReader, View
 from models.features import WINDOW_S
 from models.record import PatientRecord, Stay
+from models.sepsis_scores import COURSE, SCORES, course, scores
 from models.sepsis_variables import LABORATORY, SEPSIS_CATALOGUE, VITALS
 
 NAN = math.nan
@@ -46,6 +47,9 @@ RATIOS = {
     "saturation_to_oxygen": ("spo2", "fio2", "Oxygen saturation / inspired oxygen"),
     "urea_to_creatinine": ("urea_nitrogen", "creatinine", "Urea nitrogen / creatinine"),
     "breaths_to_saturation": ("resp_rate", "spo2", "Respiratory rate / oxygen saturation"),
+    "diastolic_to_systolic": ("dbp", "sbp", "Diastolic / systolic pressure"),
+    "heart_rate_to_temperature": ("heart_rate", "temperature", "Heart rate / temperature"),
+    "lactate_to_bicarbonate": ("lactate", "bicarbonate", "Lactate / bicarbonate"),
 }
 CONTEXT = {
     "age": ("Age", "a"),
@@ -59,6 +63,16 @@ CONTEXT = {
     "laboratory_12h": ("Laboratory results of 12 h", ""),
     "laboratory_24h": ("Laboratory results of 24 h", ""),
     "laboratory_48h": ("Laboratory results of 48 h", ""),
+    "results_3h": ("Laboratory and bedside results of 3 h", ""),
+    "results_6h": ("Laboratory and bedside results of 6 h", ""),
+    "results_12h": ("Laboratory and bedside results of 12 h", ""),
+    "results_24h": ("Laboratory and bedside results of 24 h", ""),
+    "results_48h": ("Laboratory and bedside results of 48 h", ""),
+    "vital_hours_3h": ("Hours with each vital sign, summed, of 3 h", ""),
+    "vital_hours_6h": ("Hours with each vital sign, summed, of 6 h", ""),
+    "vital_hours_12h": ("Hours with each vital sign, summed, of 12 h", ""),
+    "laboratory_rate": ("Laboratory results an hour", "/h"),
+    **SCORES,
 }
 _MALE: dict[object, float] = {"M": 1.0, "F": 0.0}
 LONGEST_H = 1_000.0  # hours in ward and hospital are not told apart beyond
@@ -93,11 +107,21 @@ def _features() -> list[Feature]:
         for statistic, words in RECENT.items()
         for v in VITALS
     ]  # fmt: skip
+    found += [
+        Feature(
+            f"{v.name}.{statistic}", v.name, statistic, f"{v.display}, {words}",
+            "" if statistic == "rate" else v.unit,
+        )
+        for statistic, words in COURSE.items()
+        for v in VITALS
+    ]  # fmt: skip
     return found + [Feature(n, over, n, display, "") for n, (over, _, display) in RATIOS.items()]
 
 
 FEATURES: tuple[Feature, ...] = tuple(_features())
 CODES: frozenset[str] = frozenset(code for v in SEPSIS_CATALOGUE for code in v.codes)
+_IN_WARD = list(CONTEXT).index("hours_in_ward")
+_VITAL_INDEX = {v.name: i for i, v in enumerate(VITALS)}
 _INDEX = {v.name: i for i, v in enumerate(SEPSIS_CATALOGUE)}
 _IS_VITAL = np.array([v in VITALS for v in SEPSIS_CATALOGUE])
 # Glucose and inspired oxygen are also taken at the bedside: they say nothing of an order.
@@ -141,12 +165,28 @@ class SepsisReader:
             persons.append(_person(record, as_of, stay))
         batch = self.columns.read(asked)
         tables = _statistics(batch)
-        parts = [np.array(persons), _activity(batch, tables["hours_since"]), *tables.values()]
-        parts += _recent(batch)
-        parts += [
-            (tables["last"][:, _INDEX[over]] / tables["last"][:, _INDEX[under]])[:, None]
-            for over, under, _ in RATIOS.values()
-        ]
+        recent = _recent(batch)
+        person = np.array(persons)
+        seen = person[:, _IN_WARD]
+
+        def read(variable: str, statistic: str) -> Array:
+            if statistic in tables:
+                return tables[statistic][:, _INDEX[variable]]
+            return recent[statistic][:, _VITAL_INDEX[variable]]
+
+        with np.errstate(invalid="ignore"):  # what was not measured is not a number
+            parts = [
+                person,
+                _activity(batch, tables["hours_since"], seen),
+                scores(read),
+                *tables.values(),
+                *recent.values(),
+                *course({**tables, **recent}, _IS_VITAL, seen),
+            ]
+            parts += [
+                (read(over, "last") / read(under, "last"))[:, None]
+                for over, under, _ in RATIOS.values()
+            ]
         return np.concatenate(parts, axis=1)
 
 
@@ -159,10 +199,6 @@ def _statistics(batch: Batch) -> dict[str, Array]:
     centred = values - np.append(np.repeat(mean, view.end - begin), 0.0)
     several = n > 1
     before = np.where(several, newest - 1, newest)
-    # Ages fall along a segment: an hour with a value begins where the whole part changes.
-    whole = np.floor(ages)
-    new_hour = np.append(1.0, (whole[1:] != whole[:-1]).astype(np.float64))
-    new_hour[begin] = 1.0
     found = {
         "last": values[newest],
         "hours_since": ages[newest],
@@ -172,40 +208,69 @@ def _statistics(batch: Batch) -> dict[str, Array]:
         "spread": np.where(several, np.sqrt(view.reduce(np.add, centred**2) / n), NAN),
         "change": np.where(several, values[newest] - values[before], NAN),
         "trend": np.where(several, values[newest] - values[begin], NAN),
-        "hours": view.reduce(np.add, new_hour),
+        "hours": view.reduce(np.add, _new_hours(batch)),
     }
     tables = dict(zip(STATISTICS, view.spread(*(found[s] for s in STATISTICS)), strict=True))
     tables["hours"] = np.nan_to_num(tables["hours"], nan=0.0)
     return tables
 
 
-def _recent(batch: Batch) -> list[Array]:
-    """(P, vital signs) for each window and statistic of `RECENT`."""
-    found: list[Array] = []
-    view = batch.all.of(_IS_VITAL)
-    for hours in WINDOWS:
-        recent = view.within(hours)
-        lowest, highest, total = (
-            recent.reduce(how, batch.values) for how in (np.minimum, np.maximum, np.add)
-        )
-        mean = total / (recent.end - recent.begin)
-        found += [*recent.spread(lowest, highest, mean)[:, :, _IS_VITAL]]
+def _new_hours(batch: Batch) -> Array:
+    """(O + 1,) 1 where an hour with a value begins: ages fall along a segment."""
+    whole = np.floor(batch.ages)
+    found = np.append(1.0, (whole[1:] != whole[:-1]).astype(np.float64))
+    found[batch.all.begin] = 1.0
     return found
 
 
-def _activity(batch: Batch, hours_since: Array) -> Array:
-    """(P, 6): how much is measured, and how lately the laboratory was asked."""
+def _recent(batch: Batch) -> dict[str, Array]:
+    """(P, vital signs) for each window and statistic of `RECENT`."""
+    found: dict[str, Array] = {}
+    view = batch.all.of(_IS_VITAL)
+    for hours in WINDOWS:
+        part = view.within(hours)
+        lowest, highest, total = (
+            part.reduce(how, batch.values) for how in (np.minimum, np.maximum, np.add)
+        )
+        mean = total / (part.end - part.begin)
+        tables = part.spread(lowest, highest, mean)[:, :, _IS_VITAL]
+        found |= {f"{name}_{hours}h": t for name, t in zip(RECENT, tables, strict=True)}
+    return found
+
+
+def _activity(batch: Batch, hours_since: Array, hours_in_ward: Array) -> Array:
+    """(P, 15): how much is measured, and how lately and often the laboratory was asked."""
     ordered = batch.all.of(_IS_ORDERED)
-    patient = ordered.segments // len(SEPSIS_CATALOGUE)
     columns = [
         (~np.isnan(hours_since)).sum(1).astype(np.float64),
         np.fmin.reduce(hours_since[:, _IS_ORDERED], axis=1, initial=np.inf),
     ]
     columns[1][~np.isfinite(columns[1])] = NAN
-    for hours in (*WINDOWS, math.inf):
-        counts = batch.younger(hours)[ordered.which]
-        columns.append(np.bincount(patient, counts, minlength=batch.patients))
+    columns += [_counted(batch, ordered, hours) for hours in (*WINDOWS, math.inf)]
+    asked = columns[-1]
+    results, vitals = batch.all.of(~_IS_VITAL), batch.all.of(_IS_VITAL)
+    columns += [_counted(batch, results, hours) for hours in (3.0, *WINDOWS, math.inf)]
+    new = _new_hours(batch)
+    columns += [_hours_with(vitals.within(hours), new) for hours in (3.0, 6.0, 12.0)]
+    columns.append(asked / np.clip(hours_in_ward, 1.0, 48.0))
     return np.stack(columns, axis=1)
+
+
+def _counted(batch: Batch, view: View, hours: float) -> Array:
+    """(P,) how many observations are younger than so many hours."""
+    counts = batch.younger(hours)[view.which].astype(np.float64)
+    return _by_patient(view, counts)
+
+
+def _hours_with(view: View, new: Array) -> Array:
+    """(P,) hours with an observation, of all variables together."""
+    return _by_patient(view, view.reduce(np.add, new))
+
+
+def _by_patient(view: View, values: Array) -> Array:
+    """(K,) → (P,): sums of what belongs to one patient."""
+    patient = view.segments // len(SEPSIS_CATALOGUE)
+    return np.asarray(np.bincount(patient, values, minlength=view.batch.patients), np.float64)
 
 
 def _person(record: PatientRecord, as_of: float, stay: Stay | None) -> tuple[float, ...]:

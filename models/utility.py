@@ -52,18 +52,23 @@ def patient(labels: Sequence[int]) -> tuple[Array, Array]:
     return np.where(late, 0.0, alarm), np.where(late, 0.0, silence)
 
 
+def gain(labels: Sequence[int]) -> Array:
+    """What an alarm is worth against none, at each hour of one patient."""
+    alarm, silence = patient(labels)
+    return alarm - silence
+
+
 def gains(patients: Sequence[Sequence[int]]) -> Gains:
     """Of all hours of all patients, in order."""
     parts: list[Array] = []
     best = 0.0
     for labels in patients:
-        alarm, silence = patient(labels)
-        gain = alarm - silence
-        parts.append(gain)
+        worth = gain(labels)
+        parts.append(worth)
         start = onset(labels)
         if start is not None:
             t = np.arange(len(labels)) - start
-            best += float(gain[(t >= _EARLIEST) & (t <= _LATEST)].sum())
+            best += float(worth[(t >= _EARLIEST) & (t <= _LATEST)].sum())
     return Gains(np.concatenate(parts) if parts else np.zeros(0), best)
 
 

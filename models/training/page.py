@@ -23,6 +23,18 @@ def interval(estimate: dict[str, float | None]) -> str:
     return f"{value} ({low}–{high})"
 
 
+def reference_lines(figures: dict[str, Any], scored: str = "patients") -> list[list[str]]:
+    """A header and two lines: the reference beside the model, on what both score."""
+    other = figures.get("reference")
+    if not other:
+        return []
+    lines = [[f"{other['scored']} {scored}", other["risk"], "difference (paired, 95 %)"]]
+    return lines + [
+        [n.upper(), interval(other[n]), interval(other[f"{n}_difference"])]
+        for n in ("auroc", "auprc")
+    ]
+
+
 def table(lines: Sequence[Sequence[str]]) -> str:
     """Rows of text as an HTML table."""
     cells = ("".join(f"<td>{html.escape(c)}</td>" for c in line) for line in lines)

@@ -18,6 +18,7 @@ from models.training.page import (
     drawn,
     interval,
     number,
+    reference_lines,
     section,
     table,
     write,
@@ -144,18 +145,6 @@ def _headline(figures: dict[str, Any]) -> list[list[str]]:
     names = ("auroc", "auprc", "brier", "calibration_slope")
     lines = [[n, interval(figures[n])] for n in names]
     return [*lines, *([n, number(figures[n], 4)] for n in ("calibration_intercept", "ece"))]
-
-
-def reference_lines(figures: dict[str, Any]) -> list[list[str]]:
-    """A header and two lines: the reference beside the model, on patients that both score."""
-    other = figures.get("reference")
-    if not other:
-        return []
-    lines = [[f"{other['scored']} patients", other["risk"], "difference (paired, 95 %)"]]
-    return lines + [
-        [n.upper(), interval(other[n]), interval(other[f"{n}_difference"])]
-        for n in ("auroc", "auprc")
-    ]
 
 
 def threshold_lines(figures: dict[str, Any]) -> list[list[str]]:

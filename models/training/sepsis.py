@@ -13,6 +13,7 @@ from torch import Tensor
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.ensemble import FOLDS
+from models.risk import RiskModel
 from models.sepsis import SepsisModel
 from models.sepsis_evaluation import Scored, alarms, best_threshold, figures, score_all
 from models.sepsis_features import FEATURES, sepsis_contract
@@ -41,10 +42,11 @@ def train(
     folder: Path,
     config: SepsisConfig,
     on_step: Callable[[], None] = lambda: None,
+    reference: RiskModel | None = None,
 ) -> dict[str, Any]:
     """Fit, choose thresholds, evaluate cross-fitted, write the bundle; returns the figures."""
     rows = training_rows(stays(), config, on_step)
-    return publish(fit(rows, config, on_step), rows, stays, folder, config, on_step)
+    return publish(fit(rows, config, on_step), rows, stays, folder, config, on_step, reference)
 
 
 def publish(
@@ -54,6 +56,7 @@ def publish(
     folder: Path,
     config: SepsisConfig,
     on_step: Callable[[], None] = lambda: None,
+    reference: RiskModel | None = None,
 ) -> dict[str, Any]:
     """Everything after the fit."""
     answers: dict[str, Any] = {
@@ -66,12 +69,12 @@ def publish(
     }
     about = _about(rows, config, answers["baseline"])
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
-    scored = score_all(stays(), SepsisModel(draft), on_step)
+    scored = score_all(stays(), SepsisModel(draft), on_step, reference)
     answers["rule"] = _rule(firing_threshold(scored))
     answers["utility_log_odds"] = round(best_threshold(scored), 6)
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers))
     shipped = SepsisModel(bundles.read(folder, RISK))
-    found = figures(scored, shipped)
+    found = figures(scored, shipped, reference.risk if reference else "")
     about["figures"] = found
     bundles.write(folder, Bundle(RISK, VERSION, answers, about, tensors, digest))
     (folder / "CARD.md").write_text(sepsis_card(found, about, answers), encoding="utf-8")

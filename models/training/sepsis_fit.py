@@ -25,7 +25,9 @@ from models.sepsis_variables import SEPSIS_CATALOGUE
 from models.training.fit import platt
 from models.training.leafwise_boosting import LeafwiseConfig, grow, joined
 from models.training.sepsis_cohort import COHORT, STARTED_AT, SepsisStay
+from models.utility import gain
 
+_LEAST = 0.5  # emphasis on an hour that should be no example of either
 _FRESH_H = 0.5  # a value not older than this counts as just measured
 _QUANTILES = 9
 _LONGEST_GAP_H = 48.0  # where a variable is measured once
@@ -48,7 +50,8 @@ class Rows(NamedTuple):
     x: Tensor  # (N, F) single precision
     labels: Tensor  # (N,)
     folds: Tensor  # (N,)
-    weights: Tensor  # (N,)
+    weights: Tensor  # (N,) hours that a row stands for
+    emphasis: Tensor  # (N,) how much the trees are to care for it
     usual_gap_h: Tensor  # (V,)
     cohort: Tensor  # hashes of the patients
     hours: int  # before any were left out
@@ -64,6 +67,7 @@ def training_rows(
     reader = SepsisReader()
     x: list[NDArray[np.float32]] = []
     labels: list[NDArray[np.int64]] = []
+    gains: list[NDArray[np.float64]] = []
     folds: list[NDArray[np.int64]] = []
     gaps: list[list[float]] = [[] for _ in SEPSIS_CATALOGUE]
     cohort: list[int] = []
@@ -74,6 +78,7 @@ def training_rows(
         moments = [m for m, keep in zip(stay.moments(), kept.tolist(), strict=True) if keep]
         x.append(reader.matrix(moments).astype(np.float32))
         labels.append(known[kept])
+        gains.append(gain(stay.labels)[kept])
         folds.append(np.full(int(kept.sum()), fold_of(COHORT, stay.record_id)))
         for gap, variable in zip(gaps, SEPSIS_CATALOGUE, strict=True):
             times = stay.record.times(variable.codes, STARTED_AT, math.inf)
@@ -90,6 +95,7 @@ def training_rows(
         y,
         torch.from_numpy(np.concatenate(folds)),
         torch.where(y == 1, 1.0, 1.0 / config.negatives),
+        emphasis(y, torch.from_numpy(np.concatenate(gains))),
         torch.tensor(usual, dtype=torch.float64),
         torch.tensor(sorted(cohort)),
         hours,
@@ -98,12 +104,27 @@ def training_rows(
     )
 
 
+def emphasis(labels: Tensor, gains: Tensor) -> Tensor:
+    """(N,) weights by what an alarm is worth at each hour (`models.utility`).
+
+    A positive hour counts half, and more by its worth: most where the alarm is due, least when it
+    is too late. The hours just before, where an alarm is worth something and the label says no,
+    count half. Calibration undoes what this does to the level.
+    """
+    positive = labels == 1
+    usual = gains[positive].mean() if bool(positive.any()) else gains.new_tensor(1.0)
+    worth = gains.clamp(min=0) / usual
+    early = ~positive & (gains > 0)
+    return torch.where(positive, _LEAST + worth, torch.where(early, _LEAST, 1.0))
+
+
 def fit(rows: Rows, config: SepsisConfig, on_member: Callable[[], None]) -> dict[str, Tensor]:
     """The tensors of a bundle. Deterministic for a seed, one thread and the same libraries."""
     members = []
     for fold in range(FOLDS):
         kept = rows.folds != fold
-        x, labels, weights = rows.x[kept], rows.labels[kept], rows.weights[kept]
+        weights = rows.weights[kept] * rows.emphasis[kept]
+        x, labels = rows.x[kept], rows.labels[kept]
         seed = config.seed * 1_000 + fold
         members.append(grow(x.numpy(), labels.numpy(), weights.numpy(), config.forest, seed))
         on_member()

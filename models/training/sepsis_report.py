@@ -12,7 +12,18 @@ from models import metrics, utility
 from models.hourly_metrics import Hours, Ranked
 from models.metrics import Array
 from models.sepsis_evaluation import Scored, to_hours
-from models.training.page import BLUE, GREEN, GREY, ORANGE, drawn, interval, section, table, write
+from models.training.page import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    drawn,
+    interval,
+    reference_lines,
+    section,
+    table,
+    write,
+)
 from models.training.sepsis_card import (
     alarm_lines,
     headline,
@@ -126,7 +137,7 @@ def write_sepsis_report(folder: Path, figures: dict[str, Any], scored: Sequence[
         f"{figures['positive_scored']} positive hours. Not scored: "
         f"{figures['hours'] - figures['scored']} hours. Intervals and bands: 95 %, resampled "
         "patients.",
-        [table(headline(figures))],
+        [table(headline(figures)), table(reference_lines(figures, "hours"))],
         plot(figures, scored),
         "ROC, precision and recall, calibration, decision curve, figures over time, utility",
         [

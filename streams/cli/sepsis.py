@@ -28,13 +28,16 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 def train(data: Path, out: Path, seed: int, progress: Progress) -> None:
     """Fit the bundle and write it with its card."""
-    from models.training import sepsis  # noqa: PLC0415 - torch
+    from models.bundle import load_bundle  # noqa: PLC0415 - torch
+    from models.training import sepsis  # noqa: PLC0415
     from models.training.sepsis_cohort import stays  # noqa: PLC0415
 
     patients = _load(data, None)
     config = sepsis.default_config(seed)
     with progress("Training sepsis", sepsis.total_steps(len(patients))) as step:
-        figures = sepsis.train(lambda: stays(patients), out, config, step)
+        figures = sepsis.train(
+            lambda: stays(patients), out, config, step, load_bundle(None, "news2")
+        )
     _print(figures)
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
@@ -45,15 +48,19 @@ def evaluate(
     """Score every hour of the cohort. With `stream` the predictions are those of each patient's
     last hour from a running system, and the figures say how far they are from these."""
     from models import sepsis_evaluation as evaluation  # noqa: PLC0415 - torch
+    from models.bundle import load_bundle  # noqa: PLC0415
     from models.sepsis import SepsisModel  # noqa: PLC0415
     from models.training.sepsis_cohort import stays  # noqa: PLC0415
     from models.training.sepsis_report import write_sepsis_report  # noqa: PLC0415
 
     patients = _load(data, limit)
     model = SepsisModel(bundle)
+    reference = load_bundle(None, "news2")
     with progress("Evaluating sepsis", len(patients)) as step:
-        scored = evaluation.score_all(stays(patients), model, step)
-    figures = evaluation.figures(scored, model) | {"via": "stream" if stream else "offline"}
+        scored = evaluation.score_all(stays(patients), model, step, reference)
+    figures = evaluation.figures(scored, model, reference.risk) | {
+        "via": "stream" if stream else "offline"
+    }
     rows = scored
     if stream:
         rows = evaluation.heard(scored, _through_the_system(patients, scored, model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import lightgbm
@@ -105,3 +106,17 @@ def test_a_tree_that_found_no_split_is_its_one_leaf() -> None:
 def test_the_same_seed_gives_the_same_trees() -> None:
     for one, two in zip(_member(3), _member(3), strict=True):
         assert torch.equal(one, two)
+
+
+def test_bags_are_averaged() -> None:
+    x, labels = _rows()
+    one = dataclasses.replace(_CONFIG, bags=1)
+    both = dataclasses.replace(_CONFIG, bags=2)
+    values = torch.from_numpy(x).double()
+
+    def scores(config: LeafwiseConfig, seed: int) -> torch.Tensor:
+        trees = grow(x, labels, np.ones(len(x)), config, seed)
+        return LeafwiseForest(trees, 5)(values)[0]
+
+    mean = (scores(one, 3) + scores(one, 103)) / 2
+    assert torch.allclose(scores(both, 3), mean, atol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from connectors.cohorts.physionet2019 import CohortPatient, Event, load
 from models import sepsis_evaluation as evaluation
+from models import utility
 from models.bundle import BundleError, read, single_member, write
 from models.clinical_use import beginnings, burning
 from models.ensemble import FOLDS, Scorer, fold_of
@@ -25,7 +28,7 @@ from models.training.leafwise_boosting import LeafwiseConfig
 from models.training.page import number
 from models.training.sepsis import RISK, train
 from models.training.sepsis_cohort import COHORT, stays
-from models.training.sepsis_fit import SepsisConfig
+from models.training.sepsis_fit import SepsisConfig, emphasis
 from streams.cli.main import app
 from tests.unit.replay.folders import sepsis_original
 
@@ -129,6 +132,27 @@ def test_alarms_are_counted_for_patients_days_and_onsets() -> None:
     assert found["patients_without_sepsis_alarmed"] == 1
 
 
+def test_a_reference_is_compared_on_the_hours_that_both_score() -> None:
+    own = [_scored([0, 0, 1], [-3.0, math.nan, 2.0]), _scored([0, 1], [1.0, 0.5])]
+    other = [np.array([1.0, 5.0, math.nan]), np.array([-1.0, 2.0])]
+    pairs = zip(own, other, strict=True)
+    scored = [dataclasses.replace(one, reference=z) for one, z in pairs]
+    found = evaluation.compared_with(scored, "news2")
+    assert (found["risk"], found["scored"]) == ("news2", 3)
+    # of the two pairs of a negative and the positive hour: one right here, both there
+    assert (found["auroc"]["value"], found["auroc_difference"]["value"]) == (1.0, -0.5)
+
+
+def test_hours_where_an_alarm_is_worth_most_count_most() -> None:
+    labels = [0] * 20 + [1] * 12  # the onset is six hours into the positive ones
+    y, worth = torch.tensor(labels).double(), torch.from_numpy(utility.gain(labels))
+    weights = emphasis(y, worth)
+    assert weights[:14].tolist() == [1.0] * 14
+    assert weights[15:20].tolist() == [0.5] * 5  # worth something, and not called positive
+    assert int(weights.argmax()) == 20 + int(worth[20:].argmax())
+    assert weights[30:].tolist() == [0.5] * 2  # too late
+
+
 def test_last_hours_from_elsewhere_are_compared(trained: Path) -> None:
     model = SepsisModel(read(trained / RISK, RISK))
     cohort = list(stays(_patients(4, seed=7)))
@@ -170,6 +194,7 @@ def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path, trained:
     assert (figures["hours"], figures["scored"], figures["abstained"]) == (80, 80, {})
     assert not figures["cross_fitted"]
     assert figures["via"] == "offline"
+    assert figures["reference"]["risk"] == "news2"
     with (out / "predictions.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert list(rows[0]) == list(evaluation.COLUMNS)

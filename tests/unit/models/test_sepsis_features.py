@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from connectors.facts import EncounterEvent, Observation, PersonDetail
 from models.record import PatientRecord
 from models.sepsis_features import FEATURES, SepsisReader
+from models.sepsis_scores import SCORES, scores
 from tests.unit.models.patients import (
     HEART_RATE,
     HOUR,
@@ -135,3 +137,46 @@ def test_time_is_relative() -> None:
 
 def test_names_are_unique() -> None:
     assert len({f.name for f in FEATURES}) == len({f.display for f in FEATURES}) == len(FEATURES)
+
+
+def test_scores_count_points_of_what_is_known() -> None:
+    """Platelets 90 and creatinine 2.5 after 160 and 1.0: two points each, all of them a rise."""
+    known = {
+        "heart_rate": 120.0, "temperature": 38.6, "resp_rate": 24.0, "spo2": 93.0, "sbp": 95.0,
+        "map": 65.0, "fio2": 40.0, "leukocytes": 14.0, "platelets": 90.0, "creatinine": 2.5,
+    }  # fmt: skip
+    best = {("platelets", "highest"): 160.0, ("creatinine", "lowest"): 1.0}
+
+    def read(variable: str, statistic: str) -> NDArray[np.float64]:
+        value = best.get((variable, statistic), known.get(variable, np.nan))
+        return np.array([value, np.nan])
+
+    found = scores(read)
+    points = {name: found[0, i] for i, name in enumerate(SCORES)}
+    # platelets 2, creatinine 2, mean pressure 1, saturation over oxygen of 232: 2
+    assert points["sofa"] == 7
+    assert points["sofa_rise"] == 4
+    assert points["sirs"] == points["sirs_6h"] == 4
+    # breaths 2, saturation 2, pressure 2, pulse 2, temperature 1
+    assert points["news"] == points["news_6h"] == 9
+    assert not found[1].any()  # nothing is known of the second: no points
+
+
+def test_the_course_is_against_the_patient_s_own_past() -> None:
+    facts = [*(observation(HEART_RATE, h, 80.0) for h in range(20)), admission()]
+    facts += [observation(HEART_RATE, h, 120.0) for h in range(20, 24)]
+    named = _read(record(facts), 23.5)
+    assert named["heart_rate.off"] == pytest.approx(120 - (20 * 80 + 4 * 120) / 24)
+    assert named["heart_rate.shift"] == pytest.approx((2 * 80 + 4 * 120) / 6 - (20 * 80 + 480) / 24)
+    assert named["heart_rate.rate"] == pytest.approx(24 / 23.5)
+
+
+def test_a_monitor_that_sends_every_minute_counts_no_more_than_hourly_rounds() -> None:
+    hourly = [observation(HEART_RATE, h + 0.5, 80.0) for h in range(6)]
+    every = [observation(HEART_RATE, h + m / 10, 80.0) for h in range(6) for m in range(10)]
+    counts = [_read(record([admission(), *facts]), 5.9) for facts in (hourly, every)]
+    for name in ("vital_hours_3h", "vital_hours_6h", "vital_hours_12h"):
+        assert counts[0][name] == counts[1][name]
+    assert counts[0]["vital_hours_3h"] == 3
+    found = _read(record([admission(), observation(LACTATE, 1, 2.0)]), 5.9)
+    assert [found[f"results_{h}h"] for h in (3, 6, 48)] == [0, 1, 1]
