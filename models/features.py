@@ -245,8 +245,11 @@ class _Kept:
             found.update((self.last > as_of).nonzero()[0].tolist())
         if start < self.start:
             spans = zip(self.spans, all_series, strict=True)
+            # A series may have lost what lay before the window, too.
             found.update(
-                i for i, ((lo, _), s) in enumerate(spans) if lo and s.times[lo - 1] >= start
+                i
+                for i, ((lo, _), s) in enumerate(spans)
+                if lo and (lo > len(s.times) or s.times[lo - 1] >= start)
             )
         return found
 

@@ -130,10 +130,17 @@ def test_incremental_reading_equals_reading_afresh(
     warm, live = FeatureReader(), PatientRecord()
     for fact in facts:
         live.fold_facts([fact])  # type: ignore[list-item]
-        hour = rng.uniform(0, 55)
+        hour = rng.uniform(0, 110)  # also when much has left the window
         afresh = PatientRecord()
         afresh.fold_facts(live.facts.values())
         assert _same(_read(live, hour, warm), _read(afresh, hour))
+
+
+def test_time_goes_back_after_what_had_left_the_window_was_deleted() -> None:
+    warm, live = FeatureReader(), record([observation(HEART_RATE, 0, 150.0)])
+    _read(live, 60, warm)
+    live.fold_facts([observation(HEART_RATE, 0, None, status="D", changed=9.0, removed=True)])
+    assert _same(_read(live, 10, warm), _read(live, 10))
 
 
 @settings(deadline=None, max_examples=30)
