@@ -283,7 +283,7 @@ def build_app(settings: Settings, session_s: float) -> Any:
         broker_commit_interval=1.0,
         broker_max_poll_interval=3_600.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4_000_000,
+        consumer_max_fetch_size=8_000_000,  # a record has up to half of that
         stream_wait_empty=False,
         stream_buffer_maxsize=32,
         topic_allow_declare=False,
