@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -49,15 +49,24 @@ class LogLostError(Exception):
     """The log ends before what the store stands for: it lost records, or is another one."""
 
 
-def check_log(lease: Lease, end: int | None) -> None:
+async def check_log(
+    lease: Lease,
+    end: Callable[[int], Awaitable[int | None]],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
     """Raises `LogLostError`: what comes next would pass for applied, and nobody would be told.
 
     So it is after a power cut that cost the broker more than the store, or when a broker was
-    replaced by an empty one and the store was not. `end` is the offset that the next record will
-    get; None where the log does not say.
+    replaced by an empty one and the store was not. `end` tells the offset that the next record of a
+    partition will get, None where the log does not say. A broker that has just started may not know
+    its end yet, so it is asked for some seconds.
     """
-    if end is not None and lease.offset >= end:
-        raise LogLostError(f"the log of partition {lease.partition} ends before its state")
+    for wait_s in (1.0, 1.0, 1.0, 1.0, 0.0):
+        at = await end(lease.partition)
+        if at is None or lease.offset < at:
+            return
+        await sleep(wait_s)
+    raise LogLostError(f"the log of partition {lease.partition} ends before its state")
 
 
 class Publisher(Protocol):

@@ -153,7 +153,7 @@ class Worker:
     async def _take(self, partition: int) -> PartitionOwner:
         lease = await self._store.acquire(partition)
         try:
-            check_log(lease, await self._log.end(partition))
+            await check_log(lease, self._log.end)
         except LogLostError:
             log.critical(
                 "partition %d: Redis stands at record %d of tocsin.facts, which ends before that. "
