@@ -62,7 +62,8 @@ def crowd(first: int, patients: int, now: float) -> list[Message]:
 def dying(number: int, now: float) -> list[Message]:
     """One patient, admitted and dying, in two messages."""
     people = ward.admit(number, number - number % 6, now, patients=1, results=3)
-    return [people.messages[0], people.messages[-1]]
+    newest = next(m for m in people.messages if f"|{m.patient}-2-F|".encode() in m.raw)
+    return [people.messages[0], newest]
 
 
 class Watcher:

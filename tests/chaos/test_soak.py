@@ -7,10 +7,11 @@ from connectors.interpret import interpret
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site
 from connectors.wire import WireMessage
+from tests.chaos import reference
 from tests.chaos.overload import dying, quantiles
 from tests.chaos.soak import Hospital, slope
 from tests.chaos.system import KEY
-from tests.chaos.ward import Message
+from tests.chaos.ward import Message, Ward
 
 NOW = 1_780_000_000.0
 
@@ -49,3 +50,11 @@ def test_the_traffic_of_both_gives_facts() -> None:
     hospital.exchange(0.1)
     assert len(set(before) - set(hospital.beds)) == 2
     assert outcomes(dying(200_004, NOW)) == ["facts"] * 2
+
+
+def test_who_comes_in_dying_raises_an_alert() -> None:
+    models = reference.models(["news2"])
+    for number in range(200_004, 200_052, 6):
+        pair = dying(number, NOW)
+        ward = Ward(patients={pair[0].patient: number}, messages=pair)
+        assert reference.undisturbed(ward, IdentityKey(KEY), models, 4, NOW).alerts
