@@ -166,40 +166,6 @@ def test_feedback_of_nobody_is_answered(system: System) -> None:
     assert not [k for k in system.patient_keys() if b"nobody" in k]
 
 
-async def test_two_risks_of_one_patient_are_one_call_and_one_acknowledgement(
-    system: System, desk: PolicyDesk
-) -> None:
-    policy = "groups: {acute: {risks: [deterioration, sepsis], covers: 1h}}"
-    name = desk.propose(policy, who="ann", reason="fewer calls").name
-    desk.approve(name, who="bob")
-    version = desk.activate(name, who="ann").name.encode()
-    wait_for(
-        lambda: (
-            sum(version in value for _, _, value in system.read(topics.FACTS))
-            >= system.settings.kafka.partitions
-        ),
-        "the policy is in every partition",
-    )
-    now = time.time()
-    await send(system, admission("904", now - 3_600, bed="B904"), results("904", now - 60, DYING))
-
-    def both(state: AlertState) -> dict[str, Alert] | None:
-        found = {a.risk: a for a in system.alerts() if a.bed == "B904"}
-        there = len(found) == 2 and {a.state for a in found.values()} == {state}
-        return found if there else None
-
-    called = wait_for(lambda: both(AlertState.FIRING), "both risks fire")
-    lead = next(a for a in called.values() if a.calls)
-    joined = next(a for a in called.values() if a is not lead)
-    assert (joined.reason, joined.joined) == (AlertReason.JOINED, lead.alert_id)
-    log = KafkaLog(kafka(system), client_id="test")
-    await FeedbackDesk(log, wall_clock).acknowledge(joined, who="ann", click="click-904")
-    taken = wait_for(lambda: both(AlertState.ACKNOWLEDGED), "both are acknowledged")
-    assert {a.acknowledged_by for a in taken.values()} == {"ann"}
-    await log.close()
-    desk.roll_back(who="bob", reason="the test is over")
-
-
 async def test_a_back_test_of_what_was_in_force_gives_the_alerts_that_were_told(
     system: System, desk: PolicyDesk, tmp_path: Path
 ) -> None:
