@@ -93,3 +93,14 @@ def test_platt_recovers_slope_and_offset() -> None:
     slope, offset = platt(z, y)
     assert slope == pytest.approx(0.5, abs=0.05)
     assert offset == pytest.approx(-1.0, abs=0.05)
+
+
+def test_platt_calibrates_a_share_beside_a_given_rest() -> None:
+    generator = torch.Generator().manual_seed(5)
+    z, rest = torch.randn((2, 40_000), dtype=torch.float64, generator=generator)
+    share = torch.full_like(z, 0.75)
+    truth = share * (1.4 * z + 0.5) + rest
+    y = (torch.rand(len(z), generator=generator, dtype=torch.float64) < truth.sigmoid()).double()
+    slope, offset = platt(z, y, beside=rest, share=share)
+    assert slope == pytest.approx(1.4, abs=0.08)
+    assert offset == pytest.approx(0.5, abs=0.06)
