@@ -56,15 +56,18 @@ class Ownership:
         A worker that is fenced waits until the group must have told it, if it was to lose the
         partition. If it still has it then, it takes the lease back and applies the same records.
         """
+        fenced: PartitionOwner | None = None
         while partition in self._assigned:
             try:
                 owner = self._owners.get(partition)
                 if owner is None:
                     owner = self._owners[partition] = await self._take(partition)
+                    if fenced is not None:
+                        owner.go_on_for(fenced)
                 return await owner.handle_all(await records())
             except FencedError:
                 log.warning("partition %d was taken over by another worker", partition)
                 metrics.counter("tocsin_worker_fenced").add(1)
-                self._owners.pop(partition, None)
+                fenced = self._owners.pop(partition, None) or fenced
                 await self._sleep(self._hearing_s)
         return None

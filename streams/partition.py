@@ -116,6 +116,12 @@ class PartitionOwner:
             await self._publish([offset], [Output(*o) for o in _outputs.decode(packed)])
         self.lease.outbox.clear()
 
+    def go_on_for(self, before: PartitionOwner) -> None:
+        """What this process is still telling for an owner that was fenced stays known: the outbox
+        has to hold it again, should the store have lost it."""
+        before._confirmed += self._confirmed
+        self._confirmed, self._unconfirmed = before._confirmed, before._unconfirmed
+
     async def handle(self, offset: int, record: FactRecord) -> Applied:
         """Apply the record at `offset`. Raises `FencedError` when the partition was taken over."""
         return (await self.handle_all([(offset, record)]))[0]
