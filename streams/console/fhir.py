@@ -8,7 +8,8 @@ OperationOutcomes. What is offered is in `/fhir/R4/metadata`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -31,6 +32,7 @@ _MADE: dict[str, Callable[[Alert, Resource], Resource]] = {
 Count = Annotated[int, Query(alias="_count", ge=1, le=_MOST)]
 After = Annotated[str, Query(alias="_after", max_length=400)]
 Patient = Annotated[str, Query(alias="patient:identifier", max_length=400)]
+_SEARCHED: Final = frozenset({"_count", "_after", "_format", "patient:identifier", "status"})
 
 
 def add_fhir(
@@ -55,8 +57,10 @@ def add_fhir(
             found = [made(kind, a) for a in sorted(alerts, key=lambda a: a.alert_id)]
             matching = [r for r in found if status in ("", r["status"])]
             rest = [r for r in matching if r["id"] > after]
+            asked = {"_count": str(count), "patient:identifier": patient, "status": status}
             root = f"{url}{ROOT}/{kind}"
-            return _answer(_searchset(root, rest[:count], len(matching), len(rest) > count))
+            more = len(rest) > count
+            return _answer(_searchset(root, rest[:count], len(matching), more, asked))
 
         @_route(application, f"{ROOT}/{kind}/{{id}}")
         async def read(id: str) -> Response:
@@ -90,10 +94,15 @@ def _add_subscriptions(application: FastAPI, root: str, subscribed: Sequence[Res
         return _answer(by_id[id])
 
 
-def _searchset(root: str, page: Sequence[Resource], total: int, more: bool) -> Resource:
-    links = [{"relation": "self", "url": root}]
+def _searchset(
+    root: str, page: Sequence[Resource], total: int, more: bool, asked: dict[str, str] | None = None
+) -> Resource:
+    """`asked`: what was searched for. Each link says it, and a page has no more than the first."""
+    said = {name: value for name, value in (asked or {}).items() if value}
+    links = [{"relation": "self", "url": f"{root}?{urlencode(said)}" if said else root}]
     if more:
-        links.append({"relation": "next", "url": f"{root}?_after={page[-1]['id']}"})
+        query = urlencode(said | {"_after": page[-1]["id"]})
+        links.append({"relation": "next", "url": f"{root}?{query}"})
     entries = [
         {"fullUrl": f"{root}/{one['id']}", "resource": one, "search": {"mode": "match"}}
         for one in page
@@ -108,6 +117,11 @@ def _route(application: FastAPI, path: str) -> Callable[[Any], Any]:
     async def check(request: Request) -> None:
         if not person_of(request).may(role):
             raise ProblemError(403, "forbidden", f"This needs the role {role}.")
+        # A server may pass over them, and then gives all patients to whoever asked for one.
+        if others := sorted(set(request.query_params) - _SEARCHED):
+            known = ", ".join(sorted(_SEARCHED))
+            named = ", ".join(others)
+            raise ProblemError(400, "not-supported", f"No search by {named}; there are {known}.")
 
     return application.get(path, include_in_schema=False, dependencies=[Depends(check)])
 

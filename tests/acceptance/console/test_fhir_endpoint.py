@@ -52,6 +52,20 @@ def test_a_patient_and_a_status_are_searched_for(console: FakeServer) -> None:
     assert "entry" not in get(console, "Flag?patient:identifier=nobody")[1]
 
 
+def test_a_search_never_gives_what_was_not_searched_for(console: FakeServer) -> None:
+    """What cannot be searched by is refused, not passed over; later pages go on as the first."""
+    for query in ("patient=p-1", "subject=Patient/p-1", "_id=none", "date=ge2026"):
+        status, outcome = get(console, f"RiskAssessment?{query}")
+        assert status == 400
+        OperationOutcome.model_validate(outcome)
+    _, found = get(console, "Flag?status=active&_count=1")
+    links = {link["relation"]: link["url"] for link in found["link"]}
+    assert all("status=active" in url and "_count=1" in url for url in links.values())
+    _, second = get(console, links["next"].partition("/fhir/R4/")[2])
+    assert second["total"] == found["total"] == 8
+    assert [entry["resource"]["status"] for entry in second["entry"]] == ["active"]
+
+
 def test_who_is_told_by_fhir_is_to_be_read(console: FakeServer) -> None:
     """As valid Subscriptions, without what their addresses hide; none is made from here."""
     _, found = get(console, "Subscription")
