@@ -22,7 +22,7 @@ from models.training.cohort import COHORT, Stay
 from models.training.fit import ANCHORS, Fitted, TrainConfig, fit
 
 RISK = "deterioration"
-VERSION = "1"
+VERSION = "2"
 EXPIRES_S = 24 * 3600.0
 _ALARMED = 0.20  # share of patients that the shipped rule may alarm within 48 hours
 _CLEAR = 0.75  # of the firing threshold

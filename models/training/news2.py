@@ -24,7 +24,7 @@ from models.training.cohort import COHORT, Stay
 from models.training.fit import platt
 from models.training.news2_card import card
 
-VERSION = "1"
+VERSION = "2"
 HOURS = (6, 12, 24, 36, 48)  # in the stay, at which the line is fitted
 _BETWEEN = 0.5  # a threshold lies between two totals
 

@@ -22,7 +22,7 @@ from models.training.sepsis_cohort import SepsisStay
 from models.training.sepsis_fit import Rows, SepsisConfig, fit, training_rows
 
 RISK = "sepsis"
-VERSION = "1"
+VERSION = "2"
 EXPIRES_S = 12 * 3600.0
 # Episodes of the shipped rule for each patient and day, sepsis or not.
 _EPISODES = 0.04
