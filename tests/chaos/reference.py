@@ -19,7 +19,7 @@ from connectors.sequencer import Sequencer
 from connectors.settings import IdentitySettings, SequencerSettings
 from connectors.site import Site
 from connectors.wire import WireMessage
-from models.bundle import load_bundle
+from models.bundle import load_risks
 from models.patient import Patient
 from models.risk import RiskModel
 from streams import codec, keys
@@ -40,8 +40,8 @@ class Outcome(NamedTuple):
 
 
 def models(risks: Iterable[str]) -> list[RiskModel]:
-    """As shipped."""
-    return [load_bundle(None, risk) for risk in risks]
+    """As shipped, and as a worker loads them."""
+    return list(load_risks(None, list(risks)))
 
 
 def pseudonym(key: IdentityKey, mrn: str) -> str:
