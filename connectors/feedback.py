@@ -98,8 +98,9 @@ def decode(raw: bytes) -> Feedback:
 def lacking(feedback: Feedback) -> str:
     """What an action needs and does not say, in words; "" when it is complete."""
     needed = _needs.get(feedback.action, "action")
-    if not getattr(feedback, needed):
+    said = getattr(feedback, needed)
+    if not (said.strip() if isinstance(said, str) else said):
         return f"{feedback.action} needs `{needed}`"
-    if feedback.reason is DismissReason.OTHER and not feedback.comment:
+    if feedback.reason is DismissReason.OTHER and not feedback.comment.strip():
         return "dismiss as `other` needs `comment`"
     return ""

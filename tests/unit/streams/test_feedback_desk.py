@@ -97,3 +97,18 @@ async def test_a_silent_log_may_still_take_the_action(alert: Alert) -> None:
     late(None)
     log.away = False
     assert (await desk.acknowledge(alert, who="n", click="c-1")).id == "c-1"
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n", "\u00a0"])
+async def test_blanks_say_nothing(alert: Alert, blank: str) -> None:
+    """An alert handed over to "  " would be nobody's."""
+    log = ListLog()
+    desk = FeedbackDesk(log, lambda: 1_800_000_000.0)
+    for taken in (
+        lambda: desk.hand_over(alert, blank, who="n"),
+        lambda: desk.comment(alert, blank, who="n"),
+        lambda: desk.dismiss(alert, DismissReason.OTHER, who="n", comment=blank),
+    ):
+        with pytest.raises(UserError, match="needs"):
+            await taken()
+    assert log.records == []
