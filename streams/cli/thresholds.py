@@ -22,6 +22,7 @@ from streams import settings as settings_module
 from streams.cli.backtesting import rules_of
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
+from streams.delivery.checking import strangers
 from streams.errors import UserError
 from streams.policy import document
 from streams.policy.desk import PolicyDesk, readable
@@ -64,7 +65,17 @@ def show(
 @app.command()
 def check(file: FileArgument) -> None:
     """Can this policy be used? Needs no running system. Example: tocsin thresholds check p.yaml"""
-    readable(_text(file), list(rules_of(settings_module.load()).items()))
+    settings = settings_module.load()
+    policy = readable(_text(file), list(rules_of(settings).items()))
+    if (
+        policy.routing
+        and settings.sinks.receivers
+        and (ghosts := strangers(settings, policy.routing))
+    ):
+        raise UserError(
+            f"The policy's routing names {', '.join(ghosts)}, and `sinks.receivers` has no such "
+            "section: what it should be told of would become a dead letter."
+        )
     typer.echo(f"{file} can be used.")
 
 

@@ -81,6 +81,24 @@ def test_check_and_test_need_no_running_system(policy: Path) -> None:
     assert "no routing" in out
 
 
+def test_a_receiver_that_is_not_set_up_is_found_before_anybody_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slip of the pen in the routing is said at once; without receivers here it is open."""
+    file = tmp_path / "policy.yaml"
+    file.write_text("routing: {receivers: [{name: pagr}], route: {receiver: pagr}}\n")
+    assert "can be used" in run("thresholds", "check", str(file))
+    site = tmp_path / "tocsin.toml"
+    site.write_text(
+        '[sinks.receivers.pager]\nkind = "mail"\nhost = "m"\nsender = "t@h"\nto = ["a@h"]\n'
+    )
+    monkeypatch.setenv("TOCSIN_SETTINGS", str(site))
+    with pytest.raises(UserError, match="names pagr"):
+        CliRunner().invoke(app, ["thresholds", "check", str(file)], catch_exceptions=False)
+    file.write_text("routing: {receivers: [{name: pager}], route: {receiver: pager}}\n")
+    assert "can be used" in run("thresholds", "check", str(file))
+
+
 def test_who_would_be_told_and_what_holds_back(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text(
