@@ -42,7 +42,8 @@ class WallPage(LivePage):
 
     async def refresh(self) -> None:
         """The open alerts as they are now; those that are held back are not for the wall."""
-        shown = self.console.lists.alerts(self._ward, "wall", _shown).alerts
+        listed = self.console.lists.alerts(self._ward, "wall", _shown).alerts
+        shown = sorted(listed, key=attended)
         if self.console.board.status().loaded:
             self._table.show([self._row(alert) for alert in shown], "No open alerts.")
             self._summary.text = counts(shown).capitalize()
@@ -55,6 +56,11 @@ class WallPage(LivePage):
             board.stamp(alert.alert_id),
             lambda: wall_row(alert, board.score_of(alert), ward, self.console.times),
         )
+
+
+def attended(alert: Alert) -> bool:
+    """A wall is not scrolled: what somebody has taken gives place to what waits for one."""
+    return alert.state in (AlertState.ACKNOWLEDGED, AlertState.SNOOZED)
 
 
 def _shown(alert: Alert) -> bool:

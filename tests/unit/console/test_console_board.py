@@ -16,6 +16,7 @@ from streams.console.ports import Unavailable
 from streams.console.results import result_rows, unused_rows
 from streams.console.rows import alert_row, counts, order
 from streams.console.times import HospitalTime
+from streams.console.wall_page import attended
 from tests.acceptance.console.fake_hospital import FakeHospital
 
 UTC_TIMES = HospitalTime("UTC")
@@ -164,6 +165,17 @@ def test_the_most_urgent_stands_first(hospital: FakeHospital) -> None:
     assert sorted([old, ended, new, critical], key=order) == [critical, new, old, ended]
     assert counts([old, new, critical, ended]) == "3 alerting"
     assert counts([ended]) == "no open alerts"
+
+
+def test_a_wall_begins_with_what_waits_for_somebody(hospital: FakeHospital) -> None:
+    """It is not scrolled: what was taken or snoozed never pushes an alert off it."""
+    a, b, c, d, *_ = hospital.pseudonyms
+    taken = hospital.alert(a, AlertState.ACKNOWLEDGED, Severity.CRITICAL)
+    quiet = hospital.alert(b, AlertState.SNOOZED, minutes=5)
+    waits = hospital.alert(c, minutes=300)
+    nobody_came = hospital.alert(d, AlertState.ESCALATED, minutes=400)
+    listed = sorted([quiet, nobody_came, waits, taken], key=order)
+    assert sorted(listed, key=attended) == [waits, nobody_came, taken, quiet]
 
 
 def test_a_row_says_what_the_alert_says(hospital: FakeHospital) -> None:
