@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 
 
 def person() -> str:
-    """The user's name, else their number."""
+    """The name of the process's user, else their number. Not $USER, which says what one likes."""
     try:
-        return getpass.getuser()
-    except (KeyError, ImportError, OSError):  # a user without a name, as in a container
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user without a name, as in a container
         return f"uid {os.getuid()}"

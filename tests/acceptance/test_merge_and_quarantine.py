@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import pytest
 from connectors import topics
 from connectors.contract import Alert, AlertState
 from connectors.hl7 import build
+from streams.cli.person import person
 from tests.acceptance.system import DYING, System, admission, results, send, wait_for
 from tests.acceptance.test_socket_to_alert import firing
 
@@ -116,7 +116,7 @@ async def test_a_message_is_mended_and_sent_again(system: System) -> None:
     assert done["was"] != done["now"]
     assert "600" not in json.dumps({k: v for k, v in done.items() if k in ("why", "who", "event")})
     assert set(done) == {"event", "who", "at", "item", "seen", "why", "was", "now"}
-    assert done["who"] == getpass.getuser()
+    assert done["who"] == person()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done["at"])
     assert all(n.isdecimal() and type(offset) is int for n, offset in done["seen"].items())
     mended_bytes = broken.replace(b"PID|1||", b"PID|1||600^^^HOSP^MR", 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,10 +145,10 @@ def test_no_moments(text: str) -> None:
 def test_a_user_without_a_name_is_told_by_number(
     journal: ClosableJournal, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody() -> str:
-        raise KeyError("getpwuid(): uid not found")
+    def nobody(uid: int) -> str:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
 
-    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
     run("discard", journal.wired().id, "--why", "t")
     assert [a["who"] for a in journal.audit()] == [f"uid {os.getuid()}"]
 
