@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psutil
 from redis import Redis
 
 from connectors import topics
@@ -26,6 +28,7 @@ _AT_ONCE = 500  # patients in one round trip
 _MODELS = 200  # patients that copies are made of
 _DUE_IN_S = 365 * 86_400.0
 _PATIENCE_S = 120.0
+_LOOK_S = 0.02
 
 
 def fill(redis: Redis, partitions: int, patients: int) -> int:
@@ -65,7 +68,7 @@ async def first_score(
     watcher = await asyncio.to_thread(lambda: Watcher(kafka, hops=False))
     old = resources.processes(home)["worker"]
     old.terminate()
-    await asyncio.to_thread(old.wait, _PATIENCE_S)
+    await asyncio.to_thread(_until_gone, old)
     ended = time.time()
     await sender.send(mllp, messages)
     await asyncio.to_thread(watcher.scored.wait, _PATIENCE_S)
@@ -77,3 +80,11 @@ async def first_score(
         "after_end_s": round(seen.first_score - ended, 2),
         "after_start_s": round(seen.first_score - began, 2),
     }
+
+
+def _until_gone(process: psutil.Process) -> None:
+    """Not `wait`: it is the supervisor's child, which may leave it as a zombie for long."""
+    give_up = time.monotonic() + _PATIENCE_S
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+            time.sleep(_LOOK_S)
