@@ -30,6 +30,7 @@ from streams.policy.document import (
 )
 
 _DAYS_KEPT = 1_000
+_QUARTER_S = 900.0
 MICRO = 1_000_000  # probabilities are compared as printed: to six decimals
 
 
@@ -226,7 +227,7 @@ class Rulebook:
         zone = self._zones[hours.name]
         days = [first + timedelta(days=n) for n in range(3)]
         clocks = [time(minute // 60, minute % 60) for minute in (hours.start, hours.until)]
-        return [datetime.combine(d, c, zone).timestamp() for d in days for c in clocks]
+        return [m for d in days for c in clocks for m in _moments(datetime.combine(d, c, zone))]
 
     # ── who is next ─────────────────────────────────────────────────────────────────────────
 
@@ -240,6 +241,19 @@ class Rulebook:
             ):
                 return route.steps
         return ()
+
+
+def _moments(clock: datetime) -> Iterable[float]:
+    """When a clock shows this. Where it is put back or forward: every quarter of an hour between
+    the two readings, for it shows this twice or never, and is put on one of the quarters."""
+    first, last = sorted((clock.timestamp(), clock.replace(fold=1).timestamp()))
+    yield first
+    quarter = first - first % _QUARTER_S + _QUARTER_S
+    while quarter < last:
+        yield quarter
+        quarter += _QUARTER_S
+    if last > first:
+        yield last
 
 
 def fits(patterns: Sequence[str], name: str) -> bool:

@@ -118,6 +118,29 @@ def test_quiet_hours_change_at_their_borders_over_the_end_of_summer_time() -> No
     assert border == at("2026-10-25T06:00+01:00")
 
 
+@pytest.mark.parametrize(
+    ("hours", "night"),
+    [
+        ("from: 22:00, until: 02:30", "2026-10-24T20:00Z"),  # the clock shows 02:30 twice
+        ("from: 02:30, until: 02:45", "2026-10-24T20:00Z"),
+        ("from: 22:00, until: 02:30", "2027-03-27T20:00Z"),  # or never
+        ("from: 02:10, until: 05:00", "2027-03-27T20:00Z"),
+    ],
+)
+def test_nothing_is_held_longer_for_a_clock_that_is_put_back_or_forward(
+    hours: str, night: str
+) -> None:
+    """Minute by minute: whoever looks at each moment that is named misses no change."""
+    rules = book(f"quiet_hours: [{{name: n, {hours}, time_zone: Europe/Vienna}}]")
+    start = at(night)
+    next_look, quiet = start, rules.quiet(case(), start)
+    for moment in (start + 60.0 * n for n in range(12 * 60)):
+        if moment >= next_look:
+            quiet = rules.quiet(case(), moment)
+            next_look = rules.changes_at(case(), moment) or moment
+        assert rules.quiet(case(), moment) == quiet
+
+
 def test_the_first_escalation_route_that_fits_counts() -> None:
     rules = book(
         "escalation:\n- {severities: [critical], steps: [{after: 10m, to: a}]}\n"
