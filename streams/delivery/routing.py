@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
+import re2
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -36,6 +37,8 @@ from streams.policy import yaml_text
 from streams.policy.values import Duration
 from streams.policy.yaml_text import YamlError
 
+_QUIET: Final = re2.Options()
+_QUIET.log_errors = False
 _LONGEST_MATCHER: Final = 300
 _DEEPEST: Final = 20
 _MATCHER: Final = re.compile(
@@ -84,7 +87,7 @@ class Test(NamedTuple):
 
     label: str
     negative: bool
-    pattern: re.Pattern[str]
+    pattern: Any  # RE2: the time goes by the length of the value, whatever the pattern
 
     def matches(self, labels: Labels) -> bool:
         """Does the label's whole value fit?"""
@@ -104,13 +107,18 @@ def parse_matcher(text: str) -> Test:
     if label not in LABELS:
         raise ValueError(f"{text!r}: there is no label {label}; there are {', '.join(LABELS)}")
     try:
-        pattern = re.compile(value if "~" in test else re.escape(value))
-    except re.error as error:
-        raise ValueError(f"{text!r}: {error}") from None
+        pattern = re2.compile(value if "~" in test else re2.escape(value), _QUIET)
+    except re2.error as error:
+        raise ValueError(f"{text!r}: {_said(error)}") from None
     known = _KNOWN.get(label)
     if known is not None and not any(pattern.fullmatch(member) for member in known):
         raise ValueError(f"{text!r} never matches: {label} is one of {', '.join(known)}")
     return Test(label, "!" in test, pattern)
+
+
+def _said(error: re2.error) -> str:
+    said = error.args[0]
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 def _checked_matcher(text: str) -> str:

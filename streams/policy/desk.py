@@ -26,6 +26,7 @@ from streams.policy import document
 from streams.policy.document import Policy, PolicyError
 from streams.policy.rules import Rulebook
 
+LONGEST_SILENCE_S = 31 * 86_400.0
 NOTHING = "# No policy is in force: the thresholds are those that the bundles ship with.\n"
 
 
@@ -80,11 +81,12 @@ class PolicyDesk:
     def check(self, text: str) -> Checked:
         """Everything that can be known about a policy before it is proposed."""
         policy = self._read(text)
+        _end_in_time(policy, self._clock())
         return Checked(policy, text, diff_of(self.in_force(), text))
 
     def propose(self, text: str, *, who: str, reason: str) -> Version:
         """Write a version down. It changes nothing until it is approved and activated."""
-        self._read(text)
+        _end_in_time(self._read(text), self._clock())
         if len(text) > configuration.LONGEST_POLICY:
             raise UserError(
                 f"The policy has {len(text)} characters; a version may have "
@@ -230,3 +232,16 @@ def _told() -> Iterator[None]:
         yield
     except KafkaException as error:
         raise UserError(f"Kafka does not answer ({error.args[0].str()}).") from None
+
+
+def _end_in_time(policy: Policy, now: float) -> None:
+    """Raises `UserError`: nobody remembers a silence of years, and one that is over is a slip."""
+    for silence in policy.silences:
+        if silence.until <= now:
+            raise UserError(f"The silence {silence.name!r} ended before now: leave it out.")
+        if silence.until - max(silence.start, now) > LONGEST_SILENCE_S:
+            raise UserError(
+                f"The silence {silence.name!r} lasts longer than "
+                f"{LONGEST_SILENCE_S / 86_400:.0f} days. What never calls anybody is an inhibition "
+                "or a higher threshold."
+            )

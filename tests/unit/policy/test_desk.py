@@ -53,6 +53,20 @@ def test_a_version_is_proposed_approved_activated_and_rolled_back() -> None:
     assert in_force(at) == ""
 
 
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [("2027-01-15T08:00Z", "ended before now"), ("2206-01-01T00:00Z", "longer than 31 days")],
+)
+def test_a_silence_that_is_over_or_hardly_ends_is_no_proposal(until: str, said: str) -> None:
+    """It is 08:00:00 on the fifteenth."""
+    at = desk(MemoryJournal())
+    text = f"silences: [{{name: s, match: {{ward: W1}}, until: {until}}}]\n"
+    for propose in (at.check, lambda text: at.propose(text, who="ann", reason="works")):
+        with pytest.raises(UserError, match=said):
+            propose(text)
+    at.propose(text.replace(until, "2027-02-10T08:00Z"), who="ann", reason="works")
+
+
 def test_every_step_is_audited_with_who_and_why() -> None:
     journal = MemoryJournal()
     at = desk(journal)
