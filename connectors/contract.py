@@ -249,7 +249,7 @@ class Answer(StrEnum):
     NOTED = "noted"  # the alert had ended: the outcome or comment is kept with it
     ENDED = "ended"  # the alert had ended: nothing to be done any more
     OUTDATED = "outdated"  # the alert has got worse since the revision that was seen: look again
-    UNKNOWN = "unknown"  # there is no such alert
+    UNKNOWN = "unknown"  # there is no such alert, or it has no such revision yet
 
 
 class FeedbackAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,6 +159,8 @@ class AlertLife:
             return Answer.UNKNOWN
         if any(done.id == action.id for done in last.actions):
             return Answer.REPEATED
+        if action.revision > last.revision:  # nobody can have seen it
+            return Answer.UNKNOWN
         if last.state in ENDED:
             if action.action not in NOTED:
                 return Answer.ENDED

@@ -60,7 +60,7 @@ ANSWERS = {
     Answer.NOTED: "Noted with the alert, which had ended.",
     Answer.ENDED: "The alert had ended already: nothing was changed.",
     Answer.OUTDATED: "It has become worse since you looked: look again.",
-    Answer.UNKNOWN: "There is no such alert any more.",
+    Answer.UNKNOWN: "There is no such alert or revision: nothing was changed.",
 }
 KEYS_HELP = (
     "With a row in focus: ↑ ↓ next row, Enter opens the patient, A acknowledge, S snooze, "

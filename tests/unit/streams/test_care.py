@@ -289,6 +289,18 @@ async def test_an_older_revision_that_is_no_worse_will_do() -> None:
     assert ward.last.state is A
 
 
+@pytest.mark.parametrize("action", list(Action))
+async def test_a_revision_that_nobody_was_told_of_is_not_known(action: Action) -> None:
+    """Before the alert's end and after it."""
+    ward = await firing()
+    for end in (Action.DISMISS, None):
+        before = ward.last
+        await ward.act(replace(before, revision=before.revision + 1), action)
+        assert (ward.last, ward.answers[-1].answer) == (before, Answer.UNKNOWN)
+        if end is not None:
+            await ward.act(before, end)
+
+
 async def test_what_was_handed_over_has_to_be_acknowledged_by_somebody_else() -> None:
     ward = await firing(ROUTE)
     await ward.act(ward.last, Action.ACKNOWLEDGE, who="ann")
