@@ -249,6 +249,7 @@ class Answer(StrEnum):
     NOTED = "noted"  # the alert had ended: the outcome or comment is kept with it
     ENDED = "ended"  # the alert had ended: nothing to be done any more
     OUTDATED = "outdated"  # the alert has got worse since the revision that was seen: look again
+    PAST = "past"  # the time that the snooze was to end at is past: nothing was changed
     UNKNOWN = "unknown"  # there is no such alert, or it has no such revision yet
 
 

@@ -190,7 +190,7 @@ class AlertLife:
         longest = self._now.at + self._now.book.policy.longest_snooze
         until = min(action.until or 0.0, longest)
         if until <= self._now.at:
-            return Answer.OUTDATED
+            return Answer.PAST
         self._tell(replace(_unanswered(new), snoozed_until=until), R.SNOOZED)
         return Answer.DONE
 

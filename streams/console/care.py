@@ -60,6 +60,7 @@ ANSWERS = {
     Answer.NOTED: "Noted with the alert, which had ended.",
     Answer.ENDED: "The alert had ended already: nothing was changed.",
     Answer.OUTDATED: "It has become worse since you looked: look again.",
+    Answer.PAST: "The time of the snooze is past: nothing was changed.",
     Answer.UNKNOWN: "There is no such alert or revision: nothing was changed.",
 }
 KEYS_HELP = (

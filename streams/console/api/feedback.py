@@ -20,7 +20,7 @@ from connectors.feedback import (
     lacking,
 )
 from streams.console.api import examples
-from streams.console.api.problems import ProblemError
+from streams.console.api.problems import ProblemError, Wrong
 from streams.console.api.routes import Routes, body, json, person
 from streams.console.board import Board
 from streams.console.people import Person
@@ -95,6 +95,9 @@ def add(routes: Routes, desk: FeedbackDesk, reader: Reader, board: Board, clock:
         )
         if problem := lacking(made):
             raise ProblemError(409, "Not complete", f"The action cannot be taken: {problem}.")
+        if made.until is not None and made.until <= made.at:
+            wrong = [Wrong(where="body.until", what="is past")]
+            raise ProblemError(422, "Not valid", "A snooze cannot end in the past.", wrong)
         return json(await desk.send(made), 202)
 
     @routes.get("/api/v1/feedback/{id}", gives=FeedbackAnswer, example=_ANSWER, problems=(404,))

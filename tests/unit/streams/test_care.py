@@ -105,6 +105,14 @@ async def test_a_snooze_is_no_longer_than_the_policy_allows() -> None:
     assert ward.last.snoozed_until == iso(START + 21 * MINUTE + 1.0)  # heard a second later
 
 
+async def test_a_snooze_until_a_time_that_is_past_is_refused_as_such() -> None:
+    ward = await firing()
+    for minutes in (0.0, -5.0):
+        await ward.act(ward.last, Action.SNOOZE, minutes=minutes)
+        assert ward.answers[-1].answer is Answer.PAST
+    assert ward.story == [(F, R.ABOVE_THRESHOLD)]
+
+
 async def test_a_warning_waits_for_the_end_of_the_quiet_hours_and_a_critical_one_does_not() -> None:
     quiet = "quiet_hours: [{name: night, from: 22:00, until: 22:30, time_zone: UTC}]"
     ward = await firing(quiet)
