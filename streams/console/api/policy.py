@@ -123,7 +123,9 @@ def add(routes: Routes, room: PolicyRoom) -> None:
         )
         return json(now)
 
-    @routes.get("/api/v1/policy/versions", gives=list[PolicyVersion], example=[_VERSION])
+    @routes.get(
+        "/api/v1/policy/versions", gives=list[PolicyVersion], example=[_VERSION], problems=(400,)
+    )
     async def policy_versions(
         request: Request, limit: Limit = 500, cursor: Cursor = ""
     ) -> Response:
