@@ -126,7 +126,13 @@ def _desks(
     try:
         yield Desks(
             quarantine=QuarantineDesk(QuarantineLog(refused, wall_clock), Interpreter(settings)),
-            policy=PolicyDesk(versions, shipped, wall_clock, two_person=two_person),
+            policy=PolicyDesk(
+                versions,
+                shipped,
+                wall_clock,
+                two_person=two_person,
+                receivers=settings.sinks.receivers,
+            ),
             shipped=rules,
             drift=DriftDesk(recent, wall_clock),
             backtest=BacktestDesk(scores, rules, _expiries(settings), settings.console.cohorts),

@@ -24,10 +24,10 @@ from streams import settings as settings_module
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.delivery import routing as routing_module
-from streams.delivery.checking import opened, problems, strangers
+from streams.delivery.checking import opened, problems
 from streams.delivery.dead_letters import DeadLetters
 from streams.delivery.rehearsal import example, explain, trial
-from streams.delivery.routing import Routing, RoutingError
+from streams.delivery.routing import Routing, RoutingError, strangers
 from streams.delivery.source import open_source
 from streams.errors import UserError
 from streams.settings import Settings
@@ -83,7 +83,7 @@ def check() -> None:
     for problem in problems(settings):
         raise UserError(f"{problem}.")
     routing = _routing(settings, None)
-    ghosts = strangers(settings, routing)
+    ghosts = strangers(settings.sinks.receivers, routing)
     if ghosts:
         raise UserError(
             f"The routing names {', '.join(ghosts)}, and `sinks.receivers` has no such section: "

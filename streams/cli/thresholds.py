@@ -22,7 +22,6 @@ from streams import settings as settings_module
 from streams.cli.backtesting import rules_of
 from streams.cli.person import person
 from streams.cli.running import settings_of_running
-from streams.delivery.checking import strangers
 from streams.errors import UserError
 from streams.policy import document
 from streams.policy.desk import PolicyDesk, readable
@@ -66,16 +65,7 @@ def show(
 def check(file: FileArgument) -> None:
     """Can this policy be used? Needs no running system. Example: tocsin thresholds check p.yaml"""
     settings = settings_module.load()
-    policy = readable(_text(file), list(rules_of(settings).items()))
-    if (
-        policy.routing
-        and settings.sinks.receivers
-        and (ghosts := strangers(settings, policy.routing))
-    ):
-        raise UserError(
-            f"The policy's routing names {', '.join(ghosts)}, and `sinks.receivers` has no such "
-            "section: what it should be told of would become a dead letter."
-        )
+    readable(_text(file), list(rules_of(settings).items()), settings.sinks.receivers)
     typer.echo(f"{file} can be used.")
 
 
@@ -231,8 +221,14 @@ def _desk() -> Iterator[tuple[PolicyDesk, dict[str, AlertRule]]]:
     settings = settings_of_running()
     rules = rules_of(settings)
     journal = KafkaJournal(settings.kafka)
-    two = settings.policy.two_person
+    desk = PolicyDesk(
+        journal,
+        list(rules.items()),
+        wall_clock,
+        two_person=settings.policy.two_person,
+        receivers=settings.sinks.receivers,
+    )
     try:
-        yield PolicyDesk(journal, list(rules.items()), wall_clock, two_person=two), rules
+        yield desk, rules
     finally:
         journal.close()

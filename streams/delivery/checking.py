@@ -7,7 +7,6 @@ import asyncio
 from connectors.clock import wall_clock
 from connectors.sinks.notice import Sink
 from connectors.sinks.opening import CannotOpenError, Site, open_sink
-from streams.delivery.routing import Routing
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -34,8 +33,3 @@ async def _problems(settings: Settings) -> list[str]:
         except UserError as error:
             found.append(str(error).rstrip("."))
     return found
-
-
-def strangers(settings: Settings, routing: Routing) -> list[str]:
-    """Names in a routing that the settings have no section for."""
-    return sorted({r.name for r in routing.receivers} - set(settings.sinks.receivers))

@@ -27,14 +27,13 @@ from connectors.sinks.opening import Site, open_sink
 from connectors.sinks.settings import MllpReceiver, SinksSettings
 from connectors.vault import VaultReader
 from streams.delivery import standing
-from streams.delivery.checking import strangers
 from streams.delivery.dispatcher import Dispatcher
 from streams.delivery.items import Outside
 from streams.delivery.kafka import LogReader, LogWriter
 from streams.delivery.ledger import RedisLedger
 from streams.delivery.queue import ReceiverQueue
 from streams.delivery.replies import Replies, read_reports
-from streams.delivery.routing import Routing
+from streams.delivery.routing import Routing, strangers
 from streams.delivery.source import RoutingSource, changed, open_source
 from streams.settings import Settings
 
@@ -207,7 +206,7 @@ async def _keep_house(parts: _Parts, routing: RoutingSource, clock: Clock) -> No
 
 
 def _warn_of_strangers(settings: Settings, routing: Routing) -> None:
-    for name in strangers(settings, routing):
+    for name in strangers(settings.sinks.receivers, routing):
         log.error(
             "the routing names %s, and sinks.receivers has no such section: whatever it should be "
             "told of becomes a dead letter",

@@ -15,7 +15,7 @@ receivers are names, and `sinks.receivers` says how each is reached.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -304,6 +304,11 @@ def load(file: Path) -> Routing:
     if isinstance(document, dict) and set(document) == {"routing"}:
         document = document["routing"]
     return parse(document, str(file))
+
+
+def strangers(receivers: Collection[str], routing: Routing) -> list[str]:
+    """Names in a routing that are none of the receivers that are set up."""
+    return sorted({r.name for r in routing.receivers} - set(receivers))
 
 
 def _words(problem: str) -> str:

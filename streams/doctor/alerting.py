@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.delivery import routing
-from streams.delivery.checking import problems, strangers
+from streams.delivery.checking import problems
 from streams.delivery.routing import RoutingError
 from streams.doctor.finding import Findings, ok, problem
 from streams.settings import Settings
@@ -28,7 +28,7 @@ def routing_file(settings: Settings) -> Findings:
     if file is None:
         return
     try:
-        ghosts = strangers(settings, routing.load(file))
+        ghosts = routing.strangers(settings.sinks.receivers, routing.load(file))
     except RoutingError as error:
         yield problem("routing", str(error))
         return

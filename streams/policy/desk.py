@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from connectors.clock import Clock, iso
 from connectors.configuration import ConfigEvent, History, RefusedError, Step, Version
 from connectors.journal import Journal
 from models.risk import AlertRule
+from streams.delivery.routing import strangers
 from streams.errors import UserError
 from streams.policy import document
 from streams.policy.document import Policy, PolicyError
@@ -49,7 +50,8 @@ class Checked(NamedTuple):
 
 
 class PolicyDesk:
-    """See the module. `shipped` are the rules of the bundles, by risk."""
+    """See the module. `shipped` are the rules of the bundles, by risk; `receivers` the names of the
+    receivers that are set up here, none where that is not known."""
 
     def __init__(
         self,
@@ -58,9 +60,10 @@ class PolicyDesk:
         clock: Clock,
         *,
         two_person: bool,
+        receivers: Collection[str] = (),
     ) -> None:
         self._journal, self._shipped, self._clock = journal, shipped, clock
-        self._two_person = two_person
+        self._two_person, self._receivers = two_person, receivers
 
     def history(self) -> History:
         """All versions as they stand now."""
@@ -116,7 +119,7 @@ class PolicyDesk:
     def activate(self, version: str, *, who: str, reason: str = "") -> Version:
         """From now on it counts; the sequencer writes it into every partition."""
         name = self._find(version)
-        self._read(self.history().versions[name].policy)  # the bundles may be others by now
+        self._read(self.history().versions[name].policy)  # bundles, receivers may be others
         return self._write(self._event(name, Step.ACTIVATED, who, reason))
 
     def roll_back(
@@ -138,7 +141,7 @@ class PolicyDesk:
     # ── one step ────────────────────────────────────────────────────────────────────────────
 
     def _read(self, text: str) -> Policy:
-        return readable(text, self._shipped)
+        return readable(text, self._shipped, self._receivers)
 
     def _find(self, version: str) -> str:
         """The full name, from the number alone or any beginning that fits one version."""
@@ -184,8 +187,10 @@ class PolicyDesk:
         self._journal.append(topics.AUDIT, msgspec.json.encode(record), [])
 
 
-def readable(text: str, shipped: Sequence[tuple[str, AlertRule]]) -> Policy:
-    """A policy that can be used with these bundles. Raises `UserError`."""
+def readable(
+    text: str, shipped: Sequence[tuple[str, AlertRule]], receivers: Collection[str] = ()
+) -> Policy:
+    """A policy that can be used with these bundles and receivers. Raises `UserError`."""
     try:
         policy = document.read(text)
         Rulebook(policy).check(shipped)
@@ -197,6 +202,11 @@ def readable(text: str, shipped: Sequence[tuple[str, AlertRule]]) -> Policy:
         raise UserError(
             f"The policy names {', '.join(unknown)}, and there are no such risks here; "
             f"there are: {', '.join(sorted(known))}."
+        )
+    if policy.routing and receivers and (ghosts := strangers(receivers, policy.routing)):
+        raise UserError(
+            f"The policy's routing names {', '.join(ghosts)}, and `sinks.receivers` has no such "
+            "section: what it should be told of would become a dead letter."
         )
     return policy
 

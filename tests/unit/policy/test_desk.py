@@ -67,6 +67,24 @@ def test_a_silence_that_is_over_or_hardly_ends_is_no_proposal(until: str, said: 
     at.propose(text.replace(until, "2027-02-10T08:00Z"), who="ann", reason="works")
 
 
+def test_a_receiver_that_is_not_set_up_is_refused_at_every_step() -> None:
+    """Where no receivers are known, the routing is open."""
+    journal, known = MemoryJournal(), {"pager": object()}
+    lax = desk(journal)
+    strict = PolicyDesk(journal, SHIPPED, lambda: 1.8e9, two_person=False, receivers=known)
+    slip = "routing: {receivers: [{name: pagr}], route: {receiver: pagr}}\n"
+    with pytest.raises(UserError, match="names pagr"):
+        strict.check(slip)
+    with pytest.raises(UserError, match="names pagr"):
+        strict.propose(slip, who="ann", reason="the pager")
+    assert not strict.history().versions
+    lax.propose(slip, who="ann", reason="the pager")
+    lax.approve("1", who="ann")
+    with pytest.raises(UserError, match="names pagr"):
+        strict.activate("1", who="ann")
+    assert strict.check(slip.replace("pagr", "pager")).policy.routing
+
+
 def test_every_step_is_audited_with_who_and_why() -> None:
     journal = MemoryJournal()
     at = desk(journal)
