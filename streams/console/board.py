@@ -166,6 +166,9 @@ class Board:
                 self._take_answer(item)
 
     def _take_answer(self, answer: FeedbackAnswer) -> None:
+        first = self.answers.get(answer.id)
+        if first is not None and first.who != answer.who:  # an id belongs to whoever used it first
+            return
         while len(self.answers) >= ANSWERS:
             del self.answers[next(iter(self.answers))]
         self.answers[answer.id] = answer

@@ -86,6 +86,9 @@ def add(routes: Routes, desk: FeedbackDesk, reader: Reader, board: Board, clock:
     async def act(request: Request, asker: Asker) -> Response:
         """Write an action into the log. What became of it shows in the alert's next revision."""
         wanted: NewFeedback = await body(request, NewFeedback)
+        known = board.answers.get(wanted.id)
+        if known is not None and known.who != asker.subject:
+            raise ProblemError(409, "Refused", "Somebody else has used this id: take a new one.")
         alert = await reader.find_alert(wanted.alert_id)
         if alert is None:
             raise ProblemError(404, "No such alert", "No alert has this id.")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import Alert
+from connectors.contract import Alert, Answer, FeedbackAnswer
+from connectors.feedback import Action
 from streams.console.api import feedback
 from streams.console.board import Board
 from streams.feedback_desk import FeedbackDesk
@@ -42,3 +43,31 @@ async def test_a_snooze_that_ends_in_the_past_is_not_written(ahead: float) -> No
     assert (status, problem["errors"]) == (422, [{"where": "body.until", "what": "is past"}])
     assert ward.log.records == []
     assert (await ward.act(action="snooze", until=NOW + 60.0))[0] == 202
+
+
+def answered(alert: Alert, who: str, answer: Answer) -> FeedbackAnswer:
+    return FeedbackAnswer(
+        event="feedback",
+        id="c1",
+        who=who,
+        at="2027-01-15T08:00:00.000Z",
+        patient=alert.patient,
+        alert_id=alert.alert_id,
+        action=Action.ACKNOWLEDGE,
+        answer=answer,
+        state=alert.state,
+        revision=alert.revision,
+    )
+
+
+async def test_an_id_belongs_to_whoever_used_it_first() -> None:
+    """Somebody else is refused, and hides nothing when the console heard of it too late."""
+    ward = Ward()
+    ward.board.take(answered(ward.alert, "ada", Answer.DONE))
+    status, problem = await ward.act("ben", action="acknowledge")
+    assert (status, ward.log.records) == (409, [])
+    assert "take a new one" in problem["detail"]
+    assert (await ward.act("ada", action="acknowledge"))[0] == 202
+    ward.board.take(answered(ward.alert, "ben", Answer.REPEATED))
+    found = (await ward.client.get("/api/v1/feedback/c1")).json()
+    assert (found["who"], found["answer"]) == ("ada", "done")
