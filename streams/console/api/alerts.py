@@ -16,7 +16,7 @@ from streams.console.ports import Reader
 def add(routes: Routes, reader: Reader, board: Board) -> None:
     """Lists, and one alert."""
 
-    @routes.get("/api/v1/alerts", gives=list[Alert], example=[examples.ALERT], problems=(400,))
+    @routes.get("/api/v1/alerts", gives=list[Alert], example=[examples.ALERT], problems=(404,))
     async def alerts(
         request: Request,
         ward: str = "",
@@ -43,7 +43,7 @@ def add(routes: Routes, reader: Reader, board: Board) -> None:
             raise ProblemError(404, "No such alert", "No alert of the last 24 hours has this id.")
         return json(found)
 
-    @routes.get("/api/v1/scores", gives=list[Score], example=[examples.SCORE], problems=(400,))
+    @routes.get("/api/v1/scores", gives=list[Score], example=[examples.SCORE], problems=(404,))
     async def scores(
         request: Request, risk: str = "", limit: Limit = 500, cursor: Cursor = ""
     ) -> Response:

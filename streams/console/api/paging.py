@@ -33,7 +33,7 @@ def page(
     path, last = request.url.path, cursor.partition(".")[2]
     if cursor and cursor != _cursor(path, last):
         raise ProblemError(
-            400, "No cursor", "`cursor` is none of this list's: leave it out to begin again."
+            404, "No such page", "`cursor` is none of this list's: leave it out to begin again."
         )
     rest = sorted((item for item in found if key(item) > last), key=key)
     shown = rest[:limit]

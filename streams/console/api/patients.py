@@ -68,7 +68,7 @@ _DETAIL = PatientDetail(
 def add(routes: Routes, reader: Reader, names: Names) -> None:
     """The list, one patient, and the look-up by number."""
 
-    @routes.get("/api/v1/patients", gives=list[PatientLine], example=[_LINE], problems=(400,))
+    @routes.get("/api/v1/patients", gives=list[PatientLine], example=[_LINE], problems=(404,))
     async def patients(
         request: Request, ward: str = "", limit: Limit = 500, cursor: Cursor = ""
     ) -> Response:

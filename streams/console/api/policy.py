@@ -124,7 +124,7 @@ def add(routes: Routes, room: PolicyRoom) -> None:
         return json(now)
 
     @routes.get(
-        "/api/v1/policy/versions", gives=list[PolicyVersion], example=[_VERSION], problems=(400,)
+        "/api/v1/policy/versions", gives=list[PolicyVersion], example=[_VERSION], problems=(404,)
     )
     async def policy_versions(
         request: Request, limit: Limit = 500, cursor: Cursor = ""

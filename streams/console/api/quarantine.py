@@ -100,7 +100,7 @@ _STEP = Step(why="a vendor's test")
 def add(routes: Routes, room: QuarantineRoom) -> None:
     """List, look, mend, send again, discard."""
 
-    @routes.get("/api/v1/quarantine", gives=list[QuarantineItem], example=[_ITEM], problems=(400,))
+    @routes.get("/api/v1/quarantine", gives=list[QuarantineItem], example=[_ITEM], problems=(404,))
     async def quarantine(
         request: Request,
         reason: str = "",
