@@ -279,7 +279,7 @@ def _with_room(steps: list[Line]) -> list[float]:
     for line in steps:
         at = line.shown if _measure(line) != "relative" else at + line.shown
         ends.append(at)
-    room = 0.16 * (max(ends) - min(ends) or 1.0)
+    room = 0.28 * (max(ends) - min(ends) or 1.0)
     return [min(ends) - room, max(ends) + room]
 
 
