@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: list[str]
 
 
-_summary = msgspec.json.Decoder(Summary)
+decode_summary = msgspec.json.Decoder(Summary).decode
 
 
 def to_fields(touched: Touched, scores: Mapping[str, bytes]) -> Fields:
@@ -155,7 +155,7 @@ def ended_alerts(fields: Fields) -> list[str]:
 
 def has_left(summary: bytes) -> bool:
     """Is a line of the list about somebody who is gone, with nothing left to do?"""
-    line = _summary.decode(summary)
+    line = decode_summary(summary)
     return line.presence in _GONE and not line.open_alerts
 
 

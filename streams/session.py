@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
+from connectors import broker_settings
 from connectors.settings import KafkaSettings
 
 log = logging.getLogger("tocsin.worker")
 
 _MINIMUM = "group.min.session.timeout.ms"
 _BY_DEFAULT_S = 6.0  # the least that a broker allows unless it is told otherwise
-_PATIENCE_S = 5.0
 
 
 def session_timeout_s(kafka: KafkaSettings, wanted_s: float) -> float:
@@ -34,11 +32,8 @@ def session_timeout_s(kafka: KafkaSettings, wanted_s: float) -> float:
 
 
 def _least_s(kafka: KafkaSettings) -> float:
-    admin = AdminClient({**kafka.client()})
     try:
-        brokers = admin.list_topics(timeout=_PATIENCE_S).brokers
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(brokers))))
-        entry = admin.describe_configs([resource])[resource].result(_PATIENCE_S)[_MINIMUM]
-    except (KafkaException, StopIteration, FutureTimeoutError, KeyError):
-        return _BY_DEFAULT_S
-    return float(entry.value) / 1_000
+        least = broker_settings.of_broker(kafka, _MINIMUM)
+    except KafkaException:
+        least = None
+    return _BY_DEFAULT_S if least is None else float(least) / 1_000

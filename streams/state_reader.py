@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-import msgspec
 from redis import exceptions
 from redis.asyncio import Redis
 
@@ -28,7 +27,6 @@ SCAN_S: Final = 600.0
 KEPT_S: Final = 32 * 86_400.0  # after its end an alert is kept in memory so long, by alerts' time
 _AGAIN_S: Final = 1.0  # whoever asks sooner gets the same answer
 
-_summary = msgspec.json.Decoder(Summary)
 _PRESENT: Final = frozenset({Presence.PRESENT, Presence.UNKNOWN})
 
 
@@ -116,7 +114,7 @@ class RedisReader:
             lambda pipe: [pipe.hvals(keys.summaries(p)) for p in range(self._partitions)]
         )
         self._summaries = [
-            (partition, _summary.decode(raw))
+            (partition, codec.decode_summary(raw))
             for partition, raws in enumerate(stored)
             for raw in raws
         ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
+from connectors import broker_settings
 from connectors.settings import KafkaSettings
 from connectors.topics import ALL
 from streams.doctor.finding import Findings, ok, problem, warning
@@ -47,15 +48,11 @@ def kafka(settings: Settings) -> Findings:
 
 def _version(kafka: KafkaSettings) -> str:
     """As far as a broker tells: Kafka 4 no longer has the setting that named the protocol."""
-    admin = AdminClient({**kafka.client()})
     try:
-        brokers = admin.list_topics(timeout=5).brokers
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(brokers))))
-        entries = admin.describe_configs([resource])[resource].result(5)
-    except (KafkaException, StopIteration, TimeoutError):
+        protocol = broker_settings.of_broker(kafka, "inter.broker.protocol.version")
+    except KafkaException:
         return "unknown (this user may not ask)"
-    protocol = entries.get("inter.broker.protocol.version")
-    return str(protocol.value) if protocol else "4.0 or later"
+    return protocol or "4.0 or later"
 
 
 def _clock(ahead_s: float) -> Findings:

@@ -13,15 +13,8 @@ from streams.local import jars, jvm
 from streams.local.errors import LocalError
 from streams.local.process import Pid, spawn, tail
 
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:{controller}
-log.dirs={data}
+# The same for whoever starts a broker of one node, whatever its listeners.
+ONE_NODE = """\
 # One node: what is replicated three times elsewhere is kept once, in few partitions.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -38,6 +31,16 @@ auto.create.topics.enable=false
 # A facts record holds many messages.
 message.max.bytes=10485760
 replica.fetch.max.bytes=10485760
+"""
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={data}
 """
 _LOG = "-Dorg.slf4j.simpleLogger."
 _LOGGING = (
@@ -71,7 +74,8 @@ def start(home: Path, port: int, controller_port: int) -> Pid:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     properties = folder / "server.properties"
-    properties.write_text(_PROPERTIES.format(port=port, controller=controller_port, data=data))
+    text = _PROPERTIES.format(port=port, controller=controller_port, data=data)
+    properties.write_text(text + ONE_NODE)
     _format(home)
     return spawn(_java("kafka.Kafka", str(properties)), log_file(home), dict(os.environ))
 

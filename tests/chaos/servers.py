@@ -19,6 +19,7 @@ from redis import Redis
 from redis import exceptions as redis_errors
 
 from streams.local import jars, jvm, redis
+from streams.local.kafka import ONE_NODE
 from streams.local.probes import ProbeError, kafka_round_trip
 from streams.local.process import Pid, free_port, spawn, stop
 
@@ -33,19 +34,6 @@ inter.broker.listener.name={own}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
 log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-auto.create.topics.enable=false
-message.max.bytes=10485760
-replica.fetch.max.bytes=10485760
 log.segment.bytes=16777216
 """
 _PATIENCE_S = 60.0
@@ -81,7 +69,7 @@ class Broker:
             controller=free_port(),
             data=self.data / "log",
         )
-        self._file.write_text(text)
+        self._file.write_text(text + ONE_NODE)
         tool = self._java("kafka.tools.StorageTool")
         cluster = "Y2hhb3MtY2hhb3MtY2hhbw"  # 16 bytes in base64
         command = [*tool, "format", "-t", cluster, "-c", str(self._file)]
