@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from streams.cli import (
     backtesting,
@@ -69,5 +70,5 @@ def main() -> None:
     try:
         app()
     except (UserError, SettingsError) as error:
-        Console(stderr=True).print(f"[bold red]✗[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]✗[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
