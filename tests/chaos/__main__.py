@@ -72,7 +72,7 @@ def table(reports: list[dict[str, Any]]) -> str:
 
 def _some(text: str) -> int:
     if int(text) < 1:
-        raise ValueError  # no run at all would pass for a clean one
+        raise argparse.ArgumentTypeError("at least 1: no run at all would pass for a clean one")
     return int(text)
 
 
