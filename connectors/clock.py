@@ -12,7 +12,7 @@ Clock = Callable[[], float]  # UTC epoch seconds
 wall_clock: Clock = time.time
 
 
-@lru_cache(4_096)  # one message's times are written many times over
+@lru_cache(65_536)  # one message's times are written many times over
 def iso(epoch: float) -> str:
     """ISO 8601 UTC with milliseconds: `2026-11-23T18:03:00.000Z`."""
     text = datetime.fromtimestamp(round(epoch, 3), UTC).isoformat(timespec="milliseconds")

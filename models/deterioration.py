@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 
+from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
 from models.bundle import Bundle, BundleError, single_member
 from models.carried import seated
 from models.conformal import Gate, Reference
 from models.ensemble import interval, spread
-from models.explanation import Array, Explainer, NextDatum, text_of
+from models.explanation import Array, Explainer, NextDatum
 from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
@@ -167,7 +168,7 @@ class DeteriorationModel(Answering):
         evidence = Evidence(
             modality=MODALITY,
             llr=llr,
-            as_of=text_of(newest),
+            as_of=iso(newest),
             staleness_s=round(as_of - newest, 3),
             top=top,
         )

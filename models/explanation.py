@@ -7,7 +7,6 @@ V variables, A anchors, Q quantiles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +46,6 @@ _NAMES = [v.display for v in CATALOGUE]
 _N_VARIABLES = len(CATALOGUE)
 _CHUNK = 128  # patients at a time: what a chunk needs stays in the processor's cache
 _UNKNOWN = [f"{v.display}, not measured" for v in CATALOGUE]
-text_of = lru_cache(maxsize=65_536)(iso)
 
 
 class NextDatum(NamedTuple):
@@ -202,9 +200,9 @@ def _measured_at(window: Window, v: int, j: int, hi: int) -> str:
     """When the value of feature j of variable v was true of the patient."""
     series, statistic = window.series[v], _STATISTICS[j]
     if statistic not in _TIED_TO_TIME:
-        return text_of(series.times[hi - 1])
+        return iso(series.times[hi - 1])
     lo = window.spans[v][0]
     if statistic in {"lowest", "highest"}:
         values = series.values[lo:hi]
         lo += values.index(min(values) if statistic == "lowest" else max(values))
-    return text_of(series.times[lo])
+    return iso(series.times[lo])
