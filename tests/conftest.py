@@ -15,8 +15,10 @@ from streams.local import chromium as chromium_module
 from streams.local.up import start_servers
 from streams.settings import Settings
 
-# How long an example takes says how busy the machine is, and nothing about the code.
-hypothesis_settings.register_profile("tocsin", deadline=None)
+# How long an example takes says how busy the machine is, and nothing about the code. People look
+# for new examples; CI, which judges a change, plays the same ones each time.
+IN_CI = bool(os.environ.get("CI"))
+hypothesis_settings.register_profile("tocsin", deadline=None, derandomize=IN_CI)
 hypothesis_settings.load_profile("tocsin")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +34,24 @@ CHROMIUM_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In CI, a test with real servers or a browser that fails is asked once more.
+
+    It is reported as R, with what it said the first time. Elsewhere a failure is a failure.
+    """
+    with_others = {"kafka", "redis", "browser"}
+    for item in items:
+        if IN_CI and with_others & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was wrong the first time with a test that was asked twice."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"asked again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +97,7 @@ def chromium() -> tuple[Path, tuple[str, ...]]:
     path = chromium_module.find()
     if path is None:
         reason = f"needs Chromium: `{chromium_module.INSTALL}`"
-        if os.environ.get("CI"):
+        if IN_CI:
             pytest.fail(reason)
         pytest.skip(reason)
     return path, CHROMIUM_ARGUMENTS
