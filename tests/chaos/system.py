@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import psutil
 
 from connectors.identity import IdentityKey
 from connectors.settings import KafkaSettings
-from streams.local import topics
+from streams.local import jars, topics
 from streams.local.process import Pid, free_port, spawn, stop
 from tests.chaos.proxy import Loop, Proxy
 from tests.chaos.servers import Broker, RedisServer, send, wait_for
@@ -84,6 +84,14 @@ class Process:
         except psutil.NoSuchProcess:
             return 0
 
+    def cpu_s(self) -> float:
+        """Seconds of processor that it has had; 0 when it does not run."""
+        try:
+            times = psutil.Process(self._pid.pid).cpu_times() if self._pid else None
+        except psutil.NoSuchProcess:
+            return 0.0
+        return times.user + times.system if times else 0.0
+
     def close(self) -> None:
         """End it."""
         self.wanted = False
@@ -95,8 +103,17 @@ class Process:
 class System:
     """The whole, and hands to disturb it with."""
 
-    def __init__(self, home: Path, *, workers: int = 2, disk_mb: int | None = 400) -> None:
-        self.home = home
+    def __init__(
+        self,
+        home: Path,
+        *,
+        workers: int = 2,
+        disk_mb: int | None = 400,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment`: settings of all processes beside those that they need."""
+        jars.require()  # before anything is started that would have to be ended
+        self.home, self._more = home, dict(environment or {})
         self.loop = Loop()
         self.processes: dict[str, Process] = {}
         self.proxies: dict[str, Proxy] = {}  # "sender-mllp", "worker1-kafka", "worker1-redis" …
@@ -161,6 +178,7 @@ class System:
             "TOCSIN_WORKER__RISKS": f'["{RISKS[0]}","{RISKS[1]}"]',
             "TOCSIN_TELEMETRY__TRACE_RATIO": "0",
             "OMP_NUM_THREADS": "1",
+            **self._more,
         }
 
     def _keep(self) -> None:
@@ -183,9 +201,15 @@ class System:
 
 
 @contextmanager
-def running(home: Path, *, workers: int = 2, disk_mb: int | None = 400) -> Iterator[System]:
+def running(
+    home: Path,
+    *,
+    workers: int = 2,
+    disk_mb: int | None = 400,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[System]:
     """Everything up, and down again."""
-    system = System(home, workers=workers, disk_mb=disk_mb)
+    system = System(home, workers=workers, disk_mb=disk_mb, environment=environment)
     try:
         system.start()
         yield system

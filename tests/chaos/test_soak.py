@@ -47,7 +47,7 @@ def test_the_traffic_of_both_gives_facts() -> None:
     hospital = Hospital(beds=20)
     before = list(hospital.beds)
     assert outcomes(hospital.messages(30, NOW)) == ["facts"] * 30
-    hospital.exchange(0.1)
+    assert outcomes(hospital.exchange(0.1, NOW)) == ["facts"] * 4
     assert len(set(before) - set(hospital.beds)) == 2
     assert outcomes(dying(200_004, NOW)) == ["facts"] * 2
 

@@ -52,11 +52,11 @@ def admit(seed: int, first: int, now: float, patients: int = 20, results: int = 
         if is_dying:
             ward.dying.add(mrn)
         start = round(now) - 3_500.0 + rng.randrange(60)
-        queue = [Message(mrn, _admission(mrn, start, rng))]
+        queue = [Message(mrn, admission(mrn, start, rng))]
         queue += _results(ward, rng, mrn, number, start, results, is_dying)
         if not is_dying and rng.random() < 0.2:
             at = start + 3_300.0
-            queue.append(Message(mrn, _discharge(mrn, at)))
+            queue.append(Message(mrn, discharge(mrn, at)))
         queues.append(queue)
     while queues:  # patients take turns; each one's messages keep nearly their order
         queue = rng.choice(queues)
@@ -122,14 +122,16 @@ def _report(
     return build.join(segments)
 
 
-def _admission(mrn: str, at: float, rng: random.Random) -> bytes:
+def admission(mrn: str, at: float, rng: random.Random) -> bytes:
+    """To a bed of the intensive care unit."""
     segments = build.message("ADT^A01", f"{mrn}-adm", at)
     bed = str(rng.randrange(1, 40))
     visit = build.pv1("I", ward="ICU", bed=bed, visit=f"V{mrn}", admitted=at)
     return build.join([*segments, build.evn("A01", recorded=at, occurred=at), _pid(mrn), visit])
 
 
-def _discharge(mrn: str, at: float) -> bytes:
+def discharge(mrn: str, at: float) -> bytes:
+    """From there."""
     segments = build.message("ADT^A03", f"{mrn}-dis", at)
     visit = build.pv1("I", ward="ICU", visit=f"V{mrn}", discharged=at)
     return build.join([*segments, build.evn("A03", recorded=at, occurred=at), _pid(mrn), visit])
