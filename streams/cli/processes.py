@@ -19,6 +19,7 @@ from connectors.clock import wall_clock
 from connectors.identity import IdentityKey, load_key
 from streams import settings as settings_module
 from streams import telemetry
+from streams.arrival import broker_arrived
 from streams.cli.sources import open_site
 from streams.errors import UserError
 from streams.settings import Settings
@@ -218,8 +219,9 @@ def worker() -> None:
         raise UserError(str(error)) from None
 
     async def body(stop: asyncio.Event) -> None:
-        await worker_module.run(
-            settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
-        )
+        if await broker_arrived(settings.kafka, stop):
+            await worker_module.run(
+                settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
+            )
 
     run_async(body)
