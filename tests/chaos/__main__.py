@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.faults import FAULTS, LONG
 from tests.chaos.run import Batch, Report
 from tests.chaos.system import running
 
@@ -26,7 +27,9 @@ def batches(first: int, runs: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, first + runs))
 
 
-def play(seed: int, numbers: range, keep: Path | None, take_overs: list[float]) -> Iterator[Report]:
+def play(
+    seed: int, numbers: range, fault: str, keep: Path | None, take_overs: list[float]
+) -> Iterator[Report]:
     """One batch on servers of its own; ends early when a run was not clean.
 
     It begins with a take-over, whose seconds are added to `take_overs`.
@@ -37,7 +40,7 @@ def play(seed: int, numbers: range, keep: Path | None, take_overs: list[float]) 
             take_overs.append(batch.take_over(numbers.start))
             print(f"take-over in {take_overs[-1]:.2f} s", flush=True)
             for number in numbers:
-                report = batch.run(number)
+                report = batch.run(number, fault=fault)
                 yield report
                 if not report.clean:
                     _keep_logs(Path(folder) / "log", keep)
@@ -79,10 +82,12 @@ def _some(text: str) -> int:
 def main() -> int:
     """Run, with progress; 1 when any run was not clean."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    known = [f.name for f in (*FAULTS, LONG)]
     parser.add_argument("--runs", type=_some, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
     parser.add_argument("--batch", type=int, default=25, help="runs that share their servers")
+    parser.add_argument("--fault", choices=known, default="", help="it is always this one's turn")
     parser.add_argument("--json", type=Path, help="the report; runs in it are added to")
     parser.add_argument("--keep", type=Path, help="folder for the logs of a run that failed")
     parser.add_argument("--seconds", type=float, default=86_400.0, help="begin no run after that")
@@ -98,7 +103,7 @@ def main() -> int:
     while queue and time.monotonic() - began < options.seconds:
         numbers = queue.pop(0)
         done = 0
-        for report in play(options.seed, numbers, options.keep, take_overs):
+        for report in play(options.seed, numbers, options.fault, options.keep, take_overs):
             done += 1
             _say(report)
             reports.append(report.to_json())

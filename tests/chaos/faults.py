@@ -75,6 +75,16 @@ def _kill_kafka(hands: Hands) -> End:
     return hands.system.kafka.start
 
 
+def _stop_kafka(hands: Hands) -> End:
+    """In good order, as for a new release of it."""
+    kafka = hands.system.kafka
+    kafka.signal(signal.SIGTERM)
+    with suppress(TimeoutError):
+        wait_for(lambda: not kafka.alive(), "the broker has ended", 20.0)
+    kafka.signal(signal.SIGKILL)
+    return kafka.start
+
+
 def _pause_kafka(hands: Hands) -> End:
     hands.system.kafka.signal(signal.SIGSTOP)
     return lambda: hands.system.kafka.signal(signal.SIGCONT)
@@ -205,9 +215,12 @@ FAULTS = (
     Fault("poison", _poison, (0.1, 0.1)),
     Fault("rebalance", _leave, (1.0, 3.0)),
 )
+# Takes longer than all else of a run, so it has its turn seldom.
+LONG = Fault("kafka away for a minute", _stop_kafka, (60.0, 60.0))
+_LONG_EVERY = 50
 _NEED_DISK = frozenset({"disk full"})
 # Two that would end one another's means.
-_ALONE = frozenset({"kill kafka", "pause kafka", "disk full"})
+_ALONE = frozenset({"kill kafka", "pause kafka", "disk full", LONG.name})
 _OF_REDIS = frozenset({"kill redis", "pause redis"})
 
 
@@ -224,13 +237,21 @@ def usable(system: System) -> list[Fault]:
     return [f for f in FAULTS if f.name not in _NEED_DISK or system.kafka.has_small_disk]
 
 
-def draw(rng: random.Random, number: int, system: System, load_s: float) -> list[Planned]:
-    """One or two faults, of which the first comes from the list in turn: each has its share.
+def named(name: str, system: System) -> Fault:
+    """The fault of that name. Raises `KeyError` where it cannot be had."""
+    return {f.name: f for f in (*usable(system), LONG)}[name]
 
-    Half of the second ones are a rebalance.
-    """
+
+def turn(number: int, system: System) -> Fault:
+    """Whose turn it is: each of the list has its share, the long one a small one."""
     there = usable(system)
-    chosen = [there[number % len(there)]]
+    return LONG if number % _LONG_EVERY == _LONG_EVERY - 1 else there[number % len(there)]
+
+
+def draw(rng: random.Random, first: Fault, system: System, load_s: float) -> list[Planned]:
+    """That one, and perhaps a second one; half of the second ones are a rebalance."""
+    there = usable(system)
+    chosen = [first]
     if rng.random() < 0.5:
         rebalance = next(f for f in there if f.name == "rebalance")
         other = rebalance if rng.random() < 0.5 else rng.choice(there)

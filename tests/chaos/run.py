@@ -79,12 +79,16 @@ class Batch:
         """The run in which that fault has its turn."""
         return self.run([f.name for f in faults.usable(self._system)].index(fault))
 
-    def run(self, number: int, *, undisturbed: bool = False) -> Report:
-        """Run `number`: everything about it follows from the seed and that number."""
+    def run(self, number: int, *, undisturbed: bool = False, fault: str = "") -> Report:
+        """Run `number`: everything about it follows from the seed and that number.
+
+        With `fault` it is that one's turn.
+        """
         began, system = time.monotonic(), self._system
         rng = random.Random(f"{self._seed}-{number}")
         people = ward.admit(self._seed, 100 * (number + 1), time.time())
-        planned = [] if undisturbed else faults.draw(rng, number, system, LOAD_S)
+        first = faults.named(fault, system) if fault else faults.turn(number, system)
+        planned = [] if undisturbed else faults.draw(rng, first, system, LOAD_S)
         report = Report(self._seed, number, [p.fault.name for p in planned])
         ended = dict(system.ended)
         hands = faults.Hands(system, rng, self._strangers, report.notes)

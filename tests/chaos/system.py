@@ -46,20 +46,22 @@ class Process:
         self._environment = environment | {"TOCSIN_TELEMETRY__METRICS_PORT": str(self.metrics)}
         self._log = log
         self._pid: Pid | None = None
+        self._asked: Pid | None = None  # to end
         self._next = 0.0
 
     def look(self) -> bool:
-        """Start it if it should run and does not. True when it had ended by itself."""
+        """Start it if it should run and does not. True when it had ended unasked."""
         if self._pid is not None and self._pid.alive():
             return False
-        ended, self._pid = self._pid is not None, None
+        pid, self._pid = self._pid, None
+        ended = pid is not None
         if ended:
             self._next = time.monotonic() + _AGAIN_S
         elif self.wanted and time.monotonic() >= self._next:
             command = self.name.rstrip("0123456789")
             argv = [sys.executable, "-m", "streams.cli", command]
             self._pid = spawn(argv, self._log, self._environment)
-        return ended and self.wanted
+        return ended and pid is not self._asked
 
     def ready(self) -> bool:
         """Whether it says so."""
@@ -72,6 +74,8 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; what is killed counts as wanted."""
         pid = self._pid
+        if number == signal.SIGTERM:
+            self._asked = pid
         if number == signal.SIGKILL:
             self._pid = None  # `look` starts it again
             self._next = time.monotonic() + _AGAIN_S
