@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException
@@ -13,37 +13,35 @@ from connectors.settings import KafkaSettings
 
 log = logging.getLogger("tocsin")
 
-_ANSWER_S = 2.0  # for one answer; an end that is asked for waits as long
+_ANSWER_S = 2.0  # for one answer
 _AGAIN_S = 1.0
 _SAY_AGAIN = 30  # tries between two lines in the log
 
 
-async def broker_arrived(
+def wait_for_broker(
     kafka: KafkaSettings,
-    stop: asyncio.Event,
     ask: Callable[[], object] | None = None,
-    again_s: float = _AGAIN_S,
-) -> bool:
-    """Wait until a broker answers `ask`; False when asked to stop before.
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Return when a broker answers `ask`. Nothing is under way yet: SIGTERM may end it at once.
 
     Ending would help nobody: a supervisor would load the models again each time, and wait longer
     and longer between. What is wrong, and where, is said at once and then about once a minute.
     """
     tries = 0
     asking = ask or _metadata(kafka)
-    while not stop.is_set():
+    while True:
         try:
-            await asyncio.to_thread(asking)
+            asking()
         except KafkaException as error:
             if tries % _SAY_AGAIN == 0:
                 _say(kafka, error)
             tries += 1
-            await _sleep(stop, again_s)
+            sleep(_AGAIN_S)
         else:
-            if tries:
-                log.info("Kafka at %s answers", kafka.bootstrap)
-            return True
-    return False
+            break
+    if tries:
+        log.info("Kafka at %s answers", kafka.bootstrap)
 
 
 def _say(kafka: KafkaSettings, error: KafkaException) -> None:
@@ -60,11 +58,3 @@ def _metadata(kafka: KafkaSettings) -> Callable[[], object]:
     quick = {"reconnect.backoff.max.ms": 1_000, "log_level": 0}
     client = AdminClient({**kafka.client(), **quick})
     return lambda: client.list_topics(timeout=_ANSWER_S)
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

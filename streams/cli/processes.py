@@ -19,7 +19,7 @@ from connectors.clock import wall_clock
 from connectors.identity import IdentityKey, load_key
 from streams import settings as settings_module
 from streams import telemetry
-from streams.arrival import broker_arrived
+from streams.arrival import wait_for_broker
 from streams.cli.sources import open_site
 from streams.errors import UserError
 from streams.settings import Settings
@@ -184,6 +184,7 @@ def sequencer() -> None:
     settings, probe = start("sequencer")
     site = open_site(settings)
     redis = Redis.from_url(redis_url(settings), socket_timeout=10, socket_connect_timeout=10)
+    wait_for_broker(settings.kafka)
     process = SequencerProcess(
         settings.sequencer,
         settings.kafka,
@@ -219,9 +220,9 @@ def worker() -> None:
         raise UserError(str(error)) from None
 
     async def body(stop: asyncio.Event) -> None:
-        if await broker_arrived(settings.kafka, stop):
-            await worker_module.run(
-                settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
-            )
+        await worker_module.run(
+            settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
+        )
 
+    wait_for_broker(settings.kafka)
     run_async(body)

@@ -1,8 +1,7 @@
-"""A process that is started while its broker is away waits, says so, and ends when asked to."""
+"""A process that is started while its broker is away waits for it, and says so."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.settings import KafkaSettings
-from streams.arrival import broker_arrived
+from streams.arrival import wait_for_broker
 from streams.local.process import free_port
 
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:1")
@@ -27,31 +26,42 @@ def away_for(tries: int) -> Callable[[], None]:
     return ask
 
 
-async def test_it_goes_on_when_the_broker_answers_and_says_both_once(
+def no_sleep(_: float) -> None:
+    """A second is over."""
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_it_goes_on_when_the_broker_answers_and_says_both_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "tocsin")
-    assert await broker_arrived(NOWHERE, asyncio.Event(), away_for(5), again_s=0.0)
-    waiting, there = [record.getMessage() for record in caplog.records]
+    wait_for_broker(NOWHERE, away_for(5), no_sleep)
+    waiting, there = said(caplog)
     assert "127.0.0.1:1 does not answer" in waiting
     assert there == "Kafka at 127.0.0.1:1 answers"
 
 
-async def test_nothing_is_said_of_a_broker_that_is_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_said_of_a_broker_that_is_there(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tocsin")
-    assert await broker_arrived(NOWHERE, asyncio.Event(), away_for(0))
-    assert not caplog.records
+    wait_for_broker(NOWHERE, away_for(0), no_sleep)
+    assert not said(caplog)
 
 
-async def test_it_says_so_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    assert await broker_arrived(NOWHERE, asyncio.Event(), away_for(61), again_s=0.0)
-    assert len([r for r in caplog.records if "does not answer" in r.getMessage()]) == 3
+def test_it_says_so_again_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    wait_for_broker(NOWHERE, away_for(61), no_sleep)
+    assert len(said(caplog)) == 3
 
 
-async def test_it_ends_when_asked_to_while_nobody_listens() -> None:
-    stop = asyncio.Event()
+def test_a_port_where_nobody_listens_is_a_broker_that_is_away() -> None:
+    class EnoughError(Exception):
+        """The first try is over."""
+
+    def enough(_: float) -> None:
+        raise EnoughError
+
     kafka = KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}")
-    waiting = asyncio.create_task(broker_arrived(kafka, stop))
-    await asyncio.sleep(0)
-    stop.set()
-    assert not await waiting
+    with pytest.raises(EnoughError):
+        wait_for_broker(kafka, sleep=enough)
