@@ -22,7 +22,7 @@ from tests.chaos.sender import Ledger, send
 from tests.chaos.system import PARTITIONS, RISKS, System
 
 LOAD_S = 5.0
-SETTLE_S = 60.0  # after the last fault has ended and the last message is acknowledged
+SETTLE_S = 180.0  # after the last fault has ended and the last message is acknowledged
 _LOOK_S = 0.3
 
 

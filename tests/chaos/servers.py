@@ -36,7 +36,7 @@ controller.quorum.voters=1@127.0.0.1:{controller}
 log.dirs={data}
 log.segment.bytes=16777216
 """
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 class Broker:
@@ -166,7 +166,7 @@ def send(pid: Pid | None, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid.pid, number)
     if number == signal.SIGKILL and pid is not None:
-        wait_for(lambda: not pid.alive(), "the killed process is gone", 10.0)
+        wait_for(lambda: not pid.alive(), "the killed process is gone", _PATIENCE_S)
 
 
 def wait_for(what: Callable[[], object], description: str, seconds: float) -> float:

@@ -33,7 +33,7 @@ RISKS = ("deterioration", "news2")
 KEY = bytes(range(32))
 PROCESSES = ("mllp", "sequencer", "worker1", "worker2")
 _AGAIN_S = 0.5
-_READY_S = 90.0
+_READY_S = 240.0
 
 
 class Process:

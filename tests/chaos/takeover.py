@@ -20,6 +20,7 @@ from tests.chaos.sender import Ledger, send
 from tests.chaos.system import PARTITIONS, System, running
 
 _BEFORE_S, _AFTER_S = 2.0, 12.0  # of load
+_PATIENCE_S = 90.0  # what was sent while nobody scored waits in the log
 
 
 class _Watch:
@@ -69,13 +70,13 @@ def measure(system: System, number: int, people: ward.Ward) -> float:
     victim.signal(signal.SIGKILL)
     try:
         # What was told in the very moment of the death is not the successor's.
-        first = watch.first_after(killed + 0.5, killed + _AFTER_S)
+        first = watch.first_after(killed + 0.5, killed + _PATIENCE_S)
         if len(first) < PARTITIONS:
-            raise TimeoutError(f"partitions without a score after {_AFTER_S:g} s")
+            raise TimeoutError(f"partitions without a score after {_PATIENCE_S:g} s")
         return max(first.values()) - killed
     finally:
         watch.close()
-        sending.result(60)
+        sending.result(_PATIENCE_S)
         victim.wanted = True
         time.sleep(1.0)
         system.wait_ready()
