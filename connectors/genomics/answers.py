@@ -13,6 +13,7 @@ of LOINC's answer lists. The lists:
 | 62374-4 reference sequence assembly | LL1040-6 |
 | 92822-6 genomic coordinate system | LL5323-2 |
 | 51968-6 overall interpretation | LL541-4 |
+| 48019-4 DNA change type | LL379-9 |
 """
 
 from __future__ import annotations
@@ -74,6 +75,17 @@ LISTS: Final[dict[str, dict[str, str]]] = {
     "51968-6": {
         "LA6576-8": POSITIVE,
         "LA6577-6": NEGATIVE,
+    },
+    "48019-4": {
+        "LA9658-1": "wild type",
+        "LA6692-3": "deletion",
+        "LA6686-5": "duplication",
+        "LA6687-3": "insertion",
+        "LA6688-1": "insertion/deletion",
+        "LA6689-9": "inversion",
+        "LA6690-7": "substitution",
+        "LA14033-7": "copy number gain",
+        "LA14034-5": "copy number loss",
     },
 }
 _ANSWER_CODE: Final = re.compile(r"LA\d{1,9}-\d")

@@ -134,6 +134,20 @@ def test_a_code_of_another_list_is_no_answer() -> None:
     assert (found.zygosity, found.assembly, found.significance) == ("", "", "")
 
 
+@pytest.mark.parametrize(
+    ("answer", "change"),
+    [
+        ("CWE|48019-4^Type^LN|2a|LA6692-3^Deletion^LN", "deletion"),
+        ("ST|48019-4^Type^LN|2a|LA14034-5\\S\\Copy number loss\\S\\LN", "copy number loss"),
+        ("ST|48019-4^Type^LN|2a|Deletion", "Deletion"),
+        ("CWE|48019-4^Type^LN|2a|LA6668-3^Pathogenic^LN", ""),
+    ],
+)
+def test_what_kind_of_change_it_is_comes_as_an_answer_or_in_words(answer: str, change: str) -> None:
+    (found,) = variants(report(1, "ST|48004-6^c^LN|2a|c.1A>G", answer))
+    assert found.change == change
+
+
 def test_genes_studied_without_a_finding() -> None:
     genes = "CWE|48018-6^Gene^LN|1a|HGNC:1^TP53^HGNC~HGNC:2^IDH1^HGNC"
     negative = "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN"
