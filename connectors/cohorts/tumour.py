@@ -27,6 +27,7 @@ class Result(NamedTuple):
     name: str
     value: float | str
     unit: str = ""
+    said: str = ""  # the words of the cohort, where they say more than the value
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,9 @@ def _markers(line: dict[str, str]) -> list[Result]:
         ("mgmt-methylation", "MGMT promoter methylation"): _mgmt(line["MGMT status"]),
         ("1p19q-status", "1p/19q"): _codeletion(line["1p/19q"]),
     }
+    words = {"idh-status": line["IDH"]}
     found = [
-        Result(MARKER_DAY, "genomics", code, LOCAL, name, value)
+        Result(MARKER_DAY, "genomics", code, LOCAL, name, value, said=words.get(code, ""))
         for (code, name), value in said.items()
         if value
     ]

@@ -190,7 +190,7 @@ def obr(
 
 def obx(
     code: Code,
-    value: float | str | None,
+    value: float | str | Code | None,
     *,
     set_id: int = 1,
     type: str = "",
@@ -204,10 +204,12 @@ def obx(
 ) -> str:
     """OBX. Numbers are sent as NM, as SN with a comparator, text as ST, unless `type` says else.
 
-    Text is escaped as one component; of a coded value (`type` CE or CWE) only the code is sent.
+    Text is escaped as one component; a `Code` is sent with its text and system, as CWE.
     `observed` is OBX-14. No value leaves OBX-5 empty (status D, U, X).
     """
-    if comparator:
+    if isinstance(value, tuple):
+        kind, shown = "CWE", components(*value)
+    elif comparator:
         kind, shown = "SN", components(comparator, _number(value))
     elif isinstance(value, int | float):
         kind, shown = "NM", _number(value)

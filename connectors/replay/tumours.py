@@ -1,7 +1,8 @@
 """A tumour patient as the messages that a hospital's interface would have sent.
 
 ADT^A28 for the person, then one ORU^R01 for each day and kind of result. MSH-7, OBR-7 and OBR-22
-are the day of the result.
+are the day of the result. Molecular markers come as a clinical-genomics report
+(`connectors.replay.molecular`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from itertools import groupby
 
 from connectors.cohorts.tumour import LOCAL, Result, TumourPatient
 from connectors.hl7 import build
+from connectors.replay import molecular
 from connectors.replay.names import synthetic_name
 from connectors.replay.stay import birth_year
 from connectors.replay.timed import Timed
@@ -22,7 +24,7 @@ PANELS: dict[str, build.Code] = {
     "imaging": ("radiomics", "Quantitative MRI report", LOCAL),
     "pathology": ("histopathology", "Histopathology report", LOCAL),
     "tma": ("tissue-microarray", "Tissue microarray", LOCAL),
-    "genomics": ("molecular-markers", "Molecular markers of the tumour", LOCAL),
+    "genomics": molecular.PANEL,
 }
 
 
@@ -66,11 +68,17 @@ def _oru(
     )
     order = build.obr(PANELS[kind], filler=number, authority=authority, observed=at, changed=at)
     values = [
-        build.obx((r.code, r.name, r.system), r.value, set_id=n, unit=r.unit)
-        for n, r in enumerate(results, 1)
+        build.obx(o.code, o.value, set_id=n, unit=o.unit, sub_id=o.group, type=o.type)
+        for n, o in enumerate(_lines(results), 1)
     ]
     segments = [header, _pid(patient, start, authority), order, *values]
     return Timed(at, build.join(segments), str(patient.record_id))
+
+
+def _lines(results: list[Result]) -> list[molecular.Line]:
+    lines = [molecular.Line((r.code, r.name, r.system), r.value, r.unit) for r in results]
+    said = next((r.said for r in results if r.code == molecular.IDH), "")
+    return molecular.reported(lines, molecular.variant_of(said))
 
 
 def _source(authority: str) -> tuple[str, str]:

@@ -1,9 +1,10 @@
 """Patients with a brain tumour: what images, operation, histology and laboratory say of them.
 
 Drawn from a model fitted to UCSF-PDGM: the share of IDH mutations, and for each IDH status the
-shares of grades, extents of resection and markers, with radiomics normal around their means. Only
-these figures are in `gliomas.json`, no patient's values. Days between the results become hours: in
-a demonstration nobody waits for two weeks.
+shares of grades, extents of resection, markers and mutations, with radiomics normal around their
+means. Only these figures are in `gliomas.json`, no patient's values. Days between the results
+become hours: in a demonstration nobody waits for two weeks. Markers come as a clinical-genomics
+report (`connectors.replay.molecular`).
 
 `python -m connectors.simulator.gliomas PATH` fits it again.
 """
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 from connectors.cohorts import ucsf_pdgm
 from connectors.cohorts.tumour import LOCAL, TumourPatient
+from connectors.replay import molecular
 from connectors.replay.tumours import PANELS
 from connectors.simulator.interface import Row
 
@@ -62,18 +64,21 @@ def pathway(random: Random) -> list[Finding]:
     )
     grade = Row(("who-cns-grade", "WHO grade", LOCAL), float(coded["who-cns-grade"]), "{grade}")
     markers = [
-        Row((IDH, "IDH1 and IDH2", LOCAL), idh, ""),
-        Row(("mgmt-methylation", "MGMT promoter", LOCAL), coded["mgmt-methylation"], ""),
-        Row(("1p19q-status", "1p/19q", LOCAL), coded["1p19q-status"], ""),
+        molecular.coded(IDH, "IDH1 and IDH2", idh),
+        molecular.coded("mgmt-methylation", "MGMT promoter", coded["mgmt-methylation"]),
+        molecular.coded("1p19q-status", "1p/19q", coded["1p19q-status"]),
     ]
+    variant = _draw(model["variants"], random)
     return [
-        Finding(
-            0.0, PICTURES, [row for row in pictures if float(row.value) > 0 or row.unit == "1"]
-        ),
+        Finding(0.0, PICTURES, [row for row in pictures if row.unit == "1" or _positive(row)]),
         Finding(1.5 * _HOUR, PATHOLOGY, [operation]),
         Finding(3.0 * _HOUR, PATHOLOGY, [grade]),
-        Finding(5.0 * _HOUR, GENETICS, markers),
+        Finding(5.0 * _HOUR, GENETICS, [Row(*o) for o in molecular.reported(markers, variant)]),
     ]
+
+
+def _positive(row: Row) -> bool:
+    return isinstance(row.value, float) and row.value > 0
 
 
 def panel(system: tuple[str, str]) -> tuple[str, str, str]:
@@ -99,9 +104,13 @@ def fit(patients: Sequence[TumourPatient]) -> dict[str, Any]:
         status: [r for r in rows if r.get(IDH) == status] for status in ("mutated", "wildtype")
     }
     total = sum(map(len, groups.values()))
+    variants = Counter(
+        variant for p in patients for r in p.results if (variant := molecular.variant_of(r.said))
+    )
     return {
         "share_mutated": round(len(groups["mutated"]) / total, 4),
         **{status: _moments(members) for status, members in groups.items()},
+        "variants": {v: round(n / variants.total(), 4) for v, n in sorted(variants.items())},
     }
 
 

@@ -21,11 +21,13 @@ _STRUCTURES = {
 
 
 class Row(NamedTuple):
-    """One result."""
+    """One result. `group` is OBX-4."""
 
     code: build.Code
-    value: float | str
+    value: float | str | build.Code
     unit: str
+    group: str = ""
+    type: str = ""  # OBX-2, where the value does not say it
 
 
 class Report(NamedTuple):
@@ -88,7 +90,12 @@ class Interface:
         ]
         for n, row in enumerate(report.rows, 1):
             value = row.value if values else None
-            segments.append(build.obx(row.code, value, set_id=n, unit=row.unit, status=status))
+            segments.append(
+                build.obx(
+                    row.code, value, set_id=n, unit=row.unit, sub_id=row.group, type=row.type,
+                    status=status,
+                )
+            )  # fmt: skip
         return Timed(at, build.join(segments), report.patient.number)
 
     def _msh(self, type: str, at: float, source: tuple[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,17 +13,18 @@ from typer.testing import CliRunner
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.cohorts.physionet2012 import CohortError
 from connectors.cohorts.tumour import TumourPatient
-from connectors.facts import Observation
 from connectors.hl7.interpret import interpret
 from connectors.identity import IdentityKey
 from connectors.interpretation import Profile
 from connectors.replay.run import CohortName, plan
 from connectors.replay.tumours import messages_for
+from models import genome
 from models.bundle import load_bundle, read
 from models.ensemble import Scorer, fold_of
-from models.inputs import Question, codes_of
+from models.inputs import DAY_S, Question, codes_of
 from models.multimodal import MultimodalModel
 from models.questions import GLIOMA, HEAD_NECK
+from models.record import PatientRecord
 from models.rule import SHIPPED
 from models.training import multimodal
 from models.training.tumours import START, cases
@@ -141,14 +143,75 @@ def test_a_replay_says_what_training_read(shared: Path, cohort: str, folder: str
     question, load = {"hancock": (HEAD_NECK, hancock.load)}.get(cohort, (GLIOMA, ucsf_pdgm.load))
     now = 1_800_000_000.0
     replay = plan(CohortName(cohort), shared / "data" / folder, now, patients=20)
-    read = [interpret(m.raw, now, IdentityKey(bytes(32)), Profile()) for m in replay.messages]
-    assert {r.outcome for r in read} == {"facts"}
-    got = Counter(
-        (f.code, f.value, f.unit) for r in read for f in r.facts if isinstance(f, Observation)
-    )
+    records: dict[str, PatientRecord] = {}
+    for message in replay.messages:
+        read = interpret(message.raw, now, IdentityKey(bytes(32)), Profile())
+        assert (read.outcome, read.issues) == ("facts", [])
+        records.setdefault(message.key, PatientRecord()).fold_facts(read.facts)
     patients = load(shared / "data" / folder)[:20]
-    assert got == Counter((r.code, r.value, r.unit) for p in patients for r in p.results)
-    assert {code for code, _, _ in got} & codes_of(question.sources)
+    wanted = Counter((r.code, r.value, r.unit) for p in patients for r in p.results)
+    codes = {code for code, _, _ in wanted}
+    got = Counter(
+        (o.code, o.value, o.unit) for p in records.values() for c in codes for o in p.series(c)
+    )
+    assert got == wanted
+    assert codes & codes_of(question.sources)
+
+
+MARKERS = [
+    "UCSF-PDGM-010,F,61,4,positive,intact,wildtype,1,400,STR",
+    "UCSF-PDGM-011,M,35,2,positive,co-deletion,IDH1 p.R132H,0,900,GTR",
+    "UCSF-PDGM-012,M,35,3,negative,Co-deletion,IDH2 p.Arg172Trp,0,900,GTR",
+    "UCSF-PDGM-013,M,44,3,,relative co-deletion,mutated (NOS),0,900,STR",
+    "UCSF-PDGM-014,F,50,4,negative,,,1,300,biopsy",
+]
+
+
+def from_messages(patient: TumourPatient) -> PatientRecord:
+    """The record, by the way of live data: HL7 written, read and folded."""
+    record = PatientRecord()
+    for message in messages_for(patient, START, "X"):
+        read = interpret(message.raw, START + 1e7, IdentityKey(bytes(32)), Profile())
+        assert (read.outcome, read.issues) == ("facts", [])
+        record.fold_facts(read.facts)
+    return record
+
+
+def test_markers_come_as_variants_and_say_the_same(tmp_path: Path) -> None:
+    """A clinical-genomics report: variants where the data name one, coded results elsewhere."""
+    _metadata(tmp_path, *MARKERS)
+    said, variants = [], []
+    for patient in ucsf_pdgm.load(tmp_path):
+        record = from_messages(patient)
+        for result in patient.results:
+            assert [o.value for o in record.series(result.code)] == [result.value], result
+            assert record.series(result.code)[0].time == START + result.day * DAY_S
+        found = genome.variants(record.facts.values())
+        variants.append([(v.gene, v.hgvs_c, v.presence, v.significance) for v in found if v.gene])
+        said.append([(v.chromosome, v.change, v.presence) for v in found if not v.gene])
+    absent = [("IDH1", "", "absent", ""), ("IDH2", "", "absent", "")]
+    lost = [("1", "copy number loss", "present"), ("19", "copy number loss", "present")]
+    assert variants == [
+        absent,
+        [("IDH1", "NM_005896.4:c.395G>A", "present", "pathogenic")],
+        [("IDH2", "NM_002168.4:c.514A>T", "present", "pathogenic")],
+        [],
+        [],
+    ]
+    assert said == [[], lost, lost, [], []]
+
+
+@pytest.mark.shared
+def test_variants_give_the_scores_of_coded_markers(shared: Path) -> None:
+    """The whole cohort, as sent and as trained on: equal to the last bit."""
+    patients = {p.record_id: p for p in _patients("ucsf_pdgm", shared)}
+    coded = list(cases(patients.values()))
+    sent = [dataclasses.replace(c, record=from_messages(patients[c.record_id])) for c in coded]
+    model = MultimodalModel(GLIOMA, read(SHIPPED / GLIOMA.risk, GLIOMA.risk))
+    for (_, one), (_, other) in zip(
+        multimodal.cross_fitted(model, coded), multimodal.cross_fitted(model, sent), strict=True
+    ):
+        assert one == other
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
