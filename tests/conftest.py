@@ -9,16 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from streams.local import chromium as chromium_module
 from streams.local.up import start_servers
 from streams.settings import Settings
 
-# How long an example takes says how busy the machine is, and nothing about the code. People look
-# for new examples; CI, which judges a change, plays the same ones each time.
+# How long an example takes says how busy the machine is, and nothing about the code. In CI the same
+# examples come every time: it judges a change; new examples are looked for where somebody works.
 IN_CI = bool(os.environ.get("CI"))
-hypothesis_settings.register_profile("tocsin", deadline=None, derandomize=IN_CI)
+hypothesis_settings.register_profile(
+    "tocsin",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=IN_CI,
+)
 hypothesis_settings.load_profile("tocsin")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -270,7 +270,7 @@ async def test_as_many_bodies_as_may_be_are_held_and_all_are_taken_in_the_end() 
 
 
 async def test_a_broker_that_is_away_is_said_after_a_while_and_holds_its_place() -> None:
-    async with running(answer_timeout_s=0.2, max_requests=1) as server:
+    async with running(answer_timeout_s=1.0, max_requests=1) as server:
         server.log.hold()
         for reason in ("broker", "busy"):  # the first still holds the only place
             answer = await post(server, "/fhir", study())
@@ -282,7 +282,7 @@ async def test_a_broker_that_is_away_is_said_after_a_while_and_holds_its_place()
 
 @pytest.mark.parametrize("largest", [1, 0])
 async def test_a_record_that_is_too_large_gives_its_place_back_however_late(largest: int) -> None:
-    async with running(answer_timeout_s=0.2, max_requests=1) as server:
+    async with running(answer_timeout_s=1.0, max_requests=1) as server:
         usual, server.log.largest = server.log.largest, largest
         server.log.hold()
         assert (await post(server, "/fhir", study())).status_code == 503
@@ -301,7 +301,7 @@ async def test_a_record_that_is_lost_is_no_success(server: Running) -> None:
 
 
 async def test_a_sender_that_is_slow_does_not_keep_its_place() -> None:
-    async with running(body_timeout_s=0.2, max_requests=1) as server:
+    async with running(body_timeout_s=1.0, max_requests=1) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         head = "POST /fhir HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/fhir+json\r\n"
         writer.write(f"{head}content-length: 100\r\n\r\n{{".encode())

@@ -58,7 +58,7 @@ async def server_on(
 CLOSED = Acknowledgement("closed", "", "")
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for something that the code under test does in its own time."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110  # there is no event for a fake's list
@@ -89,7 +89,7 @@ class Sender:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, timeout_s: float = 10.0) -> Acknowledgement:
+    async def answer(self, timeout_s: float = 60.0) -> Acknowledgement:
         """The next answer, or that there is none to come. Raises `TimeoutError`."""
         async with asyncio.timeout(timeout_s):
             while not self._events:

@@ -27,7 +27,7 @@ logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's: it outli
 _START, _END = b"\x0b", b"\x1c\x0d"
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
     """Wait for something that another thread or process does in its own time."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -106,7 +106,7 @@ async def test_what_is_dropped_is_not_handed_on_and_makes_room() -> None:
     hands.queues.drop(0)
     hands.queues.drop(5)  # of which nothing ever waited
     hands.free.set()
-    await asyncio.wait_for(hands.queues.put(0, 4), 1.0)
+    await asyncio.wait_for(hands.queues.put(0, 4), 60.0)
     await turns()
     assert hands.got == [(0, [1]), (0, [4])]
 
