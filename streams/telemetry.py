@@ -16,6 +16,7 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from stamina.instrumentation import PrometheusOnRetryHook, RetryDetails, set_on_retry_hooks
 
 from connectors.clock import iso
 from streams.settings import TelemetrySettings
@@ -95,12 +96,24 @@ def log_to_stderr(process: str, level: str) -> None:
     handler.setFormatter(JsonFormatter(process))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     sys.excepthook = _log_uncaught
+    set_on_retry_hooks([PrometheusOnRetryHook, _log_retry])
 
 
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, frames: TracebackType | None
 ) -> None:
     logging.getLogger("tocsin").critical("stopped by an error", exc_info=(kind, error, frames))
+
+
+def _log_retry(details: RetryDetails) -> None:
+    """What was in vain, and why: stamina's own line says only that something was."""
+    logging.getLogger("tocsin").warning(
+        "%s failed (%s): tried again in %.1f s, for the %d. time",
+        details.name,
+        type(details.caused_by).__name__,  # its text may quote what was to be stored
+        details.wait_for,
+        details.retry_num,
+    )
 
 
 def start(process: str, settings: TelemetrySettings) -> Telemetry:
