@@ -8,9 +8,10 @@ the writer thinks it does (`MovedError`: it was emptied or set back; the log say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import stamina
@@ -20,6 +21,8 @@ from redis.asyncio import Redis
 from streams import keys
 from streams.patience import passes
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Fields = dict[bytes, bytes]
 NOTHING = -1  # the offset of a partition of which nothing was applied
 
@@ -172,7 +175,27 @@ def _passes(error: Exception) -> bool:
     )
 
 
-_patiently = stamina.retry(on=_passes, attempts=None, timeout=None, wait_max=2.0)
+_again_and_again = stamina.retry(on=_passes, attempts=None, timeout=None, wait_max=2.0)
+
+
+def _patiently(do: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """For as long as it takes.
+
+    Not with stamina from the first try on: what it keeps of a try are cycles that hold the
+    arguments, and those that live while the worker freezes its objects are never collected.
+    """
+    patient = _again_and_again(do)
+
+    @wraps(do)
+    async def once_then_patiently(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await do(*args, **kwargs)
+        except exceptions.RedisError as error:
+            if not _passes(error):
+                raise
+        return await patient(*args, **kwargs)
+
+    return once_then_patiently
 
 
 class RedisStore:
