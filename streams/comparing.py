@@ -27,7 +27,7 @@ class Point(NamedTuple):
     """What is kept of a score."""
 
     patient: str
-    log_odds: float | None  # None: it abstained
+    log_odds: float | None  # None: it abstained, whether or not a rule spoke in its place
 
 
 @dataclass(slots=True)
@@ -48,10 +48,8 @@ def trials(scores: Iterable[Score]) -> list[Trial]:
     active: dict[Place, tuple[str, Point]] = {}
     shadows: dict[tuple[str, Place], Point] = {}
     for s in scores:
-        place, point = (
-            (s.risk, s.log.partition, s.log.offset, s.patient),
-            Point(s.patient, s.log_odds),
-        )
+        place: Place = (s.risk, s.log.partition, s.log.offset, s.patient)
+        point = Point(s.patient, None if s.fall_back else s.log_odds)
         if s.shadow:
             shadows[s.model, place] = point
         else:
@@ -97,6 +95,15 @@ def report(trial: Trial, fire: float, known: Mapping[tuple[str, str], int]) -> d
         found |= _difference(z, fire)
     found["outcomes"] = _judged(both, trial.risk, known)
     return found
+
+
+def probabilities(trial: Trial) -> list[tuple[float, float]]:
+    """(active, on trial) where both answered, in order of the log."""
+    return [
+        (1 / (1 + math.exp(-a.log_odds)), 1 / (1 + math.exp(-s.log_odds)))
+        for a, s in trial.pairs
+        if a.log_odds is not None and s.log_odds is not None
+    ]
 
 
 def _difference(z: Array, fire: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.clock import iso
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;
 color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .8rem;text-align:right;
@@ -49,7 +49,7 @@ def page(report: Mapping[str, Any]) -> str:
     body += _listed("Newly alerted", report["differences"]["newly"])
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
         f"<body>{''.join(body)}</body></html>\n"
     )
 

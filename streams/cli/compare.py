@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -14,12 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors import contract, feedback, topics
+from connectors.clock import wall_clock
 from connectors.contract import Score
 from connectors.feedback import Feedback
 from connectors.journal import Journal, KafkaJournal
 from models.rule import alert_rules
 from streams.cli.running import settings_of_running
 from streams.errors import UserError
+from streams.policy import document
+from streams.policy.desk import PolicyDesk
+from streams.policy.rules import Rulebook
+from streams.settings import Settings
 
 app = typer.Typer()
 
@@ -30,13 +35,17 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file too.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with a picture to this file too.")
+    ] = None,
 ) -> None:
     """Compare recorded scores of bundles in shadow (worker.shadow) with those of the active ones.
 
-    Example: tocsin compare --risk glioma-survival
+    Both scored the same patients at the same records. The threshold is that of all wards in the
+    policy in force. Example: tocsin compare --risk glioma-survival --html compare.html
     """
     try:
-        from streams import comparing  # noqa: PLC0415 - numpy
+        from streams import comparing, comparing_page  # noqa: PLC0415 - numpy
     except ModuleNotFoundError as error:
         raise UserError(
             f"This needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
@@ -46,20 +55,35 @@ def compare(
     try:
         trials = [t for t in comparing.trials(_scores(journal)) if risk in ("", t.risk)]
         known = comparing.outcomes(_actions(journal))
+        fire = _thresholds(journal, settings, {t.risk for t in trials})
     except KafkaException as error:
         raise UserError(f"Kafka does not answer ({error.args[0].str()}): is it up?") from None
     finally:
         journal.close()
     if not trials:
         raise UserError(
-            "No bundle has scored in shadow: name its folder in worker.shadow and start the worker."
+            f"No bundle{f' for {risk}' if risk else ''} has scored in shadow: name its folder in "
+            "worker.shadow, start the worker, and wait until a patient is scored."
         )
-    rules = alert_rules(settings.worker.bundles, {t.risk for t in trials})
-    found = [comparing.report(t, rules[t.risk].fire, known) for t in trials]
+    found = [comparing.report(t, fire[t.risk], known) for t in trials]
     if out is not None:
         out.write_text(json.dumps(found, indent=1) + "\n")
+    if html is not None:
+        html.write_text(comparing_page.page(list(zip(trials, found, strict=True))))
     for one in found:
-        Console().print(_table(one))
+        table = Table(title=comparing_page.title(one), show_header=False, title_justify="left")
+        for row in comparing_page.rows(one):
+            table.add_row(*row)
+        Console().print(table)
+
+
+def _thresholds(journal: Journal, settings: Settings, risks: set[str]) -> dict[str, float]:
+    """Where an alert begins, by the policy in force."""
+    rules = alert_rules(settings.worker.bundles, risks)
+    desk = PolicyDesk(journal, list(rules.items()), wall_clock, two_person=False)
+    name, policy = desk.in_force()
+    book = Rulebook(document.read(policy), name)
+    return {risk: book.rule(risk, "", rule).fire for risk, rule in rules.items()}
 
 
 def _scores(journal: Journal) -> Iterator[Score]:
@@ -76,14 +100,3 @@ def _actions(journal: Journal) -> Iterator[Feedback]:
             yield feedback.decode(stored.value)
         except msgspec.MsgspecError:
             continue  # the sequencer has put it in quarantine
-
-
-def _table(found: dict[str, Any]) -> Table:
-    table = Table("", "", title=f"{found['risk']}: active {found['active'][:12]}, "
-                  f"shadow {found['shadow'][:12]}", show_header=False)  # fmt: skip
-    for name, value in found.items():
-        if name in ("risk", "active", "shadow"):
-            continue
-        shown = json.dumps(value) if isinstance(value, dict) else str(value)
-        table.add_row(name.replace("_", " "), shown)
-    return table

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from connectors import contract
-from connectors.contract import LogPosition, Score
+from connectors.contract import FallBack, LogPosition, Score
 from connectors.facts import FactRecord
 from connectors.feedback import Action, Feedback, Outcome
 from models.bundle import BundleError, load_bundle, load_folder, read, write
@@ -17,7 +18,7 @@ from models.multimodal import MultimodalModel
 from models.patient import Patient
 from models.questions import GLIOMA
 from models.rule import DESCRIPTION, SHIPPED
-from streams import comparing
+from streams import comparing, comparing_page
 from streams.engine import Effects, Engine
 from streams.partition import to_outputs
 from streams.passes import Encoded
@@ -129,6 +130,33 @@ def test_the_report_says_how_far_they_are_apart(effects: list[Effects]) -> None:
     total = sum(found[f"above_{k}"] for k in ("both", "active_only", "shadow_only", "neither"))
     assert total == 4
     assert found["outcomes"]["patients"] == 0
+
+
+def test_what_a_rule_says_in_the_place_of_a_model_is_not_compared(effects: list[Effects]) -> None:
+    """Its log-odds are another question's."""
+    active, shadow = of(effects)
+    rule = FallBack(risk="news2", version="1", model="d", reason="out_of_distribution", as_if=0.1)
+    spoken = [replace(active[0], fall_back=rule), *active[1:]]
+    (trial,) = comparing.trials([*spoken, *shadow])
+    found = comparing.report(trial, 0.5, {})
+    assert (found["scores"], found["both_scored"]) == (4, 3)
+    assert found["abstained"] == {"active": 1, "shadow": 0}
+
+
+def test_a_comparison_is_in_words_and_in_a_picture(effects: list[Effects]) -> None:
+    active, shadow = of(effects)
+    (trial,) = comparing.trials([*active, *shadow])
+    found = comparing.report(trial, 0.5, {})
+    said = dict(comparing_page.rows(found))
+    assert said["Records scored by both"] == "4 of 1 patients"
+    assert said["Log-odds, on trial − active"].startswith("+0.5 on average")
+    page = comparing_page.page([(trial, found)])
+    assert page.startswith("<!doctype html>")
+    assert page.count("<circle") == len(RESULTS)
+    assert "http" not in page
+    nothing = comparing.report(comparing.Trial("r", "a", "b"), 0.5, {})
+    assert len(comparing_page.rows(nothing)) == 3
+    assert "<svg" not in comparing_page.page([(comparing.Trial("r", "a", "b"), nothing)])
 
 
 def action(patient: str, outcome: Outcome, at: float) -> Feedback:

@@ -1,0 +1,114 @@
+"""A comparison of bundles for people: rows in words, and one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from streams.backtest.page import STYLE
+from streams.comparing import Trial, probabilities
+
+_MOST_POINTS = 3_000  # in the picture
+_LEFT, _TOP, _SIDE = 56, 16, 360
+
+
+def title(found: Mapping[str, Any]) -> str:
+    """Of one comparison."""
+    return f"{found['risk']}: active {found['active'][:12]}, on trial {found['shadow'][:12]}"
+
+
+def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a comparison says (`streams.comparing.report`), line by line."""
+    silent = found["abstained"]
+    return [
+        ("Records scored by both", f"{found['scores']:,} of {found['patients']:,} patients"),
+        ("Without an answer", f"active {silent['active']:,}, on trial {silent['shadow']:,}"),
+        *(_apart(found) if found["both_scored"] else ()),
+        *_worth(found["outcomes"]),
+    ]
+
+
+def _apart(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    z = found["log_odds_difference"]
+    yield (
+        "Log-odds, on trial − active",
+        f"{z['mean']:+g} on average (standard deviation {z['standard_deviation']:g}), "
+        f"at most {z['largest']:g} apart",
+    )
+    yield "Probabilities", f"{found['probability_difference']:g} apart on average"
+    yield "Correlation of the log-odds", _number(found["correlation"])
+    yield (
+        f"Above the threshold {found['threshold']:g}",
+        f"both {found['above_both']:,}, only active {found['above_active_only']:,}, "
+        f"only on trial {found['above_shadow_only']:,}, neither {found['above_neither']:,}",
+    )
+    yield "Agreement beyond chance (kappa)", _number(found["kappa"])
+
+
+def _worth(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield (
+        "Patients whose outcome is known",
+        f"{outcomes['patients']:,}, with the event {outcomes['events']:,}",
+    )
+    for name, shown in (("active", "active"), ("shadow", "on trial")):
+        if name in outcomes:
+            of = outcomes[name]
+            low, high = (_number(of["auroc"][k]) for k in ("low", "high"))
+            yield (
+                f"Of these, {shown}",
+                f"AUROC {_number(of['auroc']['value'])} ({low} to {high}), calibration slope "
+                f"{_number(of['calibration_slope'])}, predicted {of['predicted']:g} where "
+                f"{of['observed']:g} was observed, Brier score {_number(of['brier'])}",
+            )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def page(found: Sequence[tuple[Trial, Mapping[str, Any]]]) -> str:
+    """All comparisons, each with a picture of its pairs."""
+    body = "".join(part for trial, one in found for part in _section(trial, one))
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Bundles on trial</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"<body><h1>Bundles on trial against the active ones</h1>{body}</body></html>\n"
+    )
+
+
+def _section(trial: Trial, found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"<h2>{escape(title(found))}</h2><table>"
+    for name, said in rows(found):
+        yield f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>"
+    yield "</table>"
+    pairs = probabilities(trial)
+    if pairs:
+        yield _picture(pairs[:: max(1, -(-len(pairs) // _MOST_POINTS))], found["threshold"])
+
+
+def _picture(pairs: Sequence[tuple[float, float]], fire: float) -> str:
+    """Each pair a point, both axes from 0 to 1; on the diagonal the two say the same."""
+    right, below = _LEFT + _SIDE, _TOP + _SIDE
+    points = "".join(
+        f'<circle cx="{_LEFT + _SIDE * a:.1f}" cy="{below - _SIDE * s:.1f}" r="2.5"/>'
+        for a, s in pairs
+    )
+    ticks = "".join(
+        f'<text x="{_LEFT + _SIDE * t / 10:.0f}" y="{below + 16}" text-anchor="middle">{t / 10:g}'
+        f'</text><text x="{_LEFT - 6}" y="{below - _SIDE * t / 10 + 4:.0f}" text-anchor="end">'
+        f"{t / 10:g}</text>"
+        for t in range(0, 11, 2)
+    )
+    x, y = _LEFT + _SIDE * fire, below - _SIDE * fire
+    return (
+        f'<svg viewBox="0 0 {right + 16} {below + 40}" width="{right + 16}" role="img" '
+        f'aria-label="Probability on trial by active probability, {len(pairs)} pairs" '
+        f'font-size="12"><path d="M{_LEFT} {_TOP}V{below}H{right}" fill="none" stroke="#555"/>'
+        f'<path d="M{_LEFT} {below}L{right} {_TOP}" stroke="#999"/>'
+        f'<path d="M{x:.1f} {_TOP}V{below}M{_LEFT} {y:.1f}H{right}" stroke="#a5410b" '
+        f'stroke-dasharray="6 4"/><g fill="#0b5fa5" fill-opacity=".45">{points}</g>{ticks}'
+        f'<text x="{(_LEFT + right) / 2:.0f}" y="{below + 34}" text-anchor="middle">active</text>'
+        f'<text x="14" y="{(_TOP + below) / 2:.0f}" text-anchor="middle" transform="rotate(-90 14 '
+        f'{(_TOP + below) / 2:.0f})">on trial</text></svg>'
+    )
