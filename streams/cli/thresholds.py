@@ -24,7 +24,7 @@ from streams.cli.person import person
 from streams.cli.running import settings_of_running
 from streams.errors import UserError
 from streams.policy import document
-from streams.policy.desk import PolicyDesk, readable
+from streams.policy.desk import PolicyDesk, notes_on, readable
 from streams.policy.rules import Case, Code, Rulebook
 from streams.policy.trying import try_out
 
@@ -65,7 +65,8 @@ def show(
 def check(file: FileArgument) -> None:
     """Can this policy be used? Needs no running system. Example: tocsin thresholds check p.yaml"""
     settings = settings_module.load()
-    readable(_text(file), list(rules_of(settings).items()), settings.sinks.receivers)
+    policy = readable(_text(file), list(rules_of(settings).items()), settings.sinks.receivers)
+    _say(notes_on(policy, wall_clock()))
     typer.echo(f"{file} can be used.")
 
 
@@ -73,15 +74,18 @@ def check(file: FileArgument) -> None:
 def diff(file: FileArgument) -> None:
     """What this policy changes, line by line. Example: tocsin thresholds diff p.yaml"""
     with _desk() as (desk, _):
-        lines = desk.check(_text(file)).diff
-    typer.echo("\n".join(lines) if lines else "It says what is in force.")
+        checked = desk.check(_text(file))
+    _say(checked.notes)
+    typer.echo("\n".join(checked.diff) if checked.diff else "It says what is in force.")
 
 
 @app.command()
 def propose(file: FileArgument, reason: Why) -> None:
     """Write a version down. Example: tocsin thresholds propose p.yaml --reason 'fewer at night'"""
     with _desk() as (desk, _):
-        version = desk.propose(_text(file), who=person(), reason=reason)
+        text = _text(file)
+        _say(desk.check(text).notes)
+        version = desk.propose(text, who=person(), reason=reason)
     typer.echo(
         f"Version {version.name} is proposed. Next: tocsin thresholds approve "
         f"{version.name.partition('-')[0]}"
@@ -174,6 +178,11 @@ def test(
     case = _case(risk, ward, severity, code)
     for line in try_out(book, rules[risk], case, state, bed, _moment(at)):
         typer.echo(line)
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        typer.echo(note, err=True)
 
 
 def _text(file: Path) -> str:

@@ -42,6 +42,7 @@ STATES = {
     VersionState.ROLLED_BACK: ("Rolled back", "cross", "ended"),
 }
 _SHIPPED = "In force: the thresholds that the models ship with."
+_SAME = "Nothing would change."
 
 
 class ThresholdsPage(LivePage):
@@ -122,7 +123,7 @@ class ThresholdsPage(LivePage):
         except UserError as error:
             self._done.text = str(error)
             return
-        self._done.text = "" if checked.diff else "Nothing would change."
+        self._done.text = " ".join([*checked.notes, *([] if checked.diff else [_SAME])])
         self._diff.show(checked.diff)
 
     async def _propose(self) -> None:

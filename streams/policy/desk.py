@@ -47,6 +47,7 @@ class Checked(NamedTuple):
     policy: Policy
     text: str
     diff: list[str]  # against what is in force
+    notes: list[str]  # what is right, and may not be meant
 
 
 class PolicyDesk:
@@ -83,9 +84,9 @@ class PolicyDesk:
 
     def check(self, text: str) -> Checked:
         """Everything that can be known about a policy before it is proposed."""
-        policy = self._read(text)
-        _end_in_time(policy, self._clock())
-        return Checked(policy, text, diff_of(self.in_force(), text))
+        policy, now = self._read(text), self._clock()
+        _end_in_time(policy, now)
+        return Checked(policy, text, diff_of(self.in_force(), text), notes_on(policy, now))
 
     def propose(self, text: str, *, who: str, reason: str) -> Version:
         """Write a version down. It changes nothing until it is approved and activated."""
@@ -244,11 +245,15 @@ def _told() -> Iterator[None]:
         raise UserError(f"Kafka does not answer ({error.args[0].str()}).") from None
 
 
+def notes_on(policy: Policy, now: float) -> list[str]:
+    """What may be a slip. A silence that is over holds nothing back, so it may stay in a file."""
+    over = (silence for silence in policy.silences if silence.until <= now)
+    return [f"The silence {s.name!r} ended at {iso(s.until)}: it does nothing." for s in over]
+
+
 def _end_in_time(policy: Policy, now: float) -> None:
-    """Raises `UserError`: nobody remembers a silence of years, and one that is over is a slip."""
+    """Raises `UserError`: nobody remembers a silence of years."""
     for silence in policy.silences:
-        if silence.until <= now:
-            raise UserError(f"The silence {silence.name!r} ended before now: leave it out.")
         if silence.until - max(silence.start, now) > LONGEST_SILENCE_S:
             raise UserError(
                 f"The silence {silence.name!r} lasts longer than "

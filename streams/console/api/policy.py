@@ -72,6 +72,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy would change."""
 
     diff: list[str]
+    notes: list[str] = []  # what is right, and may not be meant
 
 
 class PolicyStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,7 +157,8 @@ def add(routes: Routes, room: PolicyRoom) -> None:
     async def check_policy(request: Request) -> Response:
         """What a policy would change; refused with every problem in it."""
         wanted: Draft = await body(request, Draft)
-        return json(Change(diff=(await room.check(wanted.policy)).diff))
+        checked = await room.check(wanted.policy)
+        return json(Change(diff=checked.diff, notes=checked.notes))
 
     @routes.post(
         "/api/v1/policy/versions",
