@@ -131,13 +131,26 @@ class PolicyDesk:
         `version` is the one that was seen in force: if it is another by now, nothing happens.
         """
         _needs(reason, "--reason")
-        active = self.history().in_force
+        history = self.history()
+        active = history.in_force
         if active is None:
             raise UserError("No policy is in force, so there is nothing to roll back.")
         if version and active.name != version:
             raise UserError(f"Version {active.name} is in force by now, not {version}.")
+        for before in history.active[-2:-1]:
+            self._usable_again(history.versions[before])
         taken = self._write(self._event(active.name, Step.ROLLED_BACK, who, reason))
         return taken, self.history().in_force
+
+    def _usable_again(self, version: Version) -> None:
+        """Since it was in force, bundles and receivers may have become others."""
+        try:
+            self._read(version.policy)
+        except UserError as error:
+            raise UserError(
+                f"Version {version.name} would count again, and it cannot any more. {error}\n"
+                "Set that right and roll back then, or propose a version that can be used."
+            ) from None
 
     # ── one step ────────────────────────────────────────────────────────────────────────────
 

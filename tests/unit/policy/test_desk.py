@@ -95,6 +95,27 @@ def test_a_receiver_that_is_not_set_up_is_refused_at_every_step() -> None:
     assert strict.check(slip.replace("pagr", "pager")).policy.routing
 
 
+def test_nobody_goes_back_to_a_receiver_that_is_gone() -> None:
+    """Nothing is rolled back then. Who knows no receivers, as `tocsin guard`, goes back anyway."""
+    journal = MemoryJournal()
+    lax = desk(journal)
+    strict = PolicyDesk(journal, SHIPPED, lambda: 1.8e9, two_person=False, receivers={"pager": 1})
+    old = "routing: {receivers: [{name: beeper}], route: {receiver: beeper}}\n"
+    for number, text in enumerate((old, TEXT), 1):
+        lax.propose(text, who="ann", reason="x")
+        lax.approve(str(number), who="ann")
+        lax.activate(str(number), who="ann")
+    now = in_force(lax)
+    with pytest.raises(UserError, match=r"would count again, and it cannot any more.*beeper"):
+        strict.roll_back(who="bob", reason="it misses everybody")
+    assert in_force(lax) == now
+    _, again = lax.roll_back(who="tocsin guard", reason="too many")
+    assert again is not None
+    assert in_force(lax) == again.name != now
+    strict.roll_back(who="bob", reason="as shipped")
+    assert in_force(lax) == ""
+
+
 def test_every_step_is_audited_with_who_and_why() -> None:
     journal = MemoryJournal()
     at = desk(journal)
