@@ -30,6 +30,7 @@ from models.training import multimodal
 from models.training.tumours import START, cases
 from streams.cli.training import app
 from streams.errors import UserError
+from tests.unit.replay.reading import record_of
 
 _HEADER = "ID,Sex,Age at MRI,WHO CNS Grade,MGMT status,1p/19q,IDH,1-dead 0-alive,OS,EOR"
 
@@ -169,12 +170,7 @@ MARKERS = [
 
 def from_messages(patient: TumourPatient) -> PatientRecord:
     """The record, by the way of live data: HL7 written, read and folded."""
-    record = PatientRecord()
-    for message in messages_for(patient, START, "X"):
-        read = interpret(message.raw, START + 1e7, IdentityKey(bytes(32)), Profile())
-        assert (read.outcome, read.issues) == ("facts", [])
-        record.fold_facts(read.facts)
-    return record
+    return record_of(messages_for(patient, START, "X"), START + 1e7)
 
 
 def test_markers_come_as_variants_and_say_the_same(tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from connectors.cohorts.physionet2012 import CohortPatient, load
-from connectors.facts import MessageFacts
-from connectors.hl7.interpret import Profile, interpret
-from connectors.identity import IdentityKey
 from connectors.replay.physionet2012 import LENGTH_S, messages_for
 from connectors.replay.run import MARGIN_S, CohortName, plan
 from connectors.replay.timed import Timed, message_type
 from models.record import PatientRecord, Presence
+from tests.unit.replay import reading
 from tests.unit.replay.folders import physionet_long, physionet_original
 
 START = 1_767_268_800.0  # 2026-01-01 12:00:00 UTC
@@ -36,17 +34,7 @@ def patient(request: pytest.FixtureRequest, tmp_path: Path) -> CohortPatient:
 
 
 def record_of(messages: list[Timed]) -> PatientRecord:
-    """What the fold makes of messages."""
-    record, key = PatientRecord(), IdentityKey(bytes(32))
-    for message in messages:
-        read = interpret(message.raw, START + 3 * LENGTH_S, key, Profile())
-        assert read.outcome == "facts" and not read.issues
-        record.fold(
-            MessageFacts(
-                patient=read.pseudonym, sent=read.sent, heard=read.sent, wire="", facts=read.facts
-            )
-        )
-    return record
+    return reading.record_of(messages, START + 3 * LENGTH_S)
 
 
 def test_each_charting_and_each_order_is_one_message(patient: CohortPatient) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from connectors.cohorts.physionet2019 import CohortPatient, load
-from connectors.facts import EncounterEvent, MessageFacts, Observation
-from connectors.hl7.interpret import Profile, interpret
-from connectors.identity import IdentityKey
+from connectors.facts import EncounterEvent, Observation
 from connectors.replay.physionet2019 import HOUR_S, length_s, messages_for
 from connectors.replay.run import MARGIN_S, CohortName, plan
 from connectors.replay.timed import Timed, message_type
 from models.record import PatientRecord, Presence
 from models.training.sepsis_cohort import STARTED_AT, facts_of
+from tests.unit.replay import reading
 from tests.unit.replay.folders import sepsis_original, sepsis_table
 
 
@@ -25,17 +24,7 @@ def patient(tmp_path: Path) -> CohortPatient:
 
 
 def record_of(messages: list[Timed]) -> PatientRecord:
-    """What the fold makes of messages."""
-    record, key = PatientRecord(), IdentityKey(bytes(32))
-    for message in messages:
-        read = interpret(message.raw, STARTED_AT + 9_000 * HOUR_S, key, Profile())
-        assert read.outcome == "facts" and not read.issues
-        record.fold(
-            MessageFacts(
-                patient=read.pseudonym, sent=read.sent, heard=read.sent, wire="", facts=read.facts
-            )
-        )
-    return record
+    return reading.record_of(messages, STARTED_AT + 9_000 * HOUR_S)
 
 
 def test_an_hour_is_a_message_of_the_bedside_and_one_for_each_order(patient: CohortPatient) -> None:
