@@ -89,5 +89,5 @@ def key(features: Places, values: Single) -> NDArray[np.int64]:
 def ranges(starts: Places, counts: Places) -> Places:
     """`counts[i]` numbers from `starts[i]` on, one range after the other."""
     ends = counts.cumsum()
-    found: Places = np.arange(int(ends[-1])) + (starts - ends + counts).repeat(counts)
+    found: Places = np.arange(counts.sum()) + (starts - ends + counts).repeat(counts)
     return found

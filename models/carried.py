@@ -5,21 +5,20 @@ answers. So a patient who is asked about again and again has a seat. It holds fo
 two borders that the value lies between, for each tree its set of answers, and the sums over all
 trees. A value that stays between its borders costs two comparisons. One that leaves them flips the
 tests of the borders that it passes; what their trees said before is taken out of the sums, and what
-they say now is put in.
+they say now is put in. Several moments of one patient follow one another in one go.
 
 Sums are whole numbers of steps (`models.grid`), so taking out and putting in leaves no trace: they
 are those of asking all trees anew, bit for bit. Seats only save time. There is a fixed number, the
 oldest is given away when all are taken, and whoever has none is asked in full.
 
-Letters in shape comments: N patients, F features, R trees, D tests of a tree, A = 2 ** D sets of
-answers, L leaves, S sums (groups of trees * members), P parts (groups * features), C seats,
-I borders of all features, E tests whose answers change.
+Letters in shape comments: N rows (patients' moments), M patients, F features, R trees, D tests of a
+tree, A = 2 ** D sets of answers, L leaves, S sums (groups of trees * members), P parts (groups *
+features), C seats, E tests whose answers change, T trees whose answers change at a moment.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,11 +36,12 @@ from models.borders import (
     ranges,
     single,
 )
+from models.moments import Moments, Passed
 
 MOST_SEATS = 4_096
 _FIRST_SEATS = 64
-_CALL, _FULL = 1_500, 300  # costs of asking in full, in tests whose answers change
-_CHUNK = 256  # patients at a time: what is noted of their trees stays in the processor's cache
+_CALL, _FULL = 2_000, 450  # costs of asking in full, in tests whose answers change
+_CHUNK = 64  # patients at a time: what is noted of them stays in the processor's cache
 
 
 class Full(NamedTuple):
@@ -92,47 +92,55 @@ class Carried:
         groups = int(tables.part_of.max()) // n_features + 1
         sums, parts = int(tables.sum_of.max()) + 1, groups * n_features
         self._state = _state(0, n_features, len(tables.leaves), sums, parts)
-        self._noted = np.zeros(_CHUNK * len(tables.leaves), dtype=np.int32)
 
     def __call__(self, x: Array, seats: Sequence[Seat]) -> tuple[Whole, Whole]:
-        """(N, F) values → (N, S) sums, (N, P) parts, in steps.
-
-        Several rows of one patient cost least in the order of time.
-        """
+        """(N, F) values → (N, S) sums, (N, P) parts, in steps; rows of one patient by time."""
         sums = np.empty((len(x), self._state.sums.shape[1]), dtype=np.int32)
         parts = np.empty((len(x), self._state.parts.shape[1]), dtype=np.int32)
-        for turn in _turns(seats):
-            known = [self._holds(seats[i]) for i in turn]
-            old = [i for i, here in zip(turn, known, strict=True) if here]
-            new = [i for i, here in zip(turn, known, strict=True) if not here]
-            if old:  # first, since newcomers may take their seats
-                places = np.array([seats[i].place for i in old])
-                self._follow(places, x if len(old) == len(x) else x[old])
-                sums[old], parts[old] = self._state.sums[places], self._state.parts[places]
-            if new:
-                full = self._in_full(x[new])
-                sums[new], parts[new] = full.sums, full.parts
-                self._settle([seats[i] for i in new], x[new], full)
+        mine: dict[Seat, list[int]] = {}
+        for i, seat in enumerate(seats):
+            mine.setdefault(seat, []).append(i)
+        known = [seat for seat in mine if self._holds(seat)]
+        new = [seat for seat in mine if not self._holds(seat)]
+        far: list[Seat] = []
+        for at in range(0, len(known), _CHUNK):
+            some = known[at : at + _CHUNK]
+            moments = Moments.of_patients([mine[seat] for seat in some])
+            left, *told = self._follow(_places(some), moments, single(x[moments.rows]))
+            sums[moments.rows], parts[moments.rows] = told
+            far += [some[i] for i in left.tolist()]
+        if new or far:
+            moments = Moments.of_patients([mine[seat] for seat in (*far, *new)])
+            full = self._in_full(x[moments.rows])
+            sums[moments.rows], parts[moments.rows] = full.sums, full.parts
+            last = Full._make(said[moments.last] for said in full)
+            self._settle(far, new, x[moments.rows[moments.last]], last)
         return sums, parts
 
     def _holds(self, seat: Seat) -> bool:
         return seat.place < len(self._owners) and self._owners[seat.place] is seat
 
-    def _settle(self, seats: Sequence[Seat], x: Array, full: Full) -> None:
-        """Give seats to those who were asked in full."""
-        edges = self._edges
-        for at in range(0, len(seats), self._most):
+    def _settle(self, known: Sequence[Seat], new: Sequence[Seat], x: Array, full: Full) -> None:
+        """Let those who were asked in full go on from there: some from their seats, some new."""
+        n = len(known)
+        if n:
+            self._keep(_places(known), x[:n], Full._make(said[:n] for said in full))
+        for at in range(n, len(x), self._most):
             some = slice(at, at + self._most)
-            values = single(x[some])
-            keys = key(np.arange(values.shape[1]), values)
-            found = np.searchsorted(edges.keys, keys, side="right")
-            places = self._places(seats[some])
-            new = (found, edges.low[found], edges.high[found], *(said[some] for said in full))
-            kept: tuple[NDArray[Any], ...] = self._state
-            for part, one in zip(kept, new, strict=True):
-                part[places] = one
+            places = self._give(new[at - n : at - n + self._most])
+            self._keep(places, x[some], Full._make(said[some] for said in full))
 
-    def _places(self, seats: Sequence[Seat]) -> Places:
+    def _keep(self, places: Places, x: Array, full: Full) -> None:
+        edges = self._edges
+        values = single(x)
+        keys = key(np.arange(values.shape[1]), values)
+        found = np.searchsorted(edges.keys, keys, side="right")
+        kept: tuple[NDArray[Any], ...] = self._state
+        now = (found, edges.low[found], edges.high[found], *full)
+        for part, one in zip(kept, now, strict=True):
+            part[places] = one
+
+    def _give(self, seats: Sequence[Seat]) -> Places:
         """Seats for so many, whoever has them."""
         end = self._next + len(seats)
         if end > len(self._owners) < self._most:
@@ -156,109 +164,127 @@ class Carried:
         self._state = wider
         self._owners += [None] * (count - len(self._owners))
 
-    def _follow(self, seats: Places, x: Array) -> None:
-        """Bring (N,) seats up to date, each named once."""
-        far: list[Places] = []
-        for at in range(0, len(x), _CHUNK):
-            far.append(at + self._compare(seats[at : at + _CHUNK], single(x[at : at + _CHUNK])))
-        rows = np.concatenate(far)
-        if len(rows):
-            full = self._in_full(x[rows])
-            self._state.answers[seats[rows]] = full.answers
-            self._state.sums[seats[rows]] = full.sums
-            self._state.parts[seats[rows]] = full.parts
-
-    def _compare(self, seats: Places, values: Single) -> Places:
-        """Which values lie no longer between the borders that they lay between?
-
-        Gives the rows of which so many tests change that all are better asked in full.
+    def _follow(
+        self, seats: Places, moments: Moments, values: Single
+    ) -> tuple[Places, Whole, Whole]:
+        """Bring (M,) seats up to date → who is better asked in full, since so many tests change;
+        (N, S) sums, (N, P) parts of the others.
         """
-        state, edges = self._state, self._edges
-        left = (values < state.low[seats]) | (values >= state.high[seats])
-        row, column = left.nonzero()
-        seat = seats[row]
-        old = state.places[seat, column]
-        new = np.searchsorted(edges.keys, key(column, values[row, column]), side="right")
-        state.places[seat, column] = new
-        state.low[seat, column], state.high[seat, column] = edges.low[new], edges.high[new]
-        far = _far(row, np.abs(new - old), len(seats))
+        passed = self._compare(seats, moments, values)
+        far = _far(moments, passed)
         if len(far):
-            near = ~np.isin(row, far)
-            row, seat, old, new = row[near], seat[near], old[near], new[near]
-        if len(row):
-            count = np.abs(new - old)
-            passed = ranges(np.minimum(old, new), count)
-            flips = np.where((new > old).repeat(count), edges.up[passed], edges.down[passed])
-            self._flip(row.repeat(count), seat.repeat(count), edges.trees[passed], flips)
-        return far
+            near = np.ones(len(seats), dtype=np.bool_)
+            near[far] = False
+            passed = passed.some(near[moments.of[passed.row]])
+        state = self._state
+        if not len(passed.row):
+            each = seats.take(moments.of)
+            return far, state.sums.take(each, axis=0), state.parts.take(each, axis=0)
+        sums, parts = self._exchange(len(values), *self._flip(seats, moments, passed))
+        sums = moments.running(sums, state.sums.take(seats, axis=0))
+        parts = moments.running(parts, state.parts.take(seats, axis=0))
+        state.sums[seats], state.parts[seats] = sums[moments.last], parts[moments.last]
+        return far, sums, parts
 
-    def _flip(self, row: Places, seat: Places, tree: Places, flips: Bytes) -> None:
-        """(E,) each: change the answers, and the sums of the trees that now reach another leaf."""
-        n_trees = self._state.answers.shape[1]
-        note, number = row * n_trees + tree, np.arange(len(row), dtype=np.int32)
-        self._noted[note] = number
-        once = (self._noted[note] == number).nonzero()[0]  # of several tests of one tree, one
-        cells, answers = seat * n_trees + tree, self._state.answers.reshape(-1)
-        seat, tree, changed = seat[once], tree[once], cells[once]
-        before = self._leaf(tree, answers[changed])
-        np.add.at(answers, cells, flips)
-        after = self._leaf(tree, answers[changed])
+    def _compare(self, seats: Places, moments: Moments, values: Single) -> Passed:
+        """Which values lie no longer between the borders that they lay between?"""
+        state, edges = self._state, self._edges
+        each = seats.take(moments.of)
+        low, high = state.low.take(each, axis=0), state.high.take(each, axis=0)
+        left = (values < low) | (values >= high)
+        if moments.several:
+            left = np.logical_or.reduceat(left, moments.first)
+        patient, column = left.nonzero()
+        count = moments.number[patient]
+        row, columns = ranges(moments.first[patient], count), column.repeat(count)
+        new = np.searchsorted(edges.keys, key(columns, values[row, columns]), side="right")
+        ends = count.cumsum()
+        seat, last = seats[patient], new[ends - 1]
+        old = np.empty_like(new)
+        old[1:] = new[:-1]
+        old[ends - count] = state.places[seat, column]
+        state.places[seat, column] = last
+        state.low[seat, column], state.high[seat, column] = edges.low[last], edges.high[last]
+        return Passed(row, old, new).some(new != old)
+
+    def _flip(self, seats: Places, moments: Moments, passed: Passed) -> tuple[Places, ...]:
+        """Change the answers; tells (T,) each the row, the tree, and the leaves before and after
+        of the trees that reach another leaf.
+        """
+        n_trees, most = self._state.answers.shape[1], int(moments.number.max())
+        row, tree, flips = self._tests(passed)
+        whose = moments.of.take(row)
+        moment = (whose * n_trees + tree) * most + row - moments.first.take(whose)
+        order = moment.argsort()  # several tests of one tree, and moments of one patient, together
+        moment, flips = moment.take(order), flips.take(order)
+        heads = np.append(True, moment[1:] != moment[:-1]).nonzero()[0]
+        flips = np.add.reduceat(flips, heads, dtype=np.uint8)
+        order = order.take(heads)
+        row, tree = row.take(order), tree.take(order)
+        answers, cells = (
+            self._state.answers.reshape(-1),
+            seats.take(moments.of.take(row)) * n_trees + tree,
+        )
+        before = answers.take(cells)
+        if moments.several:
+            total = np.add.accumulate(flips, dtype=np.uint8) - flips
+            begin = np.append(True, cells[1:] != cells[:-1])
+            before += total - total.take(np.maximum.accumulate(np.arange(len(cells)) * begin))
+        after = before + flips
+        answers[cells] = after  # of several moments the last
+        before, after = self._leaf(tree, before), self._leaf(tree, after)
         other = (before != after).nonzero()[0]
-        self._exchange(seat[other], tree[other], before[other], after[other])
+        return row.take(other), tree.take(other), before.take(other), after.take(other)
+
+    def _tests(self, passed: Passed) -> tuple[Places, Places, Bytes]:
+        """(E,) each: rows, trees and what is added to their answers."""
+        edges, count = self._edges, np.abs(passed.new - passed.old)
+        at = ranges(np.minimum(passed.old, passed.new), count)
+        flips = np.where(
+            (passed.new > passed.old).repeat(count), edges.up.take(at), edges.down.take(at)
+        )
+        return passed.row.repeat(count), edges.trees.take(at), flips
 
     def _leaf(self, tree: Places, answers: Bytes) -> Places:
         """Among all leaves of all trees."""
         reached = self._tables.reached
-        leaf = reached.reshape(-1)[tree * reached.shape[1] + answers]
+        leaf = reached.reshape(-1).take(tree * reached.shape[1] + answers)
         found: Places = tree * self._tables.leaves.shape[1] + leaf
         return found
 
-    def _exchange(self, seat: Places, tree: Places, before: Places, after: Places) -> None:
-        """Take what one leaf says out of the sums, put in what the other says."""
+    def _exchange(
+        self, n: int, row: Places, tree: Places, before: Places, after: Places
+    ) -> tuple[Whole, Whole]:
+        """(N, S), (N, P): what one leaf says is taken out, and what the other says is put in."""
         tables, (*_, sums, parts) = self._tables, self._state
         leaves = tables.leaves.reshape(-1)
-        to = seat * sums.shape[1] + tables.sum_of[tree]
-        np.add.at(sums.reshape(-1), to, leaves[after] - leaves[before])
         shares = tables.shares.reshape(-1, tables.shares.shape[2])
-        to = (seat * parts.shape[1])[:, None] + tables.part_of[tree]
-        np.add.at(parts.reshape(-1), to.ravel(), (shares[after] - shares[before]).ravel())
+        to = row * sums.shape[1] + tables.sum_of.take(tree)
+        sums = np.zeros((n, sums.shape[1]), dtype=np.int32)
+        np.add.at(sums.reshape(-1), to, leaves.take(after) - leaves.take(before))
+        to = (row * parts.shape[1])[:, None] + tables.part_of.take(tree, axis=0)
+        change = shares.take(after, axis=0) - shares.take(before, axis=0)
+        parts = np.zeros((n, parts.shape[1]), dtype=np.int32)
+        np.add.at(parts.reshape(-1), to.reshape(-1), change.reshape(-1))
+        return sums, parts
 
 
-def seated(points: Sequence[Seat], patients: Sequence[Seat]) -> list[Seat | None]:
-    """Who of a batch is asked from a seat: patients, and points of those who have but one.
+def _places(seats: Sequence[Seat]) -> Places:
+    return np.array([seat.place for seat in seats], dtype=np.intp)
 
-    Many moments of one patient cost less in full, all at once, than one after the other.
+
+def _far(moments: Moments, passed: Passed) -> Places:
+    """Patients of whom it costs less to ask all tests than to change the answers of some.
+
+    By measurement a test that changes costs .08 microseconds, asking in full 170 for the call and
+    35 for each row.
     """
-    if not points:
-        return list(patients)
-    rows = Counter(points)
-    return [*(seat if rows[seat] == 1 else None for seat in points), *patients]
-
-
-def _far(row: Places, count: Places, rows: int) -> Places:
-    """Rows of which it costs less to ask all tests than to change the answers of some.
-
-    `row` (E,) has values that passed `count` (E,) borders. By measurement a test that changes costs
-    a tenth of a microsecond, asking in full 150 for the call and 30 for each patient.
-    """
-    passed = np.bincount(row, count, minlength=rows)
-    far: Places = (passed > _FULL).nonzero()[0]
-    return far if passed[far].sum() > _CALL + _FULL * len(far) else far[:0]
-
-
-def _turns(seats: Sequence[Seat]) -> Iterator[list[int]]:
-    """First rows of all patients, then second ones of those who have one, and so on."""
-    if len(set(seats)) == len(seats):
-        yield list(range(len(seats)))
-        return
-    rows: dict[Seat, list[int]] = {}
-    for i, seat in enumerate(seats):
-        rows.setdefault(seat, []).append(i)
-    waiting, turn = list(rows.values()), 0
-    while waiting:
-        yield [own[turn] for own in waiting]
-        turn += 1
-        waiting = [own for own in waiting if len(own) > turn]
+    tests = np.bincount(
+        moments.of[passed.row], np.abs(passed.new - passed.old), len(moments.number)
+    )
+    far: Places = (tests > _FULL * moments.number).nonzero()[0]
+    cost = _CALL + _FULL * int(moments.number[far].sum())
+    return far if tests[far].sum() > cost else far[:0]
 
 
 def _state(count: int, features: int, trees: int, sums: int, parts: int) -> _State:

@@ -9,7 +9,6 @@ from enum import StrEnum
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing
 from models.bundle import Bundle, BundleError, single_member
-from models.carried import seated
 from models.conformal import Gate, Reference
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum
@@ -86,7 +85,7 @@ class DeteriorationModel(Answering):
         reasons, doubts, windows, x = self._inputs([*points, *patients])
         n = sum(reason is None for reason in reasons[: len(points)])
         seats = [window.seat for window in windows]
-        members, parts = self._forest.carried(x, x[:, HOURS], seated(seats[:n], seats[n:]))
+        members, parts = self._forest.carried(x, x[:, HOURS], seats)
         mean = members.mean(1)
         means = mean.tolist()
         refused = [

@@ -72,18 +72,9 @@ class Forest:
                 parts[at : at + _CHUNK] = self._explain(leaf[:, : explained - at]) / self.members
         return scores, parts
 
-    def carried(self, x: Array, seats: Sequence[Seat | None]) -> tuple[Array, Array]:
-        """The same of patients who are asked about again and again, all explained but for those
-        without a seat, who are asked in full."""
-        kept = [seat for seat in seats if seat is not None]
-        if len(kept) == len(seats):
-            return self._told(*self._carried(x, kept))
-        rows = np.array([seat is not None for seat in seats])
-        scores = np.empty((len(x), len(self._levels)))
-        parts = np.zeros((len(x), self.groups, self.n_features))
-        scores[rows], parts[rows] = self._told(*self._carried(x[rows], kept))
-        scores[~rows] = self(torch.from_numpy(x[~rows]))[0].numpy()
-        return scores, parts
+    def carried(self, x: Array, seats: Sequence[Seat]) -> tuple[Array, Array]:
+        """The same of patients who are asked about again and again, all explained."""
+        return self._told(*self._carried(x, seats))
 
     def _told(self, sums: Whole, parts: Whole) -> tuple[Array, Array]:
         by_group = parts.reshape(-1, self.groups, self.n_features).astype(np.float64)

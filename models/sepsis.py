@@ -10,7 +10,6 @@ import numpy as np
 from connectors.clock import iso
 from connectors.contract import Evidence
 from models.bundle import Bundle, BundleError, single_member
-from models.carried import seated
 from models.columns import HOUR_S, Array
 from models.deterioration import MODALITY, Abstention
 from models.ensemble import interval, spread
@@ -67,7 +66,7 @@ class SepsisModel(Answering):
             self._reader.seat(r) for (r, _), why in zip(asked, reasons, strict=True) if not why
         ]
         n = sum(reason is None for reason in reasons[: len(points)])
-        members, parts = self._forest.carried(x, seated(seats[:n], seats[n:]))
+        members, parts = self._forest.carried(x, seats)
         llr = ((members.mean(1) - self.baseline) * 1e6).round() / 1e6 + 0.0  # as printed
         before = iter(llr[:n].tolist())
         scored = [

@@ -57,7 +57,7 @@ class TimedForest:
             parts[rows[:first]] = torch.from_numpy(_mixed(added.numpy(), weights[:first]))
         return scores, parts
 
-    def carried(self, x: Array, hours: Array, seats: Sequence[Seat | None]) -> tuple[Array, Array]:
+    def carried(self, x: Array, hours: Array, seats: Sequence[Seat]) -> tuple[Array, Array]:
         """The same of patients who are asked about again and again, see `Forest.carried`."""
         members, n_features = self._shape
         scores, parts = np.empty((len(x), members)), np.empty((len(x), n_features))

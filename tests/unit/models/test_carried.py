@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from models.borders import Tables
-from models.carried import Carried, Full, Seat, seated
+from models.carried import Carried, Full, Seat
 from models.grid import STEP
 from models.leafwise import LEAVES, TESTS, LeafwiseForest, LeafwiseTrees
 from models.trees import Forest, Trees
@@ -105,18 +105,6 @@ def test_asking_in_full_or_one_by_one_gives_the_same(
     rng = np.random.default_rng(2)
     values = rng.choice([*_BORDERS, np.nan, 0.1, 9.0], (30, 5, _FEATURES))
     _check(Forest(_trees(0), _FEATURES, _trees(1)), [([0, 1, 2, 0, 1], x) for x in values])
-
-
-def test_of_a_patient_with_many_points_only_the_last_moment_is_asked_from_the_seat() -> None:
-    a, b, c = (Seat() for _ in range(3))
-    asked = seated([a, b, a], [a, b, c])
-    assert asked == [None, b, None, a, b, c]
-    forest = Forest(_trees(0), _FEATURES)
-    x = np.random.default_rng(1).normal(size=(6, _FEATURES))
-    scores, parts = forest.carried(x, asked)
-    anew, shares = forest(torch.from_numpy(x), 6)
-    assert np.array_equal(scores, anew.numpy())
-    assert np.array_equal(parts[[1, 3, 4, 5]], shares.numpy()[[1, 3, 4, 5]])
 
 
 def _one_test() -> Tables:
