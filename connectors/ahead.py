@@ -1,8 +1,8 @@
-"""How far the sequencer may run ahead of the workers.
+"""How far the sequencer may run ahead of the workers, and how fast they come after.
 
 A worker scores a patient once for each record of facts, and a record is large when many messages
 wait together. So while the workers have enough to do, messages wait in the wire log, where they can
-still be put together, and not as small records of facts, where they no longer can.
+still be put together and urgent ones can still overtake, and not as small records of facts.
 """
 
 from __future__ import annotations
@@ -10,63 +10,121 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
 
 # Of some partitions of facts: the offset of the last record that was applied. One of which nothing
 # is known is left out.
 Positions = Callable[[Iterable[int]], Mapping[int, int]]
 
 # Without any progress: a worker that is gone must not stop the log from growing, and one that is
-# merely slow must not be run away from. A pass of a thousand messages may take a second.
-MOST_HELD_S = 2.0
-_LOOK_S = 0.01  # between looks at the positions while messages are held back
+# merely slow, or is just being replaced, must not be run away from.
+STANDING_S: Final = 10.0
+AGAIN_S: Final = 2.0  # from then on one batch goes out each time
+LEAST: Final = 500  # messages that they are always given, however slow they are
+_AHEAD_S: Final = 1.0  # of their work that they are given at once
+_BATCH_S: Final = 1.5  # likewise, of what is mapped in one go
+_LOOK_S: Final = 0.05  # between looks at the positions
+_RATE_S: Final = 4.0  # over which the rate is measured: some passes of a worker under load
+_MOST_RECORDS: Final = 10_000  # of a partition, remembered one by one
+
+
+class _Written(NamedTuple):
+    """Records that follow one another, the last of them at this offset."""
+
+    offset: int
+    messages: int
+    heard: float  # the oldest of them, epoch seconds
 
 
 class Ahead:
-    """Counts messages that were written and are not known to be applied.
-
-    The positions are looked at only when more than `most` were written since the last look, so at a
-    rate that the workers keep up with it costs nothing.
-    """
+    """Counts messages that were written and are not known to be applied."""
 
     def __init__(
         self, most: int, positions: Positions, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._most, self._positions, self._clock = most, positions, clock
-        self._written: dict[int, deque[tuple[int, int]]] = {}  # partition → (offset, messages)
-        self._messages = 0
-        self._held_since: float | None = None
-        self._next_look = 0.0
+        self._written: dict[int, deque[_Written]] = {}  # by partition
+        self.messages = 0  # not known to be applied
+        self.rate = 0.0  # messages a second that workers apply when they have enough to do
+        self._given_up = 0  # of the messages: those that nobody seemed to apply
+        self._applied: deque[tuple[float, int]] = deque()  # of late: when, how many
+        self._busy_since = self._progress_at = self._looked_at = clock()
+        self._gave_up_at = -AGAIN_S
 
-    def wrote(self, partition: int, offset: int, messages: int) -> None:
-        """The log has a record with so many messages."""
-        self._written.setdefault(partition, deque()).append((offset, messages))
-        self._messages += messages
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of those messages was heard."""
+        return min((w[0].heard for w in self._written.values() if w), default=None)
 
-    def too_far(self) -> bool:
-        """Should nothing be written for now? To be asked again soon."""
-        if self._messages <= self._most:
+    @property
+    def standing(self) -> bool:
+        """Has nothing been applied for so long that nobody seems to be there?"""
+        return self.messages > 0 and self._clock() - self._progress_at >= STANDING_S
+
+    @property
+    def batch(self) -> int:
+        """Messages that may be mapped in one go."""
+        most = 2 * self._most
+        return most if self.standing else min(most, max(LEAST, int(_BATCH_S * self.rate)))
+
+    def wrote(self, partition: int, offset: int, messages: int, heard: float) -> None:
+        """The log has a record with so many messages, the oldest of them heard then."""
+        if not self.messages:
+            self._busy_since = self._progress_at = self._clock()
+            self._applied.clear()
+        records = self._written.setdefault(partition, deque())
+        if len(records) >= _MOST_RECORDS:
+            before = records.pop()
+            records.append(_Written(offset, before.messages + messages, before.heard))
+        else:
+            records.append(_Written(offset, messages, heard))
+        self.messages += messages
+
+    def too_far(self, *, urgent: bool = False) -> bool:
+        """Should nothing be written for now? To be asked again soon.
+
+        Urgent messages may go twice as far: however many there are, they end in large records, too.
+        """
+        self.look()
+        most = min(self._most, max(LEAST, int(_AHEAD_S * self.rate)))
+        if self.messages - self._given_up <= (2 * most if urgent else most):
             return False
         now = self._clock()
-        if self._held_since is None:
-            self._held_since = now
-        elif now < self._next_look:
+        if now < max(self._progress_at + STANDING_S, self._gave_up_at + AGAIN_S):
             return True
-        self._next_look = now + _LOOK_S
-        if self._look():
-            self._held_since = now
-        if self._messages > self._most and now - self._held_since < MOST_HELD_S:
-            return True
-        self._held_since = None
-        if self._messages > self._most:  # nobody applies them: stop counting, go on
-            self._written.clear()
-            self._messages = 0
+        self._given_up, self._gave_up_at = self.messages, now
         return False
 
-    def _look(self) -> bool:
-        """Has anything been applied since the last look?"""
-        before = self._messages
-        for partition, applied in self._positions(list(self._written)).items():
-            written = self._written[partition]
-            while written and written[0][0] <= applied:
-                self._messages -= written.popleft()[1]
-        return self._messages < before
+    def look(self) -> None:
+        """Where the workers stand, when it is time to look."""
+        now = self._clock()
+        passed = now - self._looked_at
+        if not self.messages or passed < _LOOK_S:
+            return
+        self._looked_at = now
+        enough = self.messages >= LEAST
+        applied = self._count_applied()
+        if applied:
+            self._progress_at, self._given_up = now, 0
+            self._applied.append((now, applied))
+        self._measure(now, passed if enough else 0.0)
+
+    def _count_applied(self) -> int:
+        before = self.messages
+        for partition, at in self._positions(list(self._written)).items():
+            records = self._written[partition]
+            while records and records[0].offset <= at:
+                self.messages -= records.popleft().messages
+        return before - self.messages
+
+    def _measure(self, now: float, passed: float) -> None:
+        """They can do at least what they did of late, and no more when they had enough to do
+        (which they had for so many seconds)."""
+        while self._applied and self._applied[0][0] < now - _RATE_S:
+            self._applied.popleft()
+        over = min(_RATE_S, max(1.0, now - self._busy_since))
+        measured = sum(number for _, number in self._applied) / over
+        if measured > self.rate:
+            self.rate = measured
+        else:
+            self.rate += (measured - self.rate) * min(1.0, passed / _RATE_S)

@@ -22,6 +22,7 @@ from redis import Redis
 
 from connectors import facts, metrics, record_size, topics, unmapped, wire
 from connectors.ahead import Ahead, Positions
+from connectors.backlog_line import BacklogLine
 from connectors.clock import Clock
 from connectors.decisions import Decided, Decisions
 from connectors.facts import FactRecord
@@ -29,10 +30,12 @@ from connectors.feeds import Feeds
 from connectors.identity import Identity, IdentityKey
 from connectors.interpret import interpret
 from connectors.interpretation import StudyToFetch
+from connectors.lanes import Lanes
 from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.site import Site
 from connectors.trace import checked
+from connectors.urgency import is_urgent
 from connectors.vault_keeping import VaultKeeping, whole_log
 from connectors.wire import WireMessage
 
@@ -72,7 +75,8 @@ class SequencerProcess:
         self._key, self._site = key, site
         self._redis = redis
         self._vault = VaultKeeping(redis, key, self._everyone)
-        self._oldest = metrics.Level("tocsin_sequencer_oldest_seconds", {})
+        self._lanes = Lanes(_goes_first)
+        self._backlog = BacklogLine(redis, self._ahead, self._lanes, clock)
         self._next_tick = 0.0
         self._next_look = 0.0
         self._next_commit = 0.0
@@ -117,12 +121,14 @@ class SequencerProcess:
         ready = False
         try:
             while not stop.is_set():
-                batch = self._read(consumer)
+                self._read(consumer)
                 if not ready and consumer.assignment():
                     ready = True
                     on_ready()
+                batch = self._next()
                 if batch:
                     self._process(batch)
+                self._backlog.tell_when_due(consumer)
                 self._commit_when_due(consumer)
                 self._keep_house_when_due()
                 self._tick_when_due()
@@ -141,34 +147,42 @@ class SequencerProcess:
         log.info("reading %d partitions", len(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lanes.forget((p.topic, p.partition) for p in partitions)
         if any((p.topic, p.partition) == _CLOCK for p in partitions):
             self._keeps_clock = False
 
-    def _read(self, consumer: Consumer) -> list[Message]:
-        """The first message as soon as it is there, and what else is there by then; nothing while
-        the workers are too far behind."""
-        if self._ahead.too_far():
+    def _read(self, consumer: Consumer) -> None:
+        """What has come by now; the first message as soon as it is there."""
+        lanes = self._lanes
+        if lanes.full:
             time.sleep(_HELD_S)
-            return []
-        first = consumer.poll(_IDLE_S)
+            return
+        first = consumer.poll(_HELD_S if lanes else _IDLE_S)
         if first is None:
-            self._oldest.set(0.0)
-            return []
-        self._oldest.set(max(0.0, self._clock() - first.timestamp()[1] / 1000))
+            return
         more = self._settings.batch_messages - 1
-        batch = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
-        for message in batch:
+        read = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
+        for message in read:
             error = message.error()
             if error is not None and (error.fatal() or not error.retriable()):
                 raise KafkaException(error)
-        return [message for message in batch if message.error() is None]
+        read = [message for message in read if message.error() is None]
+        lanes.put(read, held=self._ahead.too_far())
+
+    def _next(self) -> list[Message]:
+        """What is to be mapped now: nothing while the workers are too far behind."""
+        held = self._ahead.too_far()
+        if held and self._ahead.too_far(urgent=True):
+            return []
+        return self._lanes.take(self._ahead.batch, urgent_only=held)
 
     def _commit_when_due(self, consumer: Consumer, *, at_once: bool = False) -> None:
         """Not after every batch: what is read again after a crash changes nothing."""
         now = time.monotonic()
         if self._uncommitted and (at_once or now >= self._next_commit):
             self._uncommitted, self._next_commit = False, now + _COMMIT_S
-            consumer.commit(asynchronous=True)
+            done = [TopicPartition(*place, offset) for place, offset in self._lanes.done().items()]
+            consumer.commit(offsets=done, asynchronous=True)
 
     def _process(self, batch: list[Message]) -> None:
         started = time.perf_counter()
@@ -238,15 +252,18 @@ class SequencerProcess:
         self._produce(topics.WIRE_IMAGING, asked, key=study.study_uid or None, headers=headers)
 
     def _write(self, partition: int, record: FactRecord) -> None:
-        on_delivery = partial(self._on_written, len(record.messages))
+        heard = min((m.heard for m in record.messages), default=0.0)
+        on_delivery = partial(self._on_written, len(record.messages), heard)
         raw = facts.encode(record)
         self._produce(topics.FACTS, raw, partition=partition, on_delivery=on_delivery)
 
-    def _on_written(self, messages: int, error: KafkaError | None, record: Message) -> None:
+    def _on_written(
+        self, messages: int, heard: float, error: KafkaError | None, record: Message
+    ) -> None:
         self._on_delivery(error, record)
         place, offset = record.partition(), record.offset()
-        if error is None and place is not None and offset is not None:
-            self._ahead.wrote(place, offset, messages)
+        if messages and error is None and place is not None and offset is not None:
+            self._ahead.wrote(place, offset, messages, heard)
 
     def _produce(
         self,
@@ -310,6 +327,13 @@ class SequencerProcess:
         for message in whole_log(self._kafka, f"{GROUP}-vault", _WIRE):
             for read in interpret(self._to_wire(message), self._key, self._site):
                 yield from read.identities()
+
+
+def _goes_first(message: Message, crowded: bool) -> bool:
+    """What people decide, always: it keeps its order. Urgent messages, where others wait."""
+    if message.topic() in _DECIDED:
+        return True
+    return crowded and message.topic() == topics.WIRE_HL7 and is_urgent(message.value() or b"")
 
 
 def _count(sequenced: Sequenced, decided: Decided) -> None:

@@ -141,6 +141,24 @@ class MllpSettings(Section):
     source: str = Field("", description="name of the feed; empty: MSH-3|MSH-4 of each message")
 
 
+class AdmissionSettings(Section):
+    """When senders are slowed, so that what was heard is scored in time (MLLP and HTTP)."""
+
+    backlog_s: float = Field(
+        2.0,
+        gt=0,
+        le=60,
+        description="scoring is behind while more waits than is scored in this time; answers to "
+        "senders are then held back",
+    )
+    max_delay_s: float = Field(
+        5.0,
+        ge=0,
+        le=60,
+        description="no answer is held for longer: less than senders wait; 0: none is held",
+    )
+
+
 class ImagingSettings(Section):
     """The DICOM port: procedure steps and availability notices."""
 

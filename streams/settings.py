@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from connectors.settings import (
+    AdmissionSettings,
     ArchiveSettings,
     HttpSettings,
     IdentitySettings,
@@ -161,6 +162,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     mllp: MllpSettings = MllpSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     imaging: ImagingSettings = ImagingSettings()
     archive: ArchiveSettings = ArchiveSettings()
     http: HttpSettings = HttpSettings()

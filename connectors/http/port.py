@@ -3,7 +3,8 @@
 Memory is bounded: at most `max_requests` bodies are held, from their first byte until the broker
 has confirmed them; of all others uvicorn reads 64 KB and waits. A broker that is slow or away shows
 as answers that come late, and after `answer_timeout_s` as 503: the sender sends it again, and what
-arrives twice changes nothing.
+arrives twice changes nothing. While scoring is behind, answers are held back for a while
+(`connectors.admission`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors import metrics
+from connectors.admission import Admission
 from connectors.http import body as bodies
 from connectors.http.answers import FHIR_JSON, Answer, Refused, later, response
 from connectors.http.capability import RESOURCES, statement
@@ -35,9 +37,11 @@ _log = logging.getLogger("tocsin.http")
 _AGAIN_S = 30  # after which a sender is to send again
 
 
-def application(log: Log, settings: HttpSettings, intake: Intake, senders: Senders) -> Starlette:
+def application(
+    log: Log, settings: HttpSettings, intake: Intake, senders: Senders, admission: Admission
+) -> Starlette:
     """What is taken in where."""
-    port = _Port(log, settings, intake, senders)
+    port = _Port(log, settings, intake, senders, admission)
 
     def post(path: str, *kinds: Kind, name: str = "") -> Route:
         methods = ["PUT"] if path.endswith("/{id}") else ["POST"]
@@ -71,8 +75,15 @@ async def _no_such_place(request: HttpRequest, error: Exception) -> Response:
 class _Port:
     """Takes requests, one by one, as many at a time as may be held."""
 
-    def __init__(self, log: Log, settings: HttpSettings, intake: Intake, senders: Senders) -> None:
-        self._log, self._settings = log, settings
+    def __init__(
+        self,
+        log: Log,
+        settings: HttpSettings,
+        intake: Intake,
+        senders: Senders,
+        admission: Admission,
+    ) -> None:
+        self._log, self._settings, self._admission = log, settings, admission
         self._intake, self._senders = intake, senders
         self._slots = asyncio.Semaphore(settings.max_requests)
 
@@ -157,6 +168,10 @@ class _Port:
             raise Refused(later(_AGAIN_S, "it could not be logged: send it again", "broker"))
         if entry.reason is not None:
             metrics.counter("tocsin_quarantined").add(1, {"reason": entry.reason})
+            return entry.answer
+        self._admission.logged()
+        if self._admission.behind:
+            await self._admission.turn(received.source)
         return entry.answer
 
     async def _appended(self, entry: Entry, slot: _Slot, end: float) -> AppendError | None:

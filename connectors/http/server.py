@@ -10,17 +10,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
+from redis import Redis
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connectors import serving, topics
+from connectors.admission import Admission, keep_admitting
 from connectors.clock import Clock
 from connectors.http.intake import Intake
 from connectors.http.port import application
 from connectors.http.senders import Senders, SendersError
 from connectors.kafka import KafkaLog, Log
 from connectors.mllp.sources import SiteSources, keep_looking
-from connectors.settings import HttpSettings, KafkaSettings
+from connectors.settings import AdmissionSettings, HttpSettings, KafkaSettings
 from connectors.tls import TlsError, server_context
 
 _log = logging.getLogger("tocsin.http")
@@ -45,20 +47,25 @@ async def serve(
     on_ready: Callable[[str], None],
     stop: asyncio.Event,
     sources: SiteSources | None = None,
+    admission: AdmissionSettings | None = None,
+    redis: Redis | None = None,
 ) -> None:
     """Serve until `stop` is set; then answer what was taken, and return.
 
     `on_ready` gets the address when the broker has answered, the topics exist and the socket
-    listens. A broker that is not there yet is waited for. Raises `HttpError`.
+    listens. A broker that is not there yet is waited for. Without `redis`, where the sequencers
+    tell what waits, no answer is held back. Raises `HttpError`.
     """
     senders = _checked(settings)
     log = KafkaLog(kafka, client_id="tocsin-http")
     looks = [senders.look, *([sources.look] if sources else [])]
     looking = [asyncio.create_task(keep_looking(look)) for look in looks]
+    slowing = Admission(admission or AdmissionSettings())
+    looking.append(asyncio.create_task(keep_admitting(slowing, redis)))
     try:
         if await _topics_exist(log, stop):
             intake = Intake(clock, trace_ratio, sources)
-            await serve_into(log, settings, intake, senders, on_ready=on_ready, stop=stop)
+            await serve_into(log, settings, intake, senders, slowing, on_ready=on_ready, stop=stop)
     finally:
         for task in looking:
             task.cancel()
@@ -70,6 +77,7 @@ async def serve_into(
     settings: HttpSettings,
     intake: Intake,
     senders: Senders,
+    admission: Admission,
     *,
     on_ready: Callable[[str], None],
     stop: asyncio.Event,
@@ -77,7 +85,7 @@ async def serve_into(
     """`serve`, with a log that is ready. Raises `HttpError`."""
     with contextlib.closing(_listen(settings)) as listener:
         url = serving.address(listener.getsockname()[0], listener, settings.tls)
-        config = _config(application(log, settings, intake, senders), settings)
+        config = _config(application(log, settings, intake, senders, admission), settings)
         try:
             await serving.serve(config, listener, on_ready=lambda: on_ready(url), stop=stop)
         except serving.NotStartedError:

@@ -11,8 +11,10 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from functools import partial
 from typing import cast
 
+from connectors.admission import FEW, Admission
 from connectors.kafka import AppendError, Log
 from connectors.mllp.acknowledge import Acknowledger, codes
 from connectors.mllp.budget import Budget
@@ -35,12 +37,14 @@ class Shared:
         intake: Intake,
         acknowledger: Acknowledger,
         tally: Tally,
+        admission: Admission,
     ) -> None:
         self.settings = settings
         self.log = log
         self.intake = intake
         self.acknowledger = acknowledger
         self.tally = tally
+        self.admission = admission
         self.budget = Budget(settings.max_unacknowledged_bytes)
         self.open: set[Connection] = set()
 
@@ -128,6 +132,8 @@ class Connection(asyncio.Protocol):
         """Take what there is room for; read on when nothing is left over."""
         backlog, shared = self._backlog, self._shared
         most = shared.settings.max_unacknowledged
+        if shared.admission.behind:
+            most = min(FEW, most)
         while backlog and not (self._choked or self._stopping) and len(self._slots) < most:
             if not shared.budget.has_room:
                 shared.budget.wait(self.go_on)
@@ -184,7 +190,14 @@ class Connection(asyncio.Protocol):
         if error is not None:
             self._not_appended(slot, error)
             return
-        shared.budget.give_back(slot.cost)
+        shared.admission.logged()
+        if shared.admission.behind and slot.entry.refused is None:
+            shared.admission.hold(self, partial(self._may_answer, slot))
+        else:
+            self._may_answer(slot)
+
+    def _may_answer(self, slot: _Slot) -> None:
+        self._shared.budget.give_back(slot.cost)
         slot.done = True
         if self._slots[0] is slot:
             self._answer_those_done()

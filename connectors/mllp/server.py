@@ -13,7 +13,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from confluent_kafka import KafkaException
+from redis import Redis
 
+from connectors.admission import Admission, keep_admitting
 from connectors.clock import Clock
 from connectors.kafka import KafkaLog, Log
 from connectors.mllp.acknowledge import Acknowledger
@@ -21,7 +23,7 @@ from connectors.mllp.connection import Connection, Shared
 from connectors.mllp.intake import DEFAULT, Destinations, Intake
 from connectors.mllp.sources import SiteSources, keep_looking
 from connectors.mllp.tally import Tally
-from connectors.settings import KafkaSettings, MllpSettings, TlsServer
+from connectors.settings import AdmissionSettings, KafkaSettings, MllpSettings, TlsServer
 from connectors.tls import TlsError, server_context
 
 _log = logging.getLogger(__name__)
@@ -48,23 +50,31 @@ async def serve(
     stop: asyncio.Event,
     destinations: Destinations = DEFAULT,
     sources: SiteSources | None = None,
+    admission: AdmissionSettings | None = None,
+    redis: Redis | None = None,
 ) -> None:
     """Serve until `stop` is set; then answer what was taken, and return.
 
     `on_ready` gets "host:port" when the broker has answered, both topics exist and the socket
-    listens. A broker that is not there yet is waited for. Without `sources`, all senders are alike.
-    Raises `MllpError`.
+    listens. A broker that is not there yet is waited for. Without `sources`, all senders are alike;
+    without `redis`, where the sequencers tell what waits, no answer is held back. Raises
+    `MllpError`.
     """
     tls_context(settings.tls)  # what is wrong with the files is said before a broker is waited for
     log = KafkaLog(kafka, client_id="tocsin-mllp", linger_ms=settings.linger_ms)
-    looking = asyncio.create_task(keep_looking(sources.look)) if sources else None
+    slowing = Admission(admission or AdmissionSettings())
+    beside = [asyncio.create_task(keep_admitting(slowing, redis))]
+    if sources:
+        beside.append(asyncio.create_task(keep_looking(sources.look)))
     try:
         if await _until(stop, _topics_exist(log, destinations)):
             intake = Intake(settings, destinations, clock, trace_ratio, sources)
-            await serve_into(log, settings, intake, clock=clock, on_ready=on_ready, stop=stop)
+            await serve_into(
+                log, settings, intake, slowing, clock=clock, on_ready=on_ready, stop=stop
+            )
     finally:
-        if looking is not None:
-            looking.cancel()
+        for task in beside:
+            task.cancel()
         await log.close()
 
 
@@ -72,6 +82,7 @@ async def serve_into(
     log: Log,
     settings: MllpSettings,
     intake: Intake,
+    admission: Admission,
     *,
     clock: Clock,
     on_ready: Callable[[str], None],
@@ -79,7 +90,7 @@ async def serve_into(
 ) -> None:
     """`serve`, with a log that is ready. Raises `MllpError`."""
     acknowledger = Acknowledger(f"T{int(clock() * 1000):X}", clock)
-    shared = Shared(settings, log, intake, acknowledger, Tally())
+    shared = Shared(settings, log, intake, acknowledger, Tally(), admission)
     server = await _listen(shared)
     publishing = asyncio.create_task(_publish(shared.tally))
     try:
@@ -118,6 +129,7 @@ async def _stop(shared: Shared) -> None:
     connections = list(shared.open)
     for connection in connections:
         connection.stop()
+    shared.admission.close()
     if not await shared.log.flush(_GRACE_S):
         _log.warning("stopped with messages unconfirmed: their senders were not answered")
     try:

@@ -86,7 +86,7 @@ def mllp() -> None:
 
     settings, probe = start("mllp")
     url = settings.redis.url.get_secret_value()
-    # Redis tells which sources are paused; messages are taken in without it.
+    # Redis tells which sources are paused and what waits; messages are taken in without it.
     redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
     sources = SiteSources(open_site(settings), redis)
 
@@ -103,6 +103,8 @@ def mllp() -> None:
             on_ready=on_ready,
             stop=stop,
             sources=sources,
+            admission=settings.admission,
+            redis=redis,
         )
 
     try:
@@ -148,7 +150,7 @@ def http() -> None:
 
     settings, probe = start("http")
     url = settings.redis.url.get_secret_value()
-    # Redis tells which sources are paused; requests are taken in without it.
+    # Redis tells which sources are paused and what waits; requests are taken in without it.
     redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) if url else None
 
     def on_ready(address: str) -> None:
@@ -164,6 +166,8 @@ def http() -> None:
             on_ready=on_ready,
             stop=stop,
             sources=SiteSources(open_site(settings), redis),
+            admission=settings.admission,
+            redis=redis,
         )
 
     try:

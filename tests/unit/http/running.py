@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.admission import Admission
 from connectors.http.intake import Intake
 from connectors.http.senders import Senders
 from connectors.http.server import serve_into
 from connectors.mllp.sources import Sources
-from connectors.settings import HttpSettings
+from connectors.settings import AdmissionSettings, HttpSettings
 from tests.unit.mllp.fakes import FakeLog
 
 NOW = 1_795_435_200.0
@@ -39,15 +40,18 @@ class Running:
 
 
 @asynccontextmanager
-async def running(sources: Sources | None = None, **settings: Any) -> AsyncIterator[Running]:
+async def running(
+    sources: Sources | None = None, admission: Admission | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Served while the block runs."""
     own = HttpSettings(**settings)
     log, stop = FakeLog(), asyncio.Event()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     intake = Intake(lambda: NOW, 0.0, sources)
     senders = Senders(own)
+    slowing = admission or Admission(AdmissionSettings())
     task = asyncio.create_task(
-        serve_into(log, own, intake, senders, on_ready=ready.set_result, stop=stop)
+        serve_into(log, own, intake, senders, slowing, on_ready=ready.set_result, stop=stop)
     )
     try:
         await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from connectors import topics, wire
+from connectors.admission import Admission
+from connectors.backlog import Backlog
 from connectors.http.senders import Senders, SendersError
 from connectors.http.server import HttpError, serve_into
 from connectors.mllp.acknowledge import Mode
-from connectors.settings import HttpSettings
+from connectors.settings import AdmissionSettings, HttpSettings
 from tests.unit.fhir.resources import bundle, patient, report, study
 from tests.unit.http.running import NOW, Running, running
 from tests.unit.imaging.objects import lesion
@@ -445,6 +448,25 @@ async def test_a_paused_source_is_told_to_come_back() -> None:
         assert server.log.records == []
 
 
+async def test_while_scoring_is_behind_an_answer_comes_late() -> None:
+    now = [100.0]
+    admission = Admission(AdmissionSettings(max_delay_s=3.0), lambda: now[0])
+    behind = Backlog(number=1, messages=1_000_000, rate=0.0, standing=False)
+    admission.told({"a": behind})
+    async with running(admission=admission) as server:
+        posting = asyncio.create_task(post(server, "/fhir", study()))
+        while not server.log.records:  # noqa: ASYNC110  # a fake's list
+            await asyncio.sleep(0.005)
+        refused = await post(server, "/fhir", b"{")
+        assert refused.status_code == 400  # at once
+        admission.step()
+        assert not posting.done()
+        now[0] += 3.0
+        admission.told({"a": msgspec.structs.replace(behind, number=2)})
+        admission.step()
+        assert (await posting).status_code < 300
+
+
 async def test_a_port_that_is_in_use_is_one_sentence(server: Running) -> None:
     own = HttpSettings(port=server.port)
     with pytest.raises(HttpError, match=r"http\.port"):
@@ -453,6 +475,7 @@ async def test_a_port_that_is_in_use_is_one_sentence(server: Running) -> None:
             own,
             None,  # type: ignore[arg-type] - it does not come to that
             Senders(own),
+            Admission(AdmissionSettings()),
             on_ready=lambda _: None,
             stop=asyncio.Event(),
         )

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from connectors.admission import Admission
 from connectors.kafka import Log
 from connectors.mllp.frames import Event, Frame, Framer, wrap
 from connectors.mllp.intake import Destinations, Intake
 from connectors.mllp.pending import Acknowledgement, read_acknowledgement
 from connectors.mllp.server import serve_into
 from connectors.mllp.sources import Sources
-from connectors.settings import MllpSettings
+from connectors.settings import AdmissionSettings, MllpSettings
 
 AT = 1_767_268_800.0  # 2026-01-01 12:00:00 UTC
 TO = Destinations("wire", "quarantine")
@@ -33,6 +34,7 @@ async def server_on(
     settings: MllpSettings | None = None,
     destinations: Destinations = TO,
     sources: Sources | None = None,
+    admission: Admission | None = None,
 ) -> AsyncIterator[tuple[str, int, asyncio.Event]]:
     """Host, port, and the event that stops it."""
     settings = settings or MllpSettings()
@@ -40,7 +42,15 @@ async def server_on(
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     intake = Intake(settings, destinations, lambda: AT, 1.0, sources)
     serving = asyncio.create_task(
-        serve_into(log, settings, intake, clock=lambda: AT, on_ready=ready.set_result, stop=stop)
+        serve_into(
+            log,
+            settings,
+            intake,
+            admission or Admission(AdmissionSettings()),
+            clock=lambda: AT,
+            on_ready=ready.set_result,
+            stop=stop,
+        )
     )
     waited: set[asyncio.Future[Any]] = {serving, ready}
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
