@@ -144,6 +144,11 @@ class System:
         """Of the harness's own clients."""
         return KafkaSettings(bootstrap=self.kafka.bootstrap, partitions=PARTITIONS)
 
+    @property
+    def mllp(self) -> int:
+        """The MLLP port itself, where a proxy before it would be the narrowest place."""
+        return self._mllp
+
     def start(self) -> None:
         """Everything, ready to use."""
         self.kafka.start()
