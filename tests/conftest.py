@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from streams.local import chromium as chromium_module
 from streams.local.up import start_servers
 from streams.settings import Settings
+from tests import leftovers
 
 # How long an example takes says how busy the machine is, and nothing about the code. In CI the same
 # examples come every time: it judges a change; new examples are looked for where somebody works.
@@ -30,6 +31,7 @@ hypothesis_settings.load_profile("tocsin")
 ROOT = Path(__file__).resolve().parents[1]
 # Taken out of the environment: the settings refuse variables that name no setting.
 _SHARED = os.environ.pop("TOCSIN_SHARED", "")
+WITH_OTHERS = frozenset({"kafka", "redis", "browser"})  # marks of tests that start servers
 CHROMIUM_ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -47,10 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     It is reported as R, with what it said the first time. Elsewhere a failure is a failure.
     """
-    with_others = {"kafka", "redis", "browser"}
     for item in items:
-        if IN_CI and with_others & {mark.name for mark in item.iter_markers()}:
+        if IN_CI and WITH_OTHERS & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Whatever real servers the tests start do not outlive them, even when they are killed."""
+    names = {mark.name for item in session.items for mark in item.iter_markers()}
+    if WITH_OTHERS & names and not session.config.option.collectonly:
+        watcher = leftovers.watch()
+        session.config.add_cleanup(lambda: leftovers.end(watcher))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
