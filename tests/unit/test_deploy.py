@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from connectors.metrics import CATALOGUE
-from streams.local.up import PROCESSES, SINKS
-from streams.settings import Settings
+from streams.console import listening
+from streams.local.up import GUARD, PROCESSES, SINKS
+from streams.settings import OidcSettings, Settings, SettingsError
+from tests.unit.mllp.certificates import Authority
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 YAML = sorted([*DEPLOY.rglob("*.yml"), *DEPLOY.rglob("*.yaml")])
@@ -85,8 +87,8 @@ def test_every_alert_rule_says_what_to_do() -> None:
 
 
 def test_compose_runs_every_process_and_prometheus_reads_each() -> None:
-    """The same ones as `tocsin up`, and the one that it starts where somebody is told."""
-    names = {command.name for command in (*PROCESSES, SINKS)}
+    """The same ones as `tocsin up`, and those that it starts where the settings say so."""
+    names = {command.name for command in (*PROCESSES, SINKS, GUARD)}
     services = read(DEPLOY / "compose.yaml")["services"]
     assert names <= services.keys()
     assert all(services[name]["command"] == [name] for name in names)
@@ -103,15 +105,42 @@ def test_compose_sets_only_settings_that_exist_and_no_secret(
     """An unknown one would keep the process from starting."""
     for service in read(DEPLOY / "compose.yaml")["services"].values():
         given = {k: v for k, v in service.get("environment", {}).items() if k.startswith("TOCSIN_")}
-        assert not any("KEY" in name or "PASSWORD" in name for name in given)
+        secret = [v for n, v in given.items() if "KEY" in n or "PASSWORD" in n or "SECRET" in n]
+        assert all(str(value).startswith("/run/secrets/") for value in secret)  # files of yours
         with monkeypatch.context() as environment:
             for name, value in given.items():
                 environment.setenv(name, str(value))
             settings = Settings()
         for name, value in given.items():
-            section, key = name.removeprefix("TOCSIN_").lower().split("__")
-            assert key in type(getattr(settings, section)).model_fields, name
+            section, *keys = name.removeprefix("TOCSIN_").lower().split("__")
+            found: Any = getattr(settings, section)
+            for key in keys:
+                assert key in type(found).model_fields, name
+                found = getattr(found, key)
             assert "@" not in str(value)
+
+
+def test_what_compose_starts_may_listen_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The console refuses to listen beyond its machine without sign-in and certificate: as the
+    compose file has it, it lacks what is yours alone."""
+    console = read(DEPLOY / "compose.yaml")["services"]["console"]
+    assert console["profiles"] == ["console"]
+    assert {"./tocsin.toml:/var/lib/tocsin/tocsin.toml:ro"} < set(console["volumes"])
+    for name, value in console["environment"].items():
+        monkeypatch.setenv(name, str(value))
+    certificate, key = Authority(tmp_path, "ca").issue("console")
+    for part, file in (("CERTIFICATE", certificate), ("KEY", key)):
+        assert console["environment"][f"TOCSIN_CONSOLE__TLS__{part}"].startswith("/run/secrets/")
+        monkeypatch.setenv(f"TOCSIN_CONSOLE__TLS__{part}", str(file))
+    with pytest.raises(SettingsError, match=r"console\.oidc"):
+        listening.check(Settings().console)
+    oidc = {"issuer": "https://login.example", "client_id": "tocsin", "client_secret": "x"}
+    signed = Settings().console.model_copy(
+        update={"oidc": OidcSettings(**oidc), "url": "https://tocsin.example:8080"}
+    )
+    listening.check(signed)
 
 
 def test_dependencies_are_pinned_with_hashes_and_name_no_registry() -> None:
