@@ -58,7 +58,7 @@ class FakeServer:
         return self._reap()
 
     def _reap(self) -> int:
-        code = self._process.wait(timeout=15)
+        code = self._process.wait(timeout=60)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -68,8 +68,27 @@ class FakeServer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         if not line:
-            raise AssertionError(f"the console ended with {self._process.wait(timeout=15)}")
+            raise AssertionError(f"the console ended with {self._process.wait(timeout=60)}")
         return line
+
+
+def wait_for_text(page: Any, selector: str, words: str) -> None:
+    """Until the element says so: what changes on a page does not all change at once."""
+    page.wait_for_function(
+        "([where, words]) => (document.querySelector(where)?.innerText ?? '')"
+        ".replace(/\\s+/g, ' ').includes(words)",
+        arg=[selector, words],
+    )
+
+
+def wait_for_title(page: Any, title: str) -> None:
+    """Until the window is called that."""
+    page.wait_for_function("title => document.title === title", arg=title)
+
+
+def wait_for_rows(page: Any, condition: str) -> None:
+    """Until the table has so many rows: `=== 2`, `> 400`."""
+    page.wait_for_function(f"document.querySelectorAll('tbody tr').length {condition}")
 
 
 @pytest.fixture
@@ -123,7 +142,7 @@ def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
         context.on("request", asked)
         page = context.new_page()
         page.on("pageerror", lambda error: failures.append(str(error)))
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         return page
 
     yield open_page

@@ -28,7 +28,7 @@ def post(
     console: FakeServer, path: str, body: object, kind: str = "application/json"
 ) -> tuple[int, Any]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=60)
     try:
         connection.request("POST", path, raw, {"content-type": kind})
         answer = connection.getresponse()
@@ -42,7 +42,7 @@ def events(
     console: FakeServer, query: str = "", after: str = "", cookie: str = ""
 ) -> Iterator[Iterator[list[str]]]:
     """The stream as [id, event, data], comments left out."""
-    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=60)
     try:
         headers = {"Last-Event-ID": after} if after else {}
         headers |= {"Cookie": cookie} if cookie else {}
@@ -202,7 +202,7 @@ def test_an_action_is_taken_once_and_answered(start_console: Start) -> None:
         f"p-{1:026d}",
     )
     assert post(console, "/api/v1/feedback", act)[0] == 202
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while ask(console, "/api/v1/feedback/c1")[0] == 404:
         assert time.monotonic() < end
     alert = json.loads(ask(console, f"/api/v1/alerts/a-p-{1:026d}")[2])
@@ -286,12 +286,14 @@ def test_nothing_that_is_asked_breaks_it(start_console: Start, tmp_path: Path) -
             f"{console.url}/api/v1/openapi.json",
             *("--exclude-path", "/api/v1/events", "--exclude-checks", "ignored_auth"),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "1"),
-            *("--generation-database", "none", "--warnings", "off", "--no-color"),
+            *("--generation-deterministic", "--request-timeout", "60"),
+            *("--suppress-health-check", "all"),
+            *("--warnings", "off", "--no-color"),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=350,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:]
