@@ -5,7 +5,8 @@ An HL7 v2 message *is urgent* when
 - a result in it is flagged by its sender as critical: OBX-8 holds HH, LL, AA, > or < (table 0078:
   beyond panic limits, very abnormal, off the instrument's scale);
 - or its order is to be done at once: TQ1-9, OBR-27.6 or OBR-5 is S or STAT;
-- or a vital sign in it, named by a LOINC code, would score three points by itself in NEWS2.
+- or a vital sign in it, named by a LOINC code, would score three points by itself in NEWS2;
+- or it begins a stay (ADT A01, A04): an alert is of a stay, which has to be known by then.
 
 Being urgent changes nothing about what is stored or scored, only when: so a message that is taken
 for urgent wrongly does no harm, and one that is not recognised waits as long as all others, which
@@ -30,6 +31,8 @@ _LIMITS: Final = {
     **dict.fromkeys((b"8310-5", b"8331-1", b"8329-5"), (35.0, _NO_LIMIT)),  # temperature
 }
 _END = rb"(?=[|~^\r\n]|$)"
+_BEGINS_A_STAY: Final = (b"|ADT^A01", b"|ADT^A04")
+_HEADER: Final = 300  # bytes in which MSH-9 is looked for
 # Literal beginnings: they are found fast, and stand nowhere but at the beginning of a segment.
 _MARKED: Final = (
     re.compile(
@@ -53,6 +56,8 @@ def is_urgent(raw: bytes) -> bool:
     """
     if not raw.startswith(b"MSH|^~"):
         return False
+    if any(raw.find(event, 0, _HEADER) >= 0 for event in _BEGINS_A_STAY):
+        return True
     if any(mark.search(raw) for mark in _MARKED):
         return True
     for code, text in _NUMBER.findall(raw):

@@ -84,6 +84,17 @@ def test_a_vital_sign_that_scores_three_by_itself_is(
     assert is_urgent(with_segments(build.obx((code, "x", "LN"), value, unit=unit))) is urgent
 
 
+@pytest.mark.parametrize(
+    ("event", "urgent"),
+    [("ADT^A01", True), ("ADT^A04", True), ("ADT^A08", False), ("ADT^A03", False)],
+)
+def test_the_beginning_of_a_stay_goes_before_the_results_of_it(
+    event: str,
+    urgent: bool,  # a table
+) -> None:
+    assert is_urgent(build.join(build.message(event, "1", 1_767_268_800.0))) is urgent
+
+
 def test_a_segment_may_end_as_files_do() -> None:
     assert is_urgent(with_segments(potassium("HH")).replace(b"\r", b"\n"))
 
