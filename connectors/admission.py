@@ -27,7 +27,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from connectors import backlog, metrics
-from connectors.backlog import TELL_S, Backlog
+from connectors.backlog import LITTLE, REST_S, TELL_S, Backlog
 from connectors.settings import AdmissionSettings
 
 _log = logging.getLogger(__name__)
@@ -64,6 +64,11 @@ class Admission:
     def behind(self) -> bool:
         """Does more wait than may?"""
         return not self._closed and 0 < self._most < self._messages + self._since
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look at the lines."""
+        return REST_S if self._messages + self._since < LITTLE else TELL_S
 
     def told(self, lines: Mapping[str, Backlog]) -> None:
         """What the sequencers say now."""
@@ -174,4 +179,4 @@ async def _keep_looking(admission: Admission, redis: Redis) -> None:
             if not away:
                 _log.warning("what waits to be scored is not known: %s", type(error).__name__)
             away = True
-        await asyncio.sleep(TELL_S)
+        await asyncio.sleep(admission.pause)

@@ -23,7 +23,8 @@ AGAIN_S: Final = 2.0  # from then on one batch goes out each time
 LEAST: Final = 500  # messages that they are always given, however slow they are
 _AHEAD_S: Final = 1.0  # of their work that they are given at once
 _BATCH_S: Final = 1.5  # likewise, of what is mapped in one go
-_LOOK_S: Final = 0.05  # between looks at the positions
+_LOOK_S: Final = 0.05  # between looks at the positions while there is enough to do
+_REST_S: Final = 0.5  # otherwise: each costs the store a request
 _RATE_S: Final = 4.0  # over which the rate is measured: some passes of a worker under load
 _MOST_RECORDS: Final = 10_000  # of a partition, remembered one by one
 
@@ -99,10 +100,10 @@ class Ahead:
         """Where the workers stand, when it is time to look."""
         now = self._clock()
         passed = now - self._looked_at
-        if not self.messages or passed < _LOOK_S:
+        enough = self.messages >= min(LEAST, self._most)
+        if not self.messages or passed < (_LOOK_S if enough else _REST_S):
             return
         self._looked_at = now
-        enough = self.messages >= LEAST
         applied = self._count_applied()
         if applied:
             self._progress_at, self._given_up = now, 0

@@ -12,6 +12,8 @@ import msgspec
 from redis import Redis
 
 TELL_S: Final = 0.1  # between two lines of a sequencer, and between looks at them
+REST_S: Final = 0.25  # while little waits
+LITTLE: Final = 250  # messages
 KEY: Final = "tocsin:backlog"  # hash: who → `Backlog`
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from connectors import metrics, topics
 from connectors.ahead import Ahead
-from connectors.backlog import TELL_S, Backlog, tell
+from connectors.backlog import LITTLE, REST_S, TELL_S, Backlog, tell
 from connectors.clock import Clock
 from connectors.lanes import Lanes
 
@@ -39,8 +39,9 @@ class BacklogLine:
     def tell_when_due(self, consumer: Consumer) -> None:
         """Now and then; more often while something waits."""
         now = time.monotonic()
-        busy = self._waiting or self._lanes or self._ahead.messages
-        if now - self._told_at < (TELL_S if busy else _IDLE_S):
+        waiting = max(self._waiting, len(self._lanes) + self._ahead.messages)
+        pause = _IDLE_S if not waiting else REST_S if waiting < LITTLE else TELL_S
+        if now - self._told_at < pause:
             return
         self._told_at = now
         self._ahead.look()

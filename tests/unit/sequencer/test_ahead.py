@@ -61,6 +61,16 @@ def test_a_moderate_rate_hardly_asks() -> None:
     assert workers.asked <= 20  # in a second
 
 
+def test_while_little_waits_the_store_is_hardly_asked() -> None:
+    workers, ahead = given(4_000)
+    for offset in range(1_000):
+        ahead.wrote(0, offset, 1, HEARD)
+        workers.applied = {0: offset}
+        workers.now += 0.01
+        assert not ahead.too_far()
+    assert workers.asked <= 20  # in ten seconds
+
+
 def test_while_messages_are_held_back_the_store_is_not_asked_all_the_time() -> None:
     workers, ahead = given()
     ahead.wrote(0, 0, 500, HEARD)
@@ -123,6 +133,8 @@ def busy(most: int, rate: int, seconds: float) -> tuple[Workers, Ahead]:
         workers.applied = {0: offset // 2}
         workers.now += 0.1
         ahead.look()
+    workers.now += 0.5
+    ahead.look()
     assert ahead.messages == 0
     return workers, ahead
 
@@ -148,7 +160,7 @@ def test_workers_that_become_slower_are_given_less_and_idle_ones_are_not_thought
     workers, ahead = busy(4_000, 2_000, 10.0)
     workers.now += 3_600.0
     ahead.wrote(0, 10_001, 1, HEARD)
-    workers.now += 0.1
+    workers.now += 0.5
     ahead.look()
     assert ahead.rate == pytest.approx(2_000, rel=0.15)
     for offset in range(10_002, 10_502):
@@ -167,10 +179,10 @@ def test_the_oldest_that_waits_is_known() -> None:
     ahead.wrote(1, 3, 1, HEARD + 1.0)
     ahead.wrote(1, 4, 1, HEARD + 2.0)
     assert ahead.oldest == HEARD + 1.0
-    workers.applied, workers.now = {1: 3}, 100.1
+    workers.applied, workers.now = {1: 3}, 100.5
     ahead.look()
     assert ahead.oldest == HEARD + 2.0
-    workers.applied, workers.now = {0: 7, 1: 4}, 100.2
+    workers.applied, workers.now = {0: 7, 1: 4}, 101.0
     ahead.look()
     assert ahead.oldest is None
 
@@ -187,7 +199,7 @@ def test_that_nobody_scores_is_said_after_some_seconds_and_no_more_when_somebody
     ahead.look()
     assert ahead.standing
     workers.applied = {0: 1}
-    workers.now += 0.1
+    workers.now += 0.5
     ahead.look()
     assert not ahead.standing
 
