@@ -32,7 +32,7 @@ from connectors.settings import AdmissionSettings
 
 _log = logging.getLogger(__name__)
 
-LEAST: Final = 500  # messages that may always wait
+LEAST: Final = 1_000  # messages that may always wait
 FEW: Final = 10  # unanswered messages of one connection, while scoring is behind
 GONE_S: Final = 3.0  # a sequencer whose line does not change for so long says nothing any more
 _SHARE: Final = 0.5  # of what is scored is let in again while scoring is behind
