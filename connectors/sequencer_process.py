@@ -182,7 +182,8 @@ class SequencerProcess:
         if self._uncommitted and (at_once or now >= self._next_commit):
             self._uncommitted, self._next_commit = False, now + _COMMIT_S
             done = [TopicPartition(*place, offset) for place, offset in self._lanes.done().items()]
-            consumer.commit(offsets=done, asynchronous=True)
+            if done:  # otherwise all that was read is somebody else's by now
+                consumer.commit(offsets=done, asynchronous=True)
 
     def _process(self, batch: list[Message]) -> None:
         started = time.perf_counter()
