@@ -84,6 +84,7 @@ class SequencerProcess:
         self._unmapped = unmapped.Counts()
         self._feeds = Feeds(redis, site)
         self._keeps_clock = False
+        self._assigned = 0  # how often partitions came or went
         self._failure: KafkaError | None = None
         self._producer = Producer(
             kafka.client()
@@ -138,6 +139,7 @@ class SequencerProcess:
             consumer.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned += 1
         self._keeps_clock |= any((p.topic, p.partition) == _CLOCK for p in partitions)
         for partition in partitions:
             if partition.topic == topics.CONFIG:  # what is in force is a fold of all of it
@@ -147,6 +149,7 @@ class SequencerProcess:
         log.info("reading %d partitions", len(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned += 1
         self._lanes.forget((p.topic, p.partition) for p in partitions)
         if any((p.topic, p.partition) == _CLOCK for p in partitions):
             self._keeps_clock = False
@@ -160,14 +163,24 @@ class SequencerProcess:
         first = consumer.poll(_HELD_S if lanes else _IDLE_S)
         if first is None:
             return
-        more = self._settings.batch_messages - 1
+        assigned, more = self._assigned, self._settings.batch_messages - 1
         read = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
+        if assigned != self._assigned:  # some of these may be of partitions that went meanwhile
+            self._read_again(consumer)
+            return
         for message in read:
             error = message.error()
             if error is not None and (error.fatal() or not error.retriable()):
                 raise KafkaException(error)
         read = [message for message in read if message.error() is None]
         lanes.put(read, held=self._ahead.too_far())
+
+    def _read_again(self, consumer: Consumer) -> None:
+        """From the last commits on, whatever was read meanwhile."""
+        ours = [TopicPartition(p.topic, p.partition) for p in consumer.assignment()]
+        self._lanes.forget((p.topic, p.partition) for p in ours)
+        if ours:
+            self._on_assign(consumer, ours)
 
     def _next(self) -> list[Message]:
         """What is to be mapped now: nothing while the workers are too far behind."""
