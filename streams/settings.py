@@ -55,6 +55,12 @@ class WorkerSettings(Section):
         description="a worker silent for this long loses its partitions; longer where the brokers "
         "ask for it (group.min.session.timeout.ms, 6 s by default)",
     )
+    linger_ms: float = Field(
+        3.0,
+        ge=0,
+        le=1_000,
+        description="how long a batch of a few messages waits to fill before it is scored",
+    )
     cached_patients: int = Field(20_000, ge=1, description="patients kept in memory")
     rest_hours: float = Field(
         24.0,

@@ -2,13 +2,14 @@
 
 At a moderate rate each partition has a record or two to apply at a time, and most of what a pass
 costs is the same for one patient as for many. So what the partitions ask for within a few turns of
-the event loop is scored in one batch. Nobody waits for time to pass.
+the event loop is scored in one batch. Where few messages are asked for, as when the sequencer's
+records arrive one partition after the other, a batch may wait some milliseconds for more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from models.risk import RiskModel
@@ -16,6 +17,7 @@ from streams.engine import Effects, Engine, Step
 from streams.state import PatientState
 
 MOST_MESSAGES = 1_000  # in one batch, where one request alone has not more
+FEW = 16  # messages: a batch of fewer waits for more, where it may wait
 _TURNS = 2  # of the event loop, in which others may join
 
 
@@ -32,8 +34,14 @@ class _Asked(NamedTuple):
 class Together:
     """`Engine.apply_all` for several callers whose patients are different ones."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        engine: Engine,
+        linger_s: float = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`linger_s`: how long a batch of few messages waits to fill."""
+        self._engine, self._linger_s, self._sleep = engine, linger_s, sleep
         self._asked: list[_Asked] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -54,10 +62,15 @@ class Together:
 
     async def _run(self) -> None:
         while self._asked:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await self._gather()
             self._apply(self._take())
         self._running = None
+
+    async def _gather(self) -> None:
+        if self._linger_s and sum(asked.messages for asked in self._asked) < FEW:
+            await self._sleep(self._linger_s)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _take(self) -> list[_Asked]:
         """Those that come first, as many as fit."""

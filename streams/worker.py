@@ -67,7 +67,7 @@ class Worker:
     """All partitions of one process.
 
     Records wait in a queue for each partition, and all that wait are applied in one pass. One that
-    comes alone is applied at once.
+    comes alone waits `worker.linger_ms` at most.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Worker:
     ) -> None:
         self._settings = settings
         self._store = RedisStore(redis)
-        self._engine = Together(Engine(models, shadows))
+        linger_s = settings.worker.linger_ms / 1_000
+        self._engine = Together(Engine(models, shadows), linger_s)
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops

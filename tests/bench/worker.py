@@ -2,7 +2,8 @@
 
 `python tests/bench/worker.py --patients 500 --messages 2000` makes the simulated hospital's
 traffic, turns it into facts, and applies the last messages to a store in memory: one message a
-record and a record at a time, several records in a pass, many messages in a record. Processor time
+record and a record at a time, several records in a pass, many messages in a record; then as the
+sequencer gathers them, so many messages in a pass over all partitions. Processor time
 of this process, microseconds a message; beside it what the sequencer's mapping costs, and what a
 patient costs who is not in memory. `--known 100000` puts so many further patients into the store
 first: the figures should not change.
@@ -39,8 +40,8 @@ from streams.settings import WorkerSettings
 from streams.store import MemoryStore
 from streams.together import Together
 
-PARTITIONS = 8
 BEGIN = 1_767_268_800.0
+GATHERED = (2, 4, 8, 16, 32)  # messages of a pass
 Numbered = tuple[int, bytes]  # partition, record
 
 
@@ -57,8 +58,8 @@ class Nobody:
             yield _
 
 
-def sequenced(messages: Sequence[Timed], batch: int) -> list[Numbered]:
-    sequencer = Sequencer(IdentityKey(bytes(32)), Profile(), PARTITIONS, 1_000, lambda: BEGIN)
+def sequenced(messages: Sequence[Timed], batch: int, partitions: int) -> list[Numbered]:
+    sequencer = Sequencer(IdentityKey(bytes(32)), Profile(), partitions, 1_000, lambda: BEGIN)
     found: list[Numbered] = []
     for start in range(0, len(messages), batch):
         some = (
@@ -76,14 +77,14 @@ def sequenced(messages: Sequence[Timed], batch: int) -> list[Numbered]:
 class Bench:
     """A worker with a history."""
 
-    def __init__(self, models: Sequence[RiskModel]) -> None:
+    def __init__(self, models: Sequence[RiskModel], partitions: int) -> None:
         self.store = MemoryStore()
         self._engine = Together(Engine(models))
         self._owners: list[PartitionOwner] = []
-        self._offsets = [-1] * PARTITIONS
+        self._offsets = [-1] * partitions
 
     async def start(self) -> None:
-        for partition in range(PARTITIONS):
+        for partition in range(len(self._offsets)):
             lease = await self.store.acquire(partition)
             nobody = Nobody()
             self._owners.append(
@@ -115,14 +116,29 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def run(patients: int, messages: int, known: int) -> None:
+async def gathered(bench: Bench, messages: Sequence[Timed], size: int, partitions: int) -> str:
+    """What a message costs when so many are a pass."""
+    spent, number = 0.0, 0
+    for start in range(0, len(messages), size):
+        records = sequenced(messages[start : start + size], size, partitions)
+        begun = time.process_time()
+        await bench.apply(records, size)
+        spent += time.process_time() - begun
+        number += len(records)
+    return (
+        f"{size:6} messages in a pass: {1e6 * spent / len(messages):7.0f} µs a message; "
+        f"{number / len(messages):.2f} records a message"
+    )
+
+
+async def run(patients: int, messages: int, known: int, partitions: int) -> None:
     torch.set_num_threads(1)
     models = load_risks(None, WorkerSettings().risks)
     ways = ((1, 1), (1, 8), (1, 32), (1, 128), (messages, 1))  # messages a batch, records a pass
-    made = traffic.make(patients, messages * len(ways), BEGIN)
-    bench = Bench(models)
+    made = traffic.make(patients, messages * (len(ways) + len(GATHERED)), BEGIN)
+    bench = Bench(models, partitions)
     await bench.start()
-    await bench.apply(sequenced(made.history, 2_000), 1)
+    await bench.apply(sequenced(made.history, 2_000, partitions), 1)
     bench.know(known)
     gc.collect()
     gc.freeze()
@@ -131,7 +147,7 @@ async def run(patients: int, messages: int, known: int) -> None:
     for n, (batch, together) in enumerate(ways):
         some = made.live[n * messages : (n + 1) * messages]
         begun = time.process_time()
-        records = sequenced(some, batch)
+        records = sequenced(some, batch, partitions)
         mapped = time.process_time()
         await bench.apply(records, together)
         spent = time.process_time() - mapped
@@ -139,6 +155,9 @@ async def run(patients: int, messages: int, known: int) -> None:
             f"{len(records):6} records, {together:3} at a time: {1e6 * spent / messages:7.0f} µs a "
             f"message; mapping it {1e6 * (mapped - begun) / messages:5.0f} µs"
         )
+    for n, size in enumerate(GATHERED, len(ways)):
+        some = made.live[n * messages : (n + 1) * messages]
+        say(await gathered(bench, some, size, partitions))
     stored = list(bench.store.patients.values())[:200]
     begun = time.process_time()
     for fields in stored:
@@ -152,5 +171,6 @@ if __name__ == "__main__":
     parser.add_argument("--patients", type=int, default=500)
     parser.add_argument("--messages", type=int, default=2_000)
     parser.add_argument("--known", type=int, default=0)
+    parser.add_argument("--partitions", type=int, default=4)
     given = parser.parse_args()
-    asyncio.run(run(given.patients, given.messages, given.known))
+    asyncio.run(run(given.patients, given.messages, given.known, given.partitions))

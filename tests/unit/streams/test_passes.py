@@ -24,7 +24,7 @@ from streams.partition import Output, PartitionOwner
 from streams.passes import MOST_MESSAGES, MOST_RECORDS, to_passes
 from streams.state import PatientState
 from streams.store import MemoryStore
-from streams.together import Together
+from streams.together import FEW, Together
 from tests.unit.streams.test_partition import RECORDS, ListLog, Told, owner, stored
 from tests.unit.streams.timeline import ANY_MESSAGE, START, HeartRateRisk, heart_rate
 
@@ -231,6 +231,45 @@ async def test_partitions_that_ask_at_once_are_scored_in_one_batch_with_equal_by
     calls.clear()
     assert await told(together, at_once=True) == separate
     assert calls == [5]
+
+
+async def test_a_batch_of_few_messages_waits_for_those_that_come_soon_and_a_full_one_does_not() -> (
+    None
+):
+    calls: list[int] = []
+
+    class Counted(HeartRateRisk):
+        def answer(self, patients, points):  # type: ignore[no-untyped-def]
+            calls.append(len(patients))
+            return super().answer(patients, points)
+
+    waited: list[float] = []
+    over = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        await over.wait()
+
+    together = Together(Engine([Counted()]), 0.003, sleep)
+    one, other, third = [await owner_of(n, together, Told()) for n in range(3)]
+    first = asyncio.create_task(
+        one.handle(0, FactRecord(messages=[heart_rate(1, 90.0, patient="p-0")]))
+    )
+    for _ in range(10):  # turns of the event loop: without waiting, the first would be through
+        await asyncio.sleep(0)
+    second = asyncio.create_task(
+        other.handle(0, FactRecord(messages=[heart_rate(1, 90.0, patient="p-1")]))
+    )
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (calls, waited) == ([], [0.003])
+    over.set()
+    await asyncio.gather(first, second)
+    assert calls == [2]
+
+    many = [heart_rate(1, 90.0, patient=f"p-{n}") for n in range(FEW)]
+    await third.handle(0, FactRecord(messages=many))
+    assert (calls, waited) == ([2, FEW], [0.003])
 
 
 async def test_an_error_while_scoring_reaches_everybody_who_asked() -> None:
