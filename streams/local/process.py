@@ -21,6 +21,7 @@ import psutil
 # Below the ranges from which systems take the ports of outgoing connections: a port found free
 # here stays free while its process restarts.
 _PORTS = range(20_000, 32_000)
+_given: set[int] = set()
 _POLL_S = 0.05
 
 
@@ -147,13 +148,19 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(preferred: int = 0, taken: frozenset[int] = frozenset()) -> int:
-    """A free loopback port: the preferred one if it can be had."""
+    """A free loopback port: the preferred one if it can be had.
+
+    No other is given twice by one process: whoever got it first may not listen there yet.
+    """
     if preferred and preferred not in taken and port_is_free(preferred):
         return preferred
     rng = random.SystemRandom()  # several runs on one machine should not try the same ports
     while True:
         port = rng.choice(_PORTS)
-        if port not in taken and port_is_free(port):
+        if port not in taken and port not in _given and port_is_free(port):
+            if len(_given) > len(_PORTS) // 2:
+                _given.clear()
+            _given.add(port)
             return port
 
 

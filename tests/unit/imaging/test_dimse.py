@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -39,6 +38,7 @@ from connectors.imaging.objects import Segmentation, Selection, read
 from connectors.imaging.report_contents import Report
 from connectors.settings import ArchiveSettings, TlsServer
 from connectors.tls import server_context
+from streams.local.process import free_port
 from tests.unit.imaging.objects import (
     STUDY,
     echo,
@@ -55,12 +55,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 LUNG = ("39607008", "SCT", "Lung")
 PICTURE = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3")
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 class Peer:

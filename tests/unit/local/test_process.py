@@ -99,6 +99,11 @@ def test_a_free_port_is_kept_when_preferred_unless_taken() -> None:
     assert free_port(port, frozenset({port})) != port
 
 
+def test_no_port_is_given_twice_before_anybody_listens_there() -> None:
+    """Two servers that start at once would otherwise meet, one time in some thousand."""
+    assert len({free_port() for _ in range(300)}) == 300
+
+
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("a\n\nb\nc\n", "b | c")])
 def test_tail_gives_the_last_lines_on_one(tmp_path: Path, text: str, expected: str) -> None:
     """For an error message."""
