@@ -33,18 +33,22 @@ class Series:
     same patient give the same series.
     """
 
-    __slots__ = ("_sources", "_taken", "observations", "times", "values", "version")
+    __slots__ = ("_revision", "_sources", "_taken", "observations", "times", "values", "version")
 
     def __init__(self) -> None:
         self.times: list[float] = []
         self.values: list[float] = []  # canonical unit
         self.observations: list[Observation] = []
         self.version = 0  # changes whenever something else than the end does
+        self._revision = -1  # of the record that was followed last
         self._sources: list[list[Observation]] = []
         self._taken: list[int] = []  # how much of each
 
     def refresh(self, record: PatientRecord, variable: Variable) -> None:
-        """Follow the record."""
+        """Follow the record, unless another reader had it done."""
+        if self._revision == record.revision:
+            return
+        self._revision = record.revision
         filled = [s for code in variable.codes if (s := record.series(code))]
         # What came at the end of lists that are the same is taken over; else all is read anew.
         new: list[Observation] = []
@@ -109,8 +113,15 @@ def _rows(
     return rows
 
 
+# Of each record what any reader of it follows: one series for each variable, whoever asks.
+_FOLLOWED: WeakKeyDictionary[PatientRecord, dict[Variable, Series]] = WeakKeyDictionary()
+
+
 class SeriesCache:
-    """The series of many patients; forgets a patient when the record goes."""
+    """The series of many patients; forgets a patient when the record goes.
+
+    Readers of the same variable share its series, so that an observation is converted once.
+    """
 
     def __init__(self, variables: tuple[Variable, ...]) -> None:
         self.variables = variables
@@ -126,7 +137,8 @@ class SeriesCache:
         """One up-to-date series for each variable, in order."""
         revision, found = self._patients.get(record, (-1, None))
         if found is None:
-            found = [Series() for _ in self.variables]
+            followed = _FOLLOWED.setdefault(record, {})
+            found = [followed.setdefault(variable, Series()) for variable in self.variables]
             stale = set(range(len(found)))
         elif revision == record.revision:
             return found
