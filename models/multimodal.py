@@ -15,11 +15,10 @@ L all modalities that are read (the fused ones, then the stand-in), S subsets.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
-from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -34,6 +33,7 @@ from models.multimodal_network import Network
 from models.multimodal_reasons import Reasons
 from models.record import EVER, PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
+from models.worked import Read, Worked
 
 
 class Abstention(StrEnum):
@@ -43,30 +43,6 @@ class Abstention(StrEnum):
     STALE_DATA = "stale_data"  # the newest datum is older than the bundle allows
     OUT_OF_DISTRIBUTION = "out_of_distribution"  # a value farther out than nearly all of training's
     NOT_PRESENT = "not_present"  # dead
-
-
-class Read(NamedTuple):
-    """A patient ready for the network: a reading of each of the L modalities."""
-
-    as_of: float
-    readings: list[Reading]
-    values: list[float]  # (I,) of all readings
-    times: list[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """What the network said of a batch."""
-
-    llr: list[list[float]]  # (N, K) mean of the members
-    errors: list[float]  # (N,) standard error of their sum
-    shares: list[list[float]]  # (N, I) what each input adds to the log-odds, to six decimals
-    scores: Tensor  # (N, M, L)
-    present: Tensor  # (N, K) modalities with evidence, own or lent by the stand-in
-    guess: list[float]  # (N,) probability that stands in; NaN where none does
-    there: list[list[bool]]  # (N, L) modalities with any value of their own
-    strange: list[bool]  # (N,)
-    what_if: list[list[float]]  # (N, A) probability by answer of the input that is predicted; or []
 
 
 class MultimodalModel(Answering):
@@ -89,6 +65,8 @@ class MultimodalModel(Answering):
         self.codes = codes_of(question.sources)
         self.expires_s = question.expires_d * DAY_S
         self._encode = Encoder(columns_of(question.sources))
+        # What was said of each patient last, and of what.
+        self._said: WeakKeyDictionary[PatientRecord, tuple[bytes, Worked]] = WeakKeyDictionary()
 
     def only(self, member: int) -> MultimodalModel:
         """The same bundle answering with one member alone."""
@@ -108,27 +86,38 @@ class MultimodalModel(Answering):
         asked = [*patients, *points]
         reasons = [self._abstention(record, as_of) for record, as_of in asked]
         known = [
-            self._read(record, as_of)
+            (record, self._read(record, as_of))
             for (record, as_of), reason in zip(asked, reasons, strict=True)
             if reason is None
         ]
-        worked = self._work(known) if known else None
-        place = count()
-        at = [next(place) if reason is None else None for reason in reasons]
+        works = iter(self._works(known))
+        at = [next(works) if reason is None else None for reason in reasons]
         n = len(patients)
         assessed = [
-            self._abstained(as_of, reason)
-            if i is None or worked is None
-            else self._assessment(known[i], worked, i)
-            for (_, as_of), reason, i in zip(patients, reasons[:n], at[:n], strict=True)
+            self._abstained(as_of, reason) if work is None else self._assessment(*work)
+            for (_, as_of), reason, work in zip(patients, reasons[:n], at[:n], strict=True)
         ]
-        scored = [
-            None
-            if i is None or worked is None or worked.strange[i]
-            else self._sum(worked.llr[i])[1]
-            for i in at[n:]
-        ]
+        scored = [None if work is None else self._log_odds(work[1]) for work in at[n:]]
         return assessed, scored
+
+    def _works(self, known: Sequence[tuple[PatientRecord, Read]]) -> list[tuple[Read, Worked]]:
+        """What the network says of each; it is asked about those of whom anything is new."""
+        keys = [self._key(one) for _, one in known]
+        kept = [self._said.get(record) for record, _ in known]
+        new = [i for i, was in enumerate(kept) if was is None or was[0] != keys[i]]
+        found = {i: was[1] for i, was in enumerate(kept) if was is not None}
+        if new:
+            worked = self._work([known[i][1] for i in new])
+            found |= {i: worked.row(place) for place, i in enumerate(new)}
+            for i in new:
+                self._said[known[i][0]] = keys[i], found[i]
+        return [(one, found[i]) for i, (_, one) in enumerate(known)]
+
+    def _key(self, one: Read) -> bytes:
+        """All that the network's answer rests on: values and, where evidence fades, the time."""
+        fades = any(modality.half_life_d is not None for modality in self.question.modalities)
+        when = (one.as_of, *(reading.newest for reading in one.readings)) if fades else ()
+        return array("d", (*one.values, *when)).tobytes()
 
     def _read(self, record: PatientRecord, as_of: float) -> Read:
         readings = [read(m, record, as_of) for m in self.question.sources]
@@ -240,13 +229,16 @@ class MultimodalModel(Answering):
         rounded = [round(x, 6) for x in llr]
         return rounded, round(self.baseline + sum(rounded), 6)
 
-    def _assessment(self, one: Read, worked: Worked, at: int) -> Assessment:
-        if worked.strange[at]:
+    def _log_odds(self, worked: Worked) -> float | None:
+        return None if worked.strange[0] else self._sum(worked.llr[0])[1]
+
+    def _assessment(self, one: Read, worked: Worked) -> Assessment:
+        if worked.strange[0]:
             return self._abstained(one.as_of, Abstention.OUT_OF_DISTRIBUTION)
-        llr, log_odds = self._sum(worked.llr[at])
+        llr, log_odds = self._sum(worked.llr[0])
         evidence = [
-            self._evidence(k, llr[k], one, worked, at)
-            for k, present in enumerate(worked.present[at].tolist())
+            self._evidence(k, llr[k], one, worked)
+            for k, present in enumerate(worked.present[0].tolist())
             if present
         ]
         return Assessment(
@@ -255,13 +247,13 @@ class MultimodalModel(Answering):
             evidence=tuple(evidence),
             log_odds=log_odds,
             probability=probability_of(log_odds),
-            interval=interval(log_odds, worked.errors[at]),
+            interval=interval(log_odds, worked.errors[0]),
             abstained=None,
-            missing=self._reasons.missing(one, worked, at),
+            missing=self._reasons.missing(one, worked),
         )
 
-    def _evidence(self, k: int, llr: float, one: Read, worked: Worked, at: int) -> Evidence:
-        lent = not worked.there[at][k]
+    def _evidence(self, k: int, llr: float, one: Read, worked: Worked) -> Evidence:
+        lent = not worked.there[0][k]
         newest = self._source(one, k, lent).newest
         if newest == EVER:  # age and sex alone: they have no time of their own
             newest = max(r.newest for r in one.readings)
@@ -270,7 +262,7 @@ class MultimodalModel(Answering):
             llr=llr,
             as_of=iso(newest),
             staleness_s=round(one.as_of - newest, 3),
-            top=self._reasons.top(k, llr, one, worked, at),
+            top=self._reasons.top(k, llr, one, worked),
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -17,16 +16,14 @@ from connectors.contract import Contribution, Missing, WhatIf
 from models.explanation import REST
 from models.inputs import Question
 from models.record import EVER
-
-if TYPE_CHECKING:
-    from models.multimodal import Read, Worked
+from models.worked import Read, Worked
 
 TOP = 6
 _iso = lru_cache(maxsize=1_024)(iso)  # results of one report have one time
 
 
 class Reasons:
-    """Contributions and what is missing, for one patient of a batch at a time."""
+    """Contributions and what is missing, of one patient at a time (`Worked` of one row)."""
 
     def __init__(
         self, question: Question, ratios: Callable[[Tensor, Tensor], Tensor], drawn: Tensor
@@ -44,9 +41,9 @@ class Reasons:
         names = [one.variable.name for one in self._inputs]
         self._predicted = names.index(question.predicts) if question.predicts else -1
 
-    def top(self, k: int, llr: float, one: Read, worked: Worked, at: int) -> list[Contribution]:
+    def top(self, k: int, llr: float, one: Read, worked: Worked) -> list[Contribution]:
         """Inputs of a modality by what they add; the rest as one, so that all sum to the llr."""
-        shares, guess = worked.shares[at], worked.guess[at]
+        shares, guess = worked.shares[0], worked.guess[0]
         lent = self._predicted if guess == guess else -1  # noqa: PLR0124 - NaN: nobody guessed
         known = [i for i in self._of[k] if i == lent or one.values[i] == one.values[i]]
         known.sort(key=lambda i: (-abs(shares[i]), i))
@@ -74,11 +71,11 @@ class Reasons:
         said = self._said[i].get(value)
         return variable.display, round(value, 4) if said is None else said, variable.unit
 
-    def missing(self, one: Read, worked: Worked, at: int) -> Missing:
+    def missing(self, one: Read, worked: Worked) -> Missing:
         """Absent modalities, and which of them would move the score most."""
         modalities = self._question.modalities
-        absent = [k for k in range(len(modalities)) if not worked.there[at][k]]
-        changes = {k: round(self._expected_change(worked, at, k), 6) for k in absent}
+        absent = [k for k in range(len(modalities)) if not worked.there[0][k]]
+        changes = {k: round(self._expected_change(worked, k), 6) for k in absent}
         best = max(changes, key=lambda k: (changes[k], -k), default=None)
         return Missing(
             modalities=[modalities[k].name for k in absent],
@@ -91,7 +88,7 @@ class Reasons:
                 for i in self._of[k]
                 if one.values[i] != one.values[i]
             ],
-            what_if=self._what_if(worked.what_if[at]),
+            what_if=self._what_if(worked.what_if[0]),
         )
 
     def _what_if(self, probabilities: list[float]) -> list[WhatIf]:
@@ -105,15 +102,15 @@ class Reasons:
             for answer, probability in enumerate(probabilities)
         ]
 
-    def _expected_change(self, worked: Worked, at: int, k: int) -> float:
+    def _expected_change(self, worked: Worked, k: int) -> float:
         """Mean absolute change of the log-odds if modality k came now."""
         q = self._drawn.shape[1]
-        scores = worked.scores[at].expand(q, -1, -1).clone()
+        scores = worked.scores[0].expand(q, -1, -1).clone()
         scores[:, :, k] = self._drawn[k][:, None]
-        present = worked.present[at].expand(q, -1).clone()
+        present = worked.present[0].expand(q, -1).clone()
         present[:, k] = True
         new = self._ratios(scores, present).mean(1).sum(1)
-        return float((new - sum(worked.llr[at])).abs().mean())
+        return float((new - sum(worked.llr[0])).abs().mean())
 
 
 def _inputs_of(question: Question) -> list[range]:
