@@ -93,10 +93,10 @@ class Bench:
 
     def know(self, number: int) -> None:
         """Further patients, packed as those lie who were not heard of for long."""
-        some = list(self.store.patients.items())
+        some = [(place, codec.packed(fields)) for place, fields in self.store.patients.items()]
         for n in range(number):
             (partition, name), fields = some[n % len(some)]
-            self.store.patients[partition, f"{name}-{n}"] = codec.packed(fields)
+            self.store.patients[partition, f"{name}-{n}"] = dict(fields)
 
     async def apply(self, records: Sequence[Numbered], together: int) -> None:
         """`together` records at a time, over all partitions."""
