@@ -112,8 +112,11 @@ class PartitionOwner:
 
     async def publish_outbox(self) -> None:
         """Tell what an earlier owner stored and may not have told."""
-        for offset, packed in sorted(self.lease.outbox.items()):
-            await self._publish([offset], [Output(*o) for o in _outputs.decode(packed)])
+        told = [
+            self._publish([offset], [Output(*o) for o in _outputs.decode(packed)])
+            for offset, packed in sorted(self.lease.outbox.items())
+        ]
+        await asyncio.gather(*told)
         self.lease.outbox.clear()
 
     def go_on_for(self, before: PartitionOwner) -> None:

@@ -15,7 +15,7 @@ from connectors import facts
 from connectors.contract import AlertState
 from connectors.facts import FactRecord, MessageFacts, Tick
 from streams.engine import Engine
-from streams.partition import LogLostError, PartitionOwner, check_log
+from streams.partition import LogLostError, Output, PartitionOwner, check_log
 from streams.store import FencedError, MemoryStore
 from streams.together import Together
 from tests.unit.streams.partitions import ListLog, Told
@@ -103,6 +103,34 @@ async def test_a_crash_between_store_and_broker_loses_no_alert(cut: int) -> None
     told.away = False
     await play(store, told, log, range(cut, len(RECORDS)))
     assert told.alerts() == told_once.alerts()
+
+
+async def test_what_an_earlier_owner_did_not_tell_is_told_in_one_go_and_in_order() -> None:
+    """Not one by one, each waiting for the broker: the patients wait for it meanwhile."""
+    _, told_once = await undisturbed()
+    store, told, log = MemoryStore(), Told(), ListLog(RECORDS)
+    told.away = True
+    await play(store, told, log, range(3))
+
+    class Slow(Told):
+        """Confirms when the outbox has come as a whole."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[asyncio.Future[None]] = []
+
+        def publish(self, partition: int, outputs: Sequence[Output]) -> asyncio.Future[None]:
+            super().publish(partition, outputs)
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            if len(self.waiting) == 3:
+                for future in self.waiting:
+                    future.set_result(None)
+            return self.waiting[-1]
+
+    slow = Slow()
+    await asyncio.wait_for(owner(store, slow, log), 30.0)
+    assert slow.outputs == told_once.outputs[: len(slow.outputs)]
+    assert len(slow.waiting) == 3
 
 
 @pytest.mark.parametrize("cut", range(1, len(RECORDS)))
