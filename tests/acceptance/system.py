@@ -89,9 +89,9 @@ class System:
         )
         try:
             ends = {}
-            for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions:
+            for number in consumer.list_topics(topic, timeout=60).topics[topic].partitions:
                 place = TopicPartition(topic, number)
-                low, high = consumer.get_watermark_offsets(place, timeout=20)
+                low, high = consumer.get_watermark_offsets(place, timeout=60)
                 if high > low:
                     ends[number] = high
             consumer.assign([TopicPartition(topic, number, 0) for number in ends])
@@ -133,7 +133,7 @@ class System:
                 t is not None and t.at > asked for t in last.values()
             )
 
-        wait_for(ticked, "a tick in every partition", 60.0)
+        wait_for(ticked, "a tick in every partition")
         ends = {p: o for p, o, _ in self.read(topics.FACTS)}
         redis = self.redis()
 
@@ -143,7 +143,7 @@ class System:
                 for p, offset in ends.items()
             )
 
-        wait_for(applied, "every record is applied", 60.0)
+        wait_for(applied, "every record is applied")
 
 
 @contextmanager
@@ -161,8 +161,8 @@ def running(home: Path, risks: tuple[str, ...] = ("deterioration",)) -> Iterator
         down(home)
 
 
-def wait_for(what: Callable[[], T], description: str, seconds: float = 30.0) -> T:
-    """Until it is true; the value."""
+def wait_for(what: Callable[[], T], description: str, seconds: float = 120.0) -> T:
+    """Until it is true; the value. Patient: a busy machine takes long."""
     end = time.monotonic() + seconds
     while True:
         try:

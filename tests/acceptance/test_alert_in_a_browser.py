@@ -37,7 +37,7 @@ async def test_a_new_alert_appears_without_reload_with_name_and_reasons(
             *(results("900", now - 3600 + 600 * i, DYING) for i in range(5)),
         )
         link = page.get_by_role("link", name=re.compile("FAMILY900"))
-        await link.wait_for(timeout=30_000)
+        await link.wait_for(timeout=120_000)
         row = page.locator("tr", has=link)
         words = " ".join((await row.inner_text()).split())
         assert "B900" in words
@@ -49,8 +49,8 @@ async def test_a_new_alert_appears_without_reload_with_name_and_reasons(
         await link.click()
         await page.wait_for_url("**/patient/*")
         heading = page.get_by_text("Why: the evidence adds up")
-        await heading.wait_for(timeout=30_000)
-        await page.get_by_text("Baseline").first.wait_for(timeout=30_000)
-        await page.get_by_text("Sum (log-odds)").first.wait_for(timeout=30_000)
+        await heading.wait_for(timeout=120_000)
+        await page.get_by_text("Baseline").first.wait_for(timeout=120_000)
+        await page.get_by_text("Sum (log-odds)").first.wait_for(timeout=120_000)
         await browser.close()
     assert not foreign

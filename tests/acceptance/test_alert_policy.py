@@ -27,7 +27,7 @@ from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
 from tests.acceptance.system import DYING, System, admission, results, send, wait_for
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def kafka(system: System) -> KafkaSettings:
@@ -66,7 +66,7 @@ def command(system: System, *argv: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -86,7 +86,7 @@ async def test_from_the_alert_to_its_reproduction(system: System, desk: PolicyDe
         await hands.acknowledge(alert, who="ann", click="click-901")
     producer = Producer({"bootstrap.servers": system.endpoints.kafka})
     producer.produce(topics.FEEDBACK, b"rubbish")
-    producer.flush(10)
+    producer.flush(60)
     taken = until(system, "B901", AlertState.ACKNOWLEDGED)
     assert (taken.acknowledged_by, taken.revision) == ("ann", 2)
     answers = wait_for(
@@ -161,7 +161,7 @@ def test_feedback_of_nobody_is_answered(system: System) -> None:
         who="ann",
     )
     producer.produce(topics.FEEDBACK, feedback.encode(action), key="nobody")
-    producer.flush(10)
+    producer.flush(60)
     wait_for(lambda: _answers(system, "click-x") == ["unknown"], "it is answered")
     assert not [k for k in system.patient_keys() if b"nobody" in k]
 

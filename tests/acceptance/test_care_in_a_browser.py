@@ -39,15 +39,15 @@ async def put_into_force(system: System, page: Page) -> None:
     await page.get_by_label("The policy (YAML)").fill(POLICY)
     await page.get_by_label("Why (kept with the version)").fill("outreach comes")
     await page.get_by_role("button", name="Propose").click()
-    await page.get_by_role("link", name="1-").click(timeout=30_000)
-    await page.get_by_role("button", name="Approve").click(timeout=30_000)
-    await page.get_by_role("button", name="Put into force").click(timeout=30_000)
-    await page.get_by_text("In force from now on.").wait_for(timeout=30_000)
+    await page.get_by_role("link", name="1-").click(timeout=120_000)
+    await page.get_by_role("button", name="Approve").click(timeout=120_000)
+    await page.get_by_role("button", name="Put into force").click(timeout=120_000)
+    await page.get_by_text("In force from now on.").wait_for(timeout=120_000)
 
 
 async def roll_back(system: System, page: Page) -> None:
     await page.goto(f"{system.endpoints.console}/thresholds")
-    await page.get_by_text("In force: version 1-").wait_for(timeout=30_000)
+    await page.get_by_text("In force: version 1-").wait_for(timeout=120_000)
     await page.get_by_label("Why (kept in the audit)").fill("too many calls")
     await page.get_by_role("button", name="Roll back").click()
     await page.get_by_text("what the models ship with is in force again.").wait_for()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -73,7 +72,7 @@ async def check(system: System, counts: simulator.Counts) -> None:
     system.settle()
     kept, told = undisturbed(system)
     assert system.patient_keys() == kept
-    wait_for(lambda: told_by(system).keys() >= told.keys(), "every alert is told", 60.0)
+    wait_for(lambda: told_by(system).keys() >= told.keys(), "every alert is told")
     assert told_by(system) == told
     assert told, "a run without any alert proves nothing"
 
@@ -100,7 +99,7 @@ async def test_redis_emptied_while_the_worker_is_down(system: System) -> None:
     assert before
     system.process("worker").kill()
     system.redis().flushall()
-    wait_for(lambda: system.patient_keys() == before, "the state is rebuilt", 120.0)
+    wait_for(lambda: system.patient_keys() == before, "the state is rebuilt")
 
 
 async def test_names_come_back_when_the_vault_was_emptied(system: System) -> None:
@@ -110,7 +109,7 @@ async def test_names_come_back_when_the_vault_was_emptied(system: System) -> Non
     assert patients
     redis.flushall()
     await hospital(system, 3, 2.0)
-    wait_for(lambda: patients <= set(redis.hkeys("tocsin:vault")), "the vault is complete", 60.0)
+    wait_for(lambda: patients <= set(redis.hkeys("tocsin:vault")), "the vault is complete")
 
 
 async def test_broker_killed_and_restarted_under_load(system: System) -> None:
@@ -120,7 +119,5 @@ async def test_broker_killed_and_restarted_under_load(system: System) -> None:
     running = asyncio.create_task(hospital(system, 4, 15.0))
     await asyncio.sleep(5.0)
     await asyncio.to_thread(system.server("kafka").kill)
-    began = time.monotonic()
     await asyncio.to_thread(up, system.settings)
-    assert time.monotonic() - began < 90
     await check(system, await running)

@@ -28,7 +28,7 @@ def tocsin(system: System, *words: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TOCSIN_HOME": str(system.home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

@@ -16,7 +16,7 @@ from streams.local.up import PROCESSES, down, up
 from streams.settings import Settings
 from tests.acceptance.system import System, send, wait_for
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SITE = """
 sources:
@@ -85,7 +85,7 @@ async def test_pause_resume_and_silence(system: System) -> None:
     assert feed_state.resume(redis, audit.append, "LAB|H", "eva", "mended", time.time())
     await _answer(system, message("LAB|H", 21), "AA")
 
-    wait_for(lambda: silent(system) == ["ICU|H"], "the silence", 100.0)
+    wait_for(lambda: silent(system) == ["ICU|H"], "the silence")
     assert time.time() - started > feeds.longest_silence_s(1000)
     wait_for(lambda: ("feed_silent", "ICU|H", "firing") in audited(system), "its record")
     await send(system, message("ICU|H", 30))
@@ -96,7 +96,7 @@ async def test_pause_resume_and_silence(system: System) -> None:
 
 async def _answer(system: System, raw: bytes, code: str) -> Answer:
     """Once the server has heard of it, which takes a few seconds."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while True:
         (answer,) = await send(system, raw)
         if answer.code == code:

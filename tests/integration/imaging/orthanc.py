@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,15 +13,11 @@ from typing import Any
 import pytest
 import requests
 
+from streams.local.process import free_port
+
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 AUTH = ("tocsin", "secret")
 INSTALL = "apt-get install orthanc orthanc-dicomweb dcmtk"
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 class Orthanc:
@@ -74,10 +69,10 @@ class Orthanc:
         with self._log.open("ab") as log:
             command = [self._program, str(self._config)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 90
         while True:
             try:
-                answer = requests.get(f"{self.url}/studies", auth=AUTH, timeout=5)
+                answer = requests.get(f"{self.url}/studies", auth=AUTH, timeout=30)
                 if answer.status_code == 200:
                     return
             except requests.ConnectionError:
@@ -107,11 +102,11 @@ class Orthanc:
         )
 
     def _post(self, url: str, **how: Any) -> requests.Response:
-        answer = requests.post(url, auth=AUTH, timeout=60, **how)
+        answer = requests.post(url, auth=AUTH, timeout=120, **how)
         answer.raise_for_status()
         return answer
 
     def store(self, *files: Path) -> None:
         """C-STORE by dcmtk."""
         command = ["dcmsend", "-aec", "ARCHIVE", "127.0.0.1", str(self.dicom)]
-        subprocess.run([*command, *map(str, files)], check=True, capture_output=True, timeout=60)
+        subprocess.run([*command, *map(str, files)], check=True, capture_output=True, timeout=120)

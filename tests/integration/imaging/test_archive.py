@@ -27,11 +27,12 @@ from connectors.facts import Stage, StudyEvent
 from connectors.identity import Identifier, load_key
 from models.record import PatientRecord
 from models.studies import studies
+from streams.local.process import free_port
 from streams.local.state import Command, read_running
 from streams.local.up import PROCESSES, down, up
 from streams.settings import Settings
 from tests.acceptance.system import System, send, wait_for
-from tests.integration.imaging.orthanc import Orthanc, free_port
+from tests.integration.imaging.orthanc import Orthanc
 from tests.unit.imaging.objects import STUDY, echo, lesion, notice, report, step
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
@@ -95,7 +96,7 @@ class Hospital:
             started = now.pid is not None and now.pid.pid != process.pid
             return started and now.status == "running" and _listens(self.port)
 
-        wait_for(again, "the imaging process is back", 60.0)
+        wait_for(again, "the imaging process is back")
 
 
 def _listens(port: int) -> bool:
@@ -155,7 +156,7 @@ def measured(folder: Path, raw: bytes, name: str) -> Path:
 def test_a_study_from_the_modality_to_the_facts(hospital: Hospital, tmp_path: Path) -> None:
     archive, mpps = hospital.archive, ModalityPerformedProcedureStep
     echoscu = ["echoscu", "-aec", "TOCSIN", "127.0.0.1", str(hospital.port)]
-    subprocess.run(echoscu, check=True, capture_output=True, timeout=30)
+    subprocess.run(echoscu, check=True, capture_output=True, timeout=90)
 
     # The modality begins, Tocsin is killed, the modality ends.
     assert hospital.create(mpps, "1.2.826.0.1.99.5", step("IN PROGRESS")) == 0
@@ -173,7 +174,7 @@ def test_a_study_from_the_modality_to_the_facts(hospital: Hospital, tmp_path: Pa
     report_file = measured(tmp_path, report(lesion("12.5"), echo("35")), "report.dcm")
     archive.store(*images(tmp_path, STUDY), report_file)
     hospital.announce()
-    wait_for(lambda: hospital.values(LESION) == [12.5], "the measurement", 60.0)
+    wait_for(lambda: hospital.values(LESION) == [12.5], "the measurement")
     assert sorted(hospital.values(EJECTION), key=str) == [35.0, 50.0]
     assert list(hospital.stages().values()) == [Stage.AVAILABLE]
 
@@ -195,7 +196,7 @@ def test_a_study_from_the_modality_to_the_facts(hospital: Hospital, tmp_path: Pa
     archive.start()
     second = report(lesion("30", "1.2.3.9"), instance=f"{SECOND}.3", StudyInstanceUID=SECOND)
     archive.store(measured(tmp_path, second, "second.dcm"))
-    wait_for(lambda: set(hospital.values(LESION)) == {12.5, 30.0}, "the second", 90.0)
+    wait_for(lambda: set(hospital.values(LESION)) == {12.5, 30.0}, "the second")
 
     # A corrected report replaces the first.
     corrected = report(
@@ -207,9 +208,7 @@ def test_a_study_from_the_modality_to_the_facts(hospital: Hospital, tmp_path: Pa
     )
     archive.store(measured(tmp_path, corrected, "corrected.dcm"))
     hospital.announce()
-    wait_for(
-        lambda: sorted(hospital.values(LESION), key=str) == [13.5, 30.0], "the correction", 60.0
-    )
+    wait_for(lambda: sorted(hospital.values(LESION), key=str) == [13.5, 30.0], "the correction")
 
     # The study is rejected: its measurements go.
     rejected = (

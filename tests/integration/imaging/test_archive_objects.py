@@ -23,10 +23,11 @@ from connectors.facts import ImagingObject, Observation, Stage, StudyEvent
 from connectors.identity import Identifier, load_key
 from models.record import PatientRecord
 from models.studies import segment_of, studies
+from streams.local.process import free_port
 from streams.local.up import PROCESSES, down, up
 from streams.settings import Settings
 from tests.acceptance.system import System, wait_for
-from tests.integration.imaging.orthanc import Orthanc, free_port
+from tests.integration.imaging.orthanc import Orthanc
 from tests.integration.imaging.test_archive import images, measured
 from tests.unit.imaging.objects import (
     DIAMETER,
@@ -119,21 +120,21 @@ def test_values_segments_and_rejections(radiology: Radiology, tmp_path: Path) ->
     archive.store(measured(tmp_path, segmentation(LUNG, LIVER), "seg.dcm"))
     _put(archive, second)
     radiology.stored()
-    wait_for(lambda: sorted(radiology.values(), key=str) == [12.5, 30.0], "the values", 90.0)
+    wait_for(lambda: sorted(radiology.values(), key=str) == [12.5, 30.0], "the values")
 
     def segment() -> object:
         found = radiology.record().facts.values()
         (value,) = [o for o in found if isinstance(o, Observation) and o.value == 12.5]
         return segment_of(value, [o for o in found if isinstance(o, ImagingObject)])
 
-    wait_for(segment, "the segmentation", 60.0)
+    wait_for(segment, "the segmentation")
     assert getattr(segment(), "site", "") == "10200004^SCT"
 
     # A note rejects the first report.
     note = rejection("113038", (ComprehensiveSRStorage, "1.2.826.0.1.99.3"))
     archive.store(measured(tmp_path, note, "note.dcm"))
     radiology.stored()
-    wait_for(lambda: radiology.values() == [30.0], "the rejection", 60.0)
+    wait_for(lambda: radiology.values() == [30.0], "the rejection")
     radiology.stored()
     time.sleep(3)
     assert radiology.values() == [30.0]
@@ -171,10 +172,10 @@ def test_an_archive_pushes_what_it_stores(pushing: Radiology, tmp_path: Path) ->
     first = measured(tmp_path, report(lesion("12.5", "1.2.3", measured_in(2, SEG))), "first.dcm")
     pictures = images(tmp_path, STUDY)
     pushing.archive.push(url, first, *pictures)
-    wait_for(lambda: pushing.values() == [12.5], "the value", 60.0)
+    wait_for(lambda: pushing.values() == [12.5], "the value")
     note = rejection("113001", (ComprehensiveSRStorage, "1.2.826.0.1.99.3"))
     pushing.archive.push(url, measured(tmp_path, note, "note.dcm"), first)
-    wait_for(lambda: pushing.values() == [], "the rejection", 60.0)
+    wait_for(lambda: pushing.values() == [], "the rejection")
     events = [f for f in pushing.record().facts.values() if isinstance(f, StudyEvent)]
     assert [s.stage for s in studies(events)] == [Stage.AVAILABLE]
     assert pushing.system.quarantine() == []

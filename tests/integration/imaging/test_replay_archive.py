@@ -19,11 +19,12 @@ from connectors.identity import Identifier, load_key
 from connectors.replay.run import CohortName, plan
 from models.questions import GLIOMA
 from streams.cli import traffic
+from streams.local.process import free_port
 from streams.local.state import Command
 from streams.local.up import PROCESSES, down, up
 from streams.settings import Settings
 from tests.acceptance.system import System, send, wait_for
-from tests.integration.imaging.orthanc import Orthanc, free_port
+from tests.integration.imaging.orthanc import Orthanc
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 
@@ -94,13 +95,13 @@ def test_the_score_moves_as_each_modality_arrives(
     def modalities() -> list[str]:
         return [e.modality for e in scores()[-1].evidence] if scores() else []
 
-    wait_for(lambda: "imaging" in modalities(), "a score from images alone", 60.0)
+    wait_for(lambda: "imaging" in modalities(), "a score from images alone")
     images = scores()[-1]
     assert images.evidence[-1].top[0].feature == "IDH, predicted from imaging"
     assert images.missing.modalities == ["genomics"] or "genomics" in images.missing.modalities
     for message in planned.messages:
         asyncio.run(send(system, message.raw))
-    wait_for(lambda: "genomics" in modalities(), "a score with the laboratory's result", 60.0)
+    wait_for(lambda: "genomics" in modalities(), "a score with the laboratory's result")
     assert "imaging" not in modalities(), "the guess is gone when the result is there"
     steps = [(tuple(e.modality for e in s.evidence), s.log_odds) for s in scores()]
     assert len({odds for _, odds in steps}) >= 3, steps
@@ -125,7 +126,7 @@ def test_the_command_goes_through_the_archive(
     def by_archive() -> set[str]:
         return {m.patient for m in system.messages() if m.message_type == "DICOM SR"}
 
-    wait_for(lambda: by_archive() == patients, "both reports from the archive", 60.0)
+    wait_for(lambda: by_archive() == patients, "both reports from the archive")
     said = {
         f.code for m in system.messages() if m.message_type != "DICOM SR" for f in m.facts
         if hasattr(f, "code")

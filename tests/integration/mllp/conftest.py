@@ -58,7 +58,7 @@ class Broker:
     def start(self) -> None:
         """Start, or start again with the same log."""
         self._pid = local_kafka.start(self._home, *self._ports)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while True:
             try:
                 kafka_round_trip({"bootstrap.servers": self.bootstrap})

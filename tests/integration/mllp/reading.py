@@ -20,7 +20,7 @@ def create_topics(bootstrap: str, names: Iterable[str], *, max_bytes: int = 1_04
     config = {"max.message.bytes": str(max_bytes)}
     futures = admin.create_topics([NewTopic(n, _PARTITIONS, 1, config=config) for n in names])
     for future in futures.values():
-        future.result(timeout=20)
+        future.result(timeout=60)
 
 
 def read_all(bootstrap: str, topic: str) -> list[Record]:
@@ -43,11 +43,11 @@ def read_all(bootstrap: str, topic: str) -> list[Record]:
 
 
 def _read(consumer: Consumer, partition: TopicPartition) -> list[Record]:
-    _, end = consumer.get_watermark_offsets(partition, timeout=20)
+    _, end = consumer.get_watermark_offsets(partition, timeout=60)
     consumer.assign([partition])
     records: list[Record] = []
     while len(records) < end:  # plain topics: every offset holds a record
-        message = consumer.poll(20)
+        message = consumer.poll(60)
         assert message is not None, "the broker does not give what it says it has"
         value, headers = message.value(), message.headers()
         assert message.error() is None, message.error()

@@ -34,13 +34,13 @@ def tell(settings: KafkaSettings, *names: str) -> None:
     for name in names:
         producer.produce(topics.ALERTS, contract.encode(replace(ALERT, alert_id=name)), key=name)
         producer.produce(topics.SCORES, contract.encode(replace(SCORE, trace=name)), key=name)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 async def alerts(events: AsyncIterator[Event | None], count: int) -> list[tuple[str, str]]:
     """(place, alert id) of the next alerts."""
     found = []
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         async for event in events:
             if event is not None and event.kind == "alert":
                 found.append((event.id, contract.decode_alert(event.data).alert_id))
@@ -52,7 +52,7 @@ async def alerts(events: AsyncIterator[Event | None], count: int) -> list[tuple[
 async def started(log: KafkaEvents) -> AsyncIterator[Event | None]:
     """A stream that has found the end of the log: it says None while nothing comes."""
     events = log.events("")
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         assert await anext(events) is None
     return events
 
@@ -84,13 +84,13 @@ async def test_what_is_gone_is_said(settings: KafkaSettings) -> None:
     admin = AdminClient(settings.client())
     cut = {
         TopicPartition(topics.ALERTS, n, -1)
-        for n in admin.list_topics(timeout=20).topics[topics.ALERTS].partitions
+        for n in admin.list_topics(timeout=60).topics[topics.ALERTS].partitions
     }
     for future in admin.delete_records(list(cut)).values():
-        future.result(30)
+        future.result(60)
     tell(settings, "new")
     resumed = log.events(place)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         event = await anext(resumed)
     assert event is not None
     assert event.kind == "gap"

@@ -38,7 +38,7 @@ async def test_what_has_had_its_time_is_gone(store: Store) -> None:
     """By itself."""
     key = uuid.uuid4().hex
     await store.put(key, b"ada", 0.001)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while await store.get(key) is not None:
         assert time.monotonic() < end
 
