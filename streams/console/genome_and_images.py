@@ -97,6 +97,13 @@ def _variant(slot: str, one: Variant, record: PatientRecord, times: HospitalTime
 
 
 def _place(one: Variant) -> str:
+    """Where it is and what it is: `chr7:140453136 A>T (GRCh37)`; a stretch with its end."""
     if not one.chromosome:
         return one.change
-    return f"chr{one.chromosome}:{one.position} {one.ref}>{one.alt} ({one.assembly})"
+    where = f"chr{one.chromosome}" + ("" if one.position is None else f":{one.position}")
+    if one.ref or one.alt:
+        what = f"{one.ref}>{one.alt}"
+    else:
+        where += f"–{one.end}" if one.end and one.end != one.position else ""
+        what = one.change
+    return " ".join(x for x in (where, what, f"({one.assembly})" if one.assembly else "") if x)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from connectors.facts import MessageFacts, Presence, Stage, StudyEvent, Variant
 from models.record import PatientRecord
 from streams.console import genome_and_images
@@ -50,3 +54,24 @@ def test_variants_say_what_was_found_and_what_was_not() -> None:
     assert [c["v"] for c in first["cells"]] == ["IDH1 p.Arg132His", "Present", "Final", "11:59"]
     assert first["cells"][1]["sub"] == "somatic, 31\u00a0% of reads"
     assert [c["v"] for c in second["cells"]][:2] == ["TP53", "Absent"]
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"position": 10, "ref": "A", "alt": "T"}, "chr7:10 A>T (GRCh38)"),
+        ({"position": 1, "end": 900, "change": "copy number loss"},
+         "chr7:1–900 copy number loss (GRCh38)"),
+        ({"change": "copy number gain"}, "chr7 copy number gain (GRCh38)"),
+        ({"chromosome": "", "change": "deletion"}, "deletion"),
+        ({"chromosome": ""}, "Variant"),
+    ],
+)  # fmt: skip
+def test_a_variant_without_a_name_is_shown_by_its_place(more: dict[str, Any], shown: str) -> None:
+    """A stretch that is lost has no bases to show."""
+    base = {"chromosome": "7", "assembly": "GRCh38", "source_class": "somatic"}
+    one = Variant(
+        id="v", rank=(1, 1.0, 0, ""), presence=Presence.PRESENT, time=NOON, **(base | more)
+    )
+    (row,) = variant_rows(record(one), TIMES)
+    assert row["cells"][0]["v"] == shown
