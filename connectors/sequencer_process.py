@@ -31,6 +31,7 @@ from connectors.identity import Identity, IdentityKey
 from connectors.interpret import interpret
 from connectors.interpretation import StudyToFetch
 from connectors.lanes import Lanes
+from connectors.raw_log import RawLog
 from connectors.sequencer import Sequenced, Sequencer, headers_of, to_heard
 from connectors.settings import KafkaSettings, SequencerSettings
 from connectors.site import Site
@@ -43,9 +44,6 @@ log = logging.getLogger("tocsin.sequencer")
 
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
-_IDLE_S = 0.1
-_HELD_S = 0.002  # between looks whether the workers have come nearer
-_COMMIT_S = 0.2  # between commits of what was read
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
 _LOOK_S = 2.0  # between looks at the site file, and counts written
@@ -79,12 +77,9 @@ class SequencerProcess:
         self._backlog = BacklogLine(redis, self._ahead, self._lanes, clock)
         self._next_tick = 0.0
         self._next_look = 0.0
-        self._next_commit = 0.0
-        self._uncommitted = False
         self._unmapped = unmapped.Counts()
         self._feeds = Feeds(redis, site)
         self._keeps_clock = False
-        self._assigned = 0  # how often partitions came or went
         self._failure: KafkaError | None = None
         self._producer = Producer(
             kafka.client()
@@ -117,70 +112,40 @@ class SequencerProcess:
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
             }
         )
-        subscribed = [*_WIRE, *_DECIDED]
-        consumer.subscribe(subscribed, on_assign=self._on_assign, on_revoke=self._on_revoke)
+        batch, linger_s = self._settings.batch_messages, self._settings.linger_ms / 1000
+        raw_log = RawLog(consumer, self._lanes, batch, linger_s, self._came, self._went)
+        raw_log.subscribe([*_WIRE, *_DECIDED])
         ready = False
         try:
             while not stop.is_set():
-                self._read(consumer)
+                raw_log.read(self._ahead.too_far)
                 if not ready and consumer.assignment():
                     ready = True
                     on_ready()
-                batch = self._next()
-                if batch:
-                    self._process(batch)
+                messages = self._next()
+                if messages:
+                    self._process(messages)
+                    raw_log.processed()
                 self._backlog.tell_when_due(consumer)
-                self._commit_when_due(consumer)
+                raw_log.commit_when_due()
                 self._keep_house_when_due()
                 self._tick_when_due()
-            self._commit_when_due(consumer, at_once=True)
+            raw_log.commit_when_due(at_once=True)
         finally:
             self._unmapped.flush(self._redis)
             consumer.close()
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assigned += 1
+    def _came(self, partitions: list[TopicPartition]) -> None:
         self._keeps_clock |= any((p.topic, p.partition) == _CLOCK for p in partitions)
         for partition in partitions:
             if partition.topic == topics.CONFIG:  # what is in force is a fold of all of it
                 partition.offset = OFFSET_BEGINNING
                 self._decisions.start_over()
-        consumer.assign(partitions)
         log.info("reading %d partitions", len(partitions))
 
-    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assigned += 1
-        self._lanes.forget((p.topic, p.partition) for p in partitions)
+    def _went(self, partitions: list[TopicPartition]) -> None:
         if any((p.topic, p.partition) == _CLOCK for p in partitions):
             self._keeps_clock = False
-
-    def _read(self, consumer: Consumer) -> None:
-        """What has come by now; the first message as soon as it is there."""
-        lanes = self._lanes
-        if lanes.full:
-            time.sleep(_HELD_S)
-            return
-        first = consumer.poll(_HELD_S if lanes else _IDLE_S)
-        if first is None:
-            return
-        assigned, more = self._assigned, self._settings.batch_messages - 1
-        read = [first, *consumer.consume(more, self._settings.linger_ms / 1000)]
-        if assigned != self._assigned:  # some of these may be of partitions that went meanwhile
-            self._read_again(consumer)
-            return
-        for message in read:
-            error = message.error()
-            if error is not None and (error.fatal() or not error.retriable()):
-                raise KafkaException(error)
-        read = [message for message in read if message.error() is None]
-        lanes.put(read, held=self._ahead.too_far())
-
-    def _read_again(self, consumer: Consumer) -> None:
-        """From the last commits on, whatever was read meanwhile."""
-        ours = [TopicPartition(p.topic, p.partition) for p in consumer.assignment()]
-        self._lanes.forget((p.topic, p.partition) for p in ours)
-        if ours:
-            self._on_assign(consumer, ours)
 
     def _next(self) -> list[Message]:
         """What is to be mapped now: nothing while the workers are too far behind."""
@@ -188,15 +153,6 @@ class SequencerProcess:
         if held and self._ahead.too_far(urgent=True):
             return []
         return self._lanes.take(self._ahead.batch, urgent_only=held)
-
-    def _commit_when_due(self, consumer: Consumer, *, at_once: bool = False) -> None:
-        """Not after every batch: what is read again after a crash changes nothing."""
-        now = time.monotonic()
-        if self._uncommitted and (at_once or now >= self._next_commit):
-            self._uncommitted, self._next_commit = False, now + _COMMIT_S
-            done = [TopicPartition(*place, offset) for place, offset in self._lanes.done().items()]
-            if done:  # otherwise all that was read is somebody else's by now
-                consumer.commit(offsets=done, asynchronous=True)
 
     def _process(self, batch: list[Message]) -> None:
         started = time.perf_counter()
@@ -213,7 +169,6 @@ class SequencerProcess:
         for source, study in sequenced.fetch:
             self._ask_archive(source, study)
         self._flush()
-        self._uncommitted = True
         self._unmapped.add(sequenced.unmapped)
         self._tell_feeds(sequenced)
         _count(sequenced, decided)
