@@ -35,8 +35,13 @@ from tests.chaos.servers import wait_for
 from tests.chaos.system import PARTITIONS, ROOT, System, running
 from tests.chaos.ward import Message
 
-_MOST = ("tocsin_sequencer_oldest_seconds", "tocsin_worker_oldest_seconds")
-_MOST += ("tocsin_mllp_waiting", "tocsin_sequencer_backlog", "tocsin_answers_held")
+_MOST = (
+    "tocsin_sequencer_oldest_seconds",
+    "tocsin_worker_oldest_seconds",
+    "tocsin_mllp_waiting",
+    "tocsin_sequencer_backlog",
+    "tocsin_answers_held",
+)
 _HELD = "tocsin_answers_held_seconds_total"
 _RECOVERY_S = 400.0
 _POOL = 400  # patients
