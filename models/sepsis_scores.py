@@ -49,13 +49,19 @@ def scores(read: Read) -> Array:
 
 def _below(x: Array, *cuts: tuple[float, ...]) -> Array:
     """A point for each cut that a value lies below."""
-    found: Array = np.sum([x < c for group in cuts for c in group], axis=0, dtype=np.float64)
+    found: Array = np.zeros(len(x))
+    for group in cuts:
+        for cut in group:
+            found += x < cut
     return found
 
 
 def _from(x: Array, *cuts: tuple[float, ...]) -> Array:
     """A point for each cut that a value reaches."""
-    found: Array = np.sum([x >= c for group in cuts for c in group], axis=0, dtype=np.float64)
+    found: Array = np.zeros(len(x))
+    for group in cuts:
+        for cut in group:
+            found += x >= cut
     return found
 
 
@@ -73,8 +79,12 @@ def _sirs(read: Read, lowest: str, highest: str) -> Array:
     cells = read("leukocytes", "last")
     temperature = (read("temperature", highest) > 38) | (read("temperature", lowest) < 36)
     breathing = (read("resp_rate", highest) > 20) | (read("paco2", "last") < 32)
-    met = (temperature, read("heart_rate", highest) > 90, breathing, (cells > 12) | (cells < 4))
-    found: Array = np.sum(met, axis=0, dtype=np.float64)
+    found: Array = np.zeros(len(cells))
+    for met in (
+        *(temperature, read("heart_rate", highest) > 90),
+        *(breathing, (cells > 12) | (cells < 4)),
+    ):
+        found += met
     return found
 
 

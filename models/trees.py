@@ -67,6 +67,10 @@ class Forest(forest.Forest):
         levels = on_grid(torch.stack([g.levels for g in groups]))  # (G, M)
         super().__init__(tables, means, levels, n_features)
 
+    def _leaf(self, answers: Tensor) -> Tensor:
+        """The set of answers is the leaf."""
+        return answers.long()
+
 
 def shapley(leaves: Tensor, covers: Tensor) -> tuple[Tensor, Tensor]:
     """(R, L) leaves and covers → (R,) mean of each tree, (D, R, L) what each test adds in a leaf.
