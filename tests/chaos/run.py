@@ -96,7 +96,7 @@ class Batch:
         sending = system.loop.start(
             send(system.proxies["sender-mllp"].port, people.messages, LOAD_S, book)
         )
-        _play(planned, hands)
+        play(planned, hands)
         try:
             sending.result(SETTLE_S)
         except TimeoutError:
@@ -163,18 +163,24 @@ class Batch:
             tail.close()
 
 
-def _play(planned: list[faults.Planned], hands: faults.Hands) -> None:
-    """Begin and end the faults when their time comes."""
+def play(planned: list[faults.Planned], hands: faults.Hands) -> None:
+    """Begin and end the faults when their time comes, or as soon as they can be after that."""
     start = time.monotonic()
     acts: list[tuple[float, int, Callable[[], Any]]] = []
     for order, one in enumerate(planned):
 
         def begin(one: faults.Planned = one, order: int = order) -> None:
             end = one.fault.begin(hands)
-            heapq.heappush(acts, (one.at + one.lasts, 100 + order, end))
+            lasts_until = max(one.at, time.monotonic() - start) + one.lasts
+            heapq.heappush(acts, (lasts_until, 100 + order, end))
 
         heapq.heappush(acts, (one.at, order, begin))
     while acts:
-        at, _, act = heapq.heappop(acts)
+        at, order, act = heapq.heappop(acts)
         time.sleep(max(0.0, start + at - time.monotonic()))
-        act()
+        try:
+            act()
+        except faults.LaterError:
+            if time.monotonic() - start > SETTLE_S:
+                raise
+            heapq.heappush(acts, (time.monotonic() - start + _LOOK_S, order, act))
