@@ -13,7 +13,7 @@ from connectors.settings import KafkaSettings
 from streams.partition import Output
 
 # Nobody is called for a score, and each batch of records costs the broker a request.
-_SCORES_LINGER_MS = 20.0
+_SCORES_LINGER_MS = 100.0
 _PATIENCE_S = 5.0
 HEADER_HEARD = "heard-at"  # epoch seconds: when the message that caused the record came in
 
