@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from connectors.lanes import Lanes
 
 _IDLE_S: Final = 0.1
+_UNPACK_S: Final = 0.001  # until all of an answer is there, when its first message is
 _HELD_S: Final = 0.002  # between looks whether the workers have come nearer
 _COMMIT_S: Final = 0.2  # between commits of what was read
 
@@ -30,12 +31,11 @@ class RawLog:
         consumer: Consumer,
         lanes: Lanes,
         at_once: int,
-        linger_s: float,
         came: Callable[[Partitions], None],
         went: Callable[[Partitions], None],
     ) -> None:
         self._consumer, self._lanes = consumer, lanes
-        self._at_once, self._linger_s = at_once, linger_s
+        self._at_once = at_once
         self._came, self._went = came, went
         self._changes = 0  # how often partitions came or went
         self._next_commit = 0.0
@@ -46,7 +46,7 @@ class RawLog:
         self._consumer.subscribe(list(names), on_assign=self._on_assign, on_revoke=self._on_revoke)
 
     def read(self, held: Callable[[], bool]) -> None:
-        """What has come by now; the first message as soon as it is there.
+        """What the broker collected, as soon as it is there.
 
         `held`: will none of it be mapped at once? Raises `KafkaException`.
         """
@@ -57,7 +57,7 @@ class RawLog:
         if first is None:
             return
         changes = self._changes
-        read = [first, *self._consumer.consume(self._at_once - 1, self._linger_s)]
+        read = [first, *self._consumer.consume(self._at_once - 1, _UNPACK_S)]
         if changes != self._changes:
             self._read_again()
             return

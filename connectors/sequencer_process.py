@@ -44,6 +44,7 @@ log = logging.getLogger("tocsin.sequencer")
 
 GROUP = "tocsin-sequencer"
 MAX_RECORD_BYTES = 16_000_000  # of the wire log, which may hold what an engine put there
+_MUCH_BYTES = 1_000_000  # so much is worth an answer of its own
 _WIRE = (topics.WIRE_HL7, topics.WIRE_IMAGING, topics.WIRE_GENOMICS)
 _DECIDED = (topics.FEEDBACK, topics.CONFIG)  # by people
 _LOOK_S = 2.0  # between looks at the site file, and counts written
@@ -86,7 +87,7 @@ class SequencerProcess:
             | {
                 "acks": "all",
                 "enable.idempotence": True,
-                "linger.ms": 0,
+                "linger.ms": 5,  # a batch is flushed: nothing waits, each partition goes as a whole
                 "message.max.bytes": 2 * record_size.MOST,  # the broker says what it takes
                 "message.timeout.ms": 0,  # wait for the broker for ever: nothing is lost meanwhile
                 # No compression: Faust's transport reads lz4 and zstd only with further libraries.
@@ -108,12 +109,14 @@ class SequencerProcess:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "session.timeout.ms": 10_000,
-                "fetch.wait.max.ms": 100,
+                # The broker collects, and answers once for all: not for each message.
+                "fetch.min.bytes": _MUCH_BYTES,
+                "fetch.wait.max.ms": self._settings.linger_ms,
                 "fetch.message.max.bytes": MAX_RECORD_BYTES,
             }
         )
-        batch, linger_s = self._settings.batch_messages, self._settings.linger_ms / 1000
-        raw_log = RawLog(consumer, self._lanes, batch, linger_s, self._came, self._went)
+        batch = self._settings.batch_messages
+        raw_log = RawLog(consumer, self._lanes, batch, self._came, self._went)
         raw_log.subscribe([*_WIRE, *_DECIDED])
         ready = False
         try:

@@ -238,7 +238,9 @@ class SequencerSettings(Section):
     batch_messages: int = Field(
         8_000, ge=1, le=10_000, description="most messages taken from the log at once"
     )
-    linger_ms: int = Field(5, ge=0, le=1_000, description="how long a batch waits to fill")
+    linger_ms: int = Field(
+        15, ge=1, le=1_000, description="how long the broker collects messages for a batch"
+    )
     record_messages: int = Field(
         1_000, ge=1, le=1_000, description="most messages in a facts record"
     )

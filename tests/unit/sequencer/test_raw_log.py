@@ -69,7 +69,7 @@ class Group:
 
 def reading(group: Group) -> tuple[RawLog, Lanes]:
     lanes = Lanes(lambda message, crowded: False)
-    log = RawLog(cast(Consumer, group), lanes, 50, 0.0, lambda _: None, lambda _: None)
+    log = RawLog(cast(Consumer, group), lanes, 50, lambda _: None, lambda _: None)
     log.subscribe(["wire"])
     return log, lanes
 
