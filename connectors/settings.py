@@ -85,7 +85,12 @@ class KafkaSettings(Section):
     sasl_username: str = ""
     sasl_password: SecretStr = SecretStr("")
     ssl_ca: Path | None = Field(None, description="PEM file with the broker's CA")
-    partitions: int = Field(8, ge=1, le=512, description="partitions of topics keyed by patient")
+    partitions: int = Field(
+        4,
+        ge=1,
+        le=512,
+        description="partitions of topics keyed by patient: two for each worker that may ever run",
+    )
     replication: int = Field(1, ge=1, description="replicas of each topic; 3 in production")
 
     def client(self) -> dict[str, Any]:

@@ -300,7 +300,7 @@ def test_topics_have_the_partitions_that_the_contract_needs(
     up(named, processes=[])
     assert topics.create(named.kafka) == []
     other = named.kafka.model_copy(update={"partitions": named.kafka.partitions + 1})
-    with pytest.raises(LocalError, match=r"set kafka.partitions to 8"):
+    with pytest.raises(LocalError, match=r"set kafka.partitions to 4"):
         topics.create(other)
     assert topics.partitions(ALL[0], named.kafka) == topics.WIRE_PARTITIONS
 
