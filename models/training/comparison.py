@@ -17,7 +17,8 @@ from models.encoding import Column
 from models.fusion import Weights
 from models.metrics import Array
 from models.training.intermediate import fit_embeddings
-from models.training.linear import INNER, Course, fit, fit_early, folds_of, late, places
+from models.training.linear import INNER, Course, fit_early, folds_of, late, places
+from models.training.shrinkage import fit_late
 
 LATE, GAUSSIAN, NAIVE = "late", "late, jointly normal", "late, naive sum"
 AVERAGE, EARLY = "late, average", "early"
@@ -72,7 +73,7 @@ def _fold(
     seen, unseen = course.of(rest), x[test]
     decided = rest & course.known
     y = course.labels[decided]
-    fitted = fit(x[rest], seen, columns, len(names), horizon_d, seed)
+    fitted = fit_late(x[rest], seen, columns, len(names), horizon_d, seed)
     scores, baseline = fitted.scores(unseen, columns), seen.baseline
     normal = fusion.gaussian(torch.from_numpy(fitted.unseen), torch.from_numpy(y))
     found = {

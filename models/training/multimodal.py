@@ -32,7 +32,6 @@ from models.training.linear import (
     Linear,
     calibrated,
     course_of,
-    fit,
     fit_early,
     fit_linear,
     matrix,
@@ -41,10 +40,11 @@ from models.training.linear import (
     usual_scores,
 )
 from models.training.multimodal_card import card
+from models.training.shrinkage import fit_late
 from models.training.strangeness import farthest, strangeness
 from models.training.tumours import Case, Folded
 
-VERSION = "2"
+VERSION = "3"
 _CLEAR, _CRITICAL_QUANTILE, _FIRE_QUANTILE = 0.9, 0.9, 0.75
 
 
@@ -95,10 +95,10 @@ def _way(fused: Fusion, compared: dict[str, Any]) -> Callable[..., Fitted]:
         return fit_early
     best = fuses(compared)
     if best is None:
-        return fit
+        return fit_late
 
     def alone(*arguments: Any) -> Fitted:
-        one = fit(*arguments)
+        one = fit_late(*arguments)
         return dataclasses.replace(one, weights=fusion.unfused(one.weights, best))
 
     return alone
