@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from redis import Redis
 
 from connectors import contract, facts, topics
 from connectors.hl7 import build
 from connectors.mllp.client import Answer, MllpClient
+from streams.bench.backlog import Backlog
 from streams.local.state import read_running, read_state
 from streams.local.up import Endpoints, down, up
 from streams.settings import Settings
@@ -124,7 +125,21 @@ class System:
         return {key: redis.hgetall(key) for key in redis.scan_iter("tocsin:*:patient:*")}
 
     def settle(self) -> None:
-        """Wait until every record of facts, up to a tick from now on, is applied and told."""
+        """Wait until every message is among the facts, and every record of facts, up to a tick
+        from then on, is applied and told."""
+        kafka = self.settings.kafka.model_copy(update={"bootstrap": self.endpoints.kafka})
+        backlog = Backlog(kafka, self.redis())
+
+        def sequenced() -> bool:
+            try:
+                return not backlog.messages()
+            except KafkaException:  # a broker that was just started does not know its groups yet
+                return False
+
+        try:
+            wait_for(sequenced, "every message is among the facts")
+        finally:
+            backlog.close()
         asked = time.time()
 
         def ticked() -> bool:
