@@ -57,4 +57,4 @@ def _assignment(name: str, value: Any) -> str:
     elif isinstance(value, Path):
         value = str(value)
     # JSON's strings, numbers, booleans and lists are TOML's.
-    return f"{name} = {json.dumps(value)}"
+    return f"{name} = {json.dumps(value, default=str)}"  # paths may stand in a list

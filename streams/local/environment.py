@@ -31,11 +31,16 @@ def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]
 
 
 def _text(value: object) -> str:
+    if isinstance(value, SecretStr | Path):
+        value = _plain(value)
+    return value if isinstance(value, str) else json.dumps(value, default=_plain)
+
+
+def _plain(value: SecretStr | Path) -> str:
+    """A setting as text, also where it is one of a list."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, Path):
-        return str(value.resolve())
-    return value if isinstance(value, str) else json.dumps(value)
+    return str(value.resolve())
 
 
 def digest(*parts: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -34,6 +35,7 @@ def test_processes_get_the_settings_that_up_got(
     """From a file, the environment or code: reading the variables gives the same settings."""
     (tmp_path / "tocsin.toml").write_text('[mllp]\nsource = "lab"\n[redis]\nurl = "redis://h/1"\n')
     monkeypatch.setenv("TOCSIN_WORKER__RISKS", '["a", "b"]')
+    monkeypatch.setenv("TOCSIN_WORKER__SHADOW", json.dumps([str(tmp_path / "on-trial")]))
     settings = load(home=tmp_path / "home", kafka={"partitions": 3}, telemetry={"trace_ratio": 1})
     given = variables(settings)
     (tmp_path / "elsewhere").mkdir()
@@ -110,6 +112,7 @@ def test_the_listing_has_every_setting_and_no_secret(tmp_path: Path) -> None:
         home=tmp_path,
         redis={"url": "redis://u:very-secret@h/0"},
         kafka={"sasl_password": "very-secret"},
+        worker={"shadow": (tmp_path / "on-trial",)},
     )
     text = listing(settings)
     assert "very-secret" not in text
@@ -117,6 +120,7 @@ def test_the_listing_has_every_setting_and_no_secret(tmp_path: Path) -> None:
     parsed = tomllib.loads(text)
     assert parsed["redis"]["url"] == "***"
     assert parsed["kafka"]["partitions"] == settings.kafka.partitions
+    assert parsed["worker"]["shadow"] == [str(tmp_path / "on-trial")]
 
 
 def test_the_listing_of_defaults_can_be_used_as_the_settings_file(
