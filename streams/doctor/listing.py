@@ -33,6 +33,9 @@ def _section(section: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
         key = (*path, name)
         variable = ENVIRONMENT_PREFIX + "__".join(key).upper()
         yield f"# {field.description or _plain(name)} [{variable}]"
+        if isinstance(value, dict) and not any(isinstance(v, BaseModel) for v in value.values()):
+            yield from _table(name, value)
+            continue
         if isinstance(value, dict):  # named sections: none of them has a line here
             parts += [(f"{name}.{part}", section) for part, section in value.items()]
             continue
@@ -43,6 +46,12 @@ def _section(section: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
         yield f"# {summary}"
         yield f"[{'.'.join((*path, name))}]"
         yield from _section(part, (*path, *name.split(".")))
+
+
+def _table(name: str, value: dict[str, Any]) -> Iterator[str]:
+    if value:
+        pairs = (f"{json.dumps(key)} = {json.dumps(str(one))}" for key, one in value.items())
+        yield f"{name} = {{ {', '.join(pairs)} }}"
 
 
 def _plain(name: str) -> str:

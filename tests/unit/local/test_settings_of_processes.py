@@ -113,6 +113,7 @@ def test_the_listing_has_every_setting_and_no_secret(tmp_path: Path) -> None:
         redis={"url": "redis://u:very-secret@h/0"},
         kafka={"sasl_password": "very-secret"},
         worker={"shadow": (tmp_path / "on-trial",)},
+        console={"cohorts": {"glioma-survival": tmp_path}},
     )
     text = listing(settings)
     assert "very-secret" not in text
@@ -121,6 +122,7 @@ def test_the_listing_has_every_setting_and_no_secret(tmp_path: Path) -> None:
     assert parsed["redis"]["url"] == "***"
     assert parsed["kafka"]["partitions"] == settings.kafka.partitions
     assert parsed["worker"]["shadow"] == [str(tmp_path / "on-trial")]
+    assert parsed["console"]["cohorts"] == {"glioma-survival": str(tmp_path)}
 
 
 def test_the_listing_of_defaults_can_be_used_as_the_settings_file(
