@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -125,17 +126,8 @@ def resume(
 
     Example: tocsin sources resume 'LAB|HOSP' --why 'the engine sends PID-3 again'
     """
-    settings = settings_of_running()
-    audit = _audit(settings)
-    try:
-        done = feed_state.resume(_redis(settings), audit, source, person(), why, wall_clock())
-    except RedisError as error:
-        raise _redis_away(error) from None
-    except KafkaException as error:
-        raise UserError(
-            f"{source} stays paused: Kafka does not take the audit record "
-            f"({error.args[0].str()}). Is it up?"
-        ) from None
+    with _audited(f"{source} stays paused") as (redis, audit):
+        done = feed_state.resume(redis, audit, source, person(), why, wall_clock())
     if not done:
         raise UserError(f"{source} is not paused: see `tocsin sources list`.")
     typer.echo(f"{source} is taken in again within seconds; its sender repeats what was refused.")
@@ -151,20 +143,25 @@ def forget(
 
     Example: tocsin sources forget 'OLDLAB|*' --why 'the old laboratory was shut down'
     """
+    with _audited("Nothing was forgotten") as (redis, audit):
+        found = feed_state.forget(redis, audit, source, person(), why, wall_clock())
+    if not found:
+        raise UserError(f"No source is called {source}: see `tocsin sources list`.")
+    typer.echo(f"Forgotten: {', '.join(found)}.")
+
+
+@contextmanager
+def _audited(otherwise: str) -> Iterator[tuple[Redis, Callable[[bytes], None]]]:
+    """Redis, and where to write down what is done. `otherwise`: what is so if that fails."""
     settings = settings_of_running()
-    audit = _audit(settings)
     try:
-        found = feed_state.forget(_redis(settings), audit, source, person(), why, wall_clock())
+        yield _redis(settings), _audit(settings)
     except RedisError as error:
         raise _redis_away(error) from None
     except KafkaException as error:
         raise UserError(
-            f"Nothing was forgotten: Kafka does not take the audit record "
-            f"({error.args[0].str()}). Is it up?"
+            f"{otherwise}: Kafka does not take the audit record ({error.args[0].str()}). Is it up?"
         ) from None
-    if not found:
-        raise UserError(f"No source is called {source}: see `tocsin sources list`.")
-    typer.echo(f"Forgotten: {', '.join(found)}.")
 
 
 def _audit(settings: Settings) -> Callable[[bytes], None]:
