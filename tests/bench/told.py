@@ -24,8 +24,7 @@ from streams.local.up import start_servers
 from streams.settings import Settings
 from tests.integration.delivery.conftest import PARTITIONS, Log, SinksProcess
 from tests.unit.sinks.alerts import alert
-from tests.unit.sinks.peers import WebPeer, until
-from tests.unit.sinks.test_webhook import SECRET
+from tests.unit.sinks.peers import SECRET, WebPeer, until
 
 
 class TimedPeer(WebPeer):

@@ -28,8 +28,10 @@ from connectors.sinks.deliveries import Delivery
 from streams.local import topics as topics_module
 from streams.local.process import free_port
 from tests.unit.sinks.alerts import alert
+from tests.unit.sinks.conftest import mailbox, system, web
 from tests.unit.sinks.peers import until
 
+__all__ = ["mailbox", "system", "web"]  # fixtures
 KEY = "11" * 32
 PARTITIONS = 8
 
@@ -57,7 +59,7 @@ class SinksProcess:
                 stdout=out,
                 stderr=out,
             )
-        until(self._is_ready, 60)
+        until(self._is_ready)
 
     @property
     def pid(self) -> int:
@@ -76,7 +78,7 @@ class SinksProcess:
         assert self._process.poll() is None, self.log
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self._port}/ready", timeout=1
+                f"http://127.0.0.1:{self._port}/ready", timeout=10
             ) as answer:
                 return bool(answer.status == 200)
         except OSError:
@@ -92,7 +94,7 @@ class SinksProcess:
 
     def metrics(self) -> str:
         """Its page for Prometheus."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
     def kill(self) -> None:
@@ -106,7 +108,7 @@ class SinksProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                assert self._process.wait(30) == 0, self.log
+                assert self._process.wait(90) == 0, self.log
             finally:
                 self._process.kill()
                 self._process.wait()

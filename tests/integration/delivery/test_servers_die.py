@@ -18,8 +18,7 @@ from streams.local.process import Pid, free_port, stop
 from tests.integration.delivery.conftest import PARTITIONS, Log, SinksProcess
 from tests.integration.mllp.conftest import Broker
 from tests.unit.sinks.alerts import alert
-from tests.unit.sinks.peers import WebPeer, until
-from tests.unit.sinks.test_webhook import SECRET
+from tests.unit.sinks.peers import SECRET, WebPeer, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 
@@ -34,7 +33,7 @@ class Store:
 
     def start(self) -> None:
         self._pid = local_redis.start(self._home, self._port)
-        until(self._answers, 30)
+        until(self._answers)
 
     def _answers(self) -> bool:
         try:
@@ -113,17 +112,17 @@ def test_servers_that_die_are_waited_for_and_a_repetition_has_the_id_of_the_firs
         store.kill()
         log.write(alert(alert_id="2" * 24))
         store.start()
-        until(lambda: told() == ["1", "2"], 60)
+        until(lambda: told() == ["1", "2"])
         broker.kill()
         broker.start()
         log.write(alert(alert_id="3" * 24))
-        until(lambda: "3" in told(), 90)
+        until(lambda: "3" in told())
         store.kill()
         log.write(alert(alert_id="4" * 24))
         process.stop()  # asked while it waits for Redis: it ends, and leaves the alert to the next
         store.start()
         process.start()
-        until(lambda: "4" in told(), 60)
+        until(lambda: "4" in told())
         process.stop()
         assert told() == ["1", "2", "3", "4"]
         assert len(web.ids) < 8, "sent again for ever"

@@ -20,7 +20,7 @@ from streams.delivery.queue import ReceiverQueue
 from streams.delivery.routing import Routing, parse
 from tests.unit.delivery.virtual import now
 from tests.unit.sinks.alerts import AT, PERSON
-from tests.unit.sinks.test_webhook import SECRET
+from tests.unit.sinks.peers import SECRET
 
 LEASE_S = 120.0
 

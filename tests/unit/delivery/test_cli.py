@@ -22,8 +22,7 @@ from streams.local.environment import variables
 from streams.local.up import PROCESSES, wanted
 from streams.settings import Settings, load
 from tests.unit.sinks.alerts import alert
-from tests.unit.sinks.peers import WebPeer
-from tests.unit.sinks.test_webhook import SECRET
+from tests.unit.sinks.peers import SECRET, WebPeer
 
 pytestmark = pytest.mark.usefixtures("no_tocsin_environment")
 GOOD = Path(__file__).parent / "routing_good" / "ward.yaml"

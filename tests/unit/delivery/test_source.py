@@ -20,7 +20,7 @@ from streams.delivery.source import (
 from streams.policy.desk import PolicyDesk
 from tests.unit.journal import NOW, MemoryJournal
 from tests.unit.sinks.alerts import alert
-from tests.unit.sinks.test_webhook import SECRET
+from tests.unit.sinks.peers import SECRET
 
 SHIPPED = [("deterioration", AlertRule(fire=0.5, clear=0.4, critical=0.8, version="shipped"))]
 A = "receivers: [{name: a}]\nroute: {receiver: a}\n"

@@ -5,6 +5,7 @@ Each runs in threads of its own, can be slow, refuse, hang or die, and keeps wha
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import socket
@@ -25,6 +26,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's: it outlives a test
 _START, _END = b"\x0b", b"\x1c\x0d"
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
@@ -269,6 +271,20 @@ class MailPeer(_Peer):
         if self._controller is not None:
             self._controller.stop(no_assert=True)
             self._controller = None
+
+
+def webhook(peer: WebPeer, **more: Any) -> dict[str, Any]:
+    """A receiver as people write it in the settings; the two below likewise."""
+    return {"kind": "webhook", "url": peer.url, "secret": SECRET, **more}
+
+
+def mllp(peer: Hl7Peer, **more: Any) -> dict[str, Any]:
+    return {"kind": "mllp", "host": "127.0.0.1", "port": peer.port, **more}
+
+
+def mail(peer: MailPeer, **more: Any) -> dict[str, Any]:
+    base = {"kind": "mail", "host": "127.0.0.1", "port": peer.port, "security": "none"}
+    return {**base, "sender": "tocsin@h.example", "to": ["ward@h.example"], **more}
 
 
 def server_tls(certificate: Any, key: Any) -> ssl.SSLContext:

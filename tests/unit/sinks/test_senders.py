@@ -24,9 +24,17 @@ from connectors.sinks.settings import Receiver, SinksSettings
 from tests.unit.mllp.certificates import Authority
 from tests.unit.mllp.running import until
 from tests.unit.sinks.alerts import ALERT_ID, PATIENT, PERSON, alert, ended, notice
-from tests.unit.sinks.peers import Hl7Peer, MailPeer, WebPeer, server_tls
+from tests.unit.sinks.peers import (
+    SECRET,
+    Hl7Peer,
+    MailPeer,
+    WebPeer,
+    mail,
+    mllp,
+    server_tls,
+    webhook,
+)
 from tests.unit.sinks.test_pcd05 import report
-from tests.unit.sinks.test_webhook import SECRET
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:aiosmtpd")
 SITE = Site(SinksSettings(link="https://t/{alert_id}"), ("MR",), time.time)
@@ -39,47 +47,9 @@ def sink(said: dict[str, Any], site: Site = SITE) -> Sink:
 
 
 @pytest.fixture
-def web() -> Iterator[WebPeer]:
-    with WebPeer(SECRET) as peer:
-        yield peer
-
-
-@pytest.fixture
 def fhir() -> Iterator[WebPeer]:
     with WebPeer() as peer:
         yield peer
-
-
-@pytest.fixture
-def system() -> Iterator[Hl7Peer]:
-    with Hl7Peer() as peer:
-        yield peer
-
-
-@pytest.fixture
-def mailbox() -> Iterator[MailPeer]:
-    with MailPeer() as peer:
-        yield peer
-
-
-def webhook(peer: WebPeer, **more: Any) -> dict[str, Any]:
-    return {"kind": "webhook", "url": peer.url, "secret": SECRET, **more}
-
-
-def mllp(peer: Hl7Peer, **more: Any) -> dict[str, Any]:
-    return {"kind": "mllp", "host": "127.0.0.1", "port": peer.port, **more}
-
-
-def mail(peer: MailPeer, **more: Any) -> dict[str, Any]:
-    return {
-        "kind": "mail",
-        "host": "127.0.0.1",
-        "port": peer.port,
-        "security": "none",
-        "sender": "tocsin@h.example",
-        "to": ["ward@h.example"],
-        **more,
-    }
 
 
 # ── webhook ─────────────────────────────────────────────────────────────────────────────────

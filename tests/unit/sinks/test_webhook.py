@@ -17,8 +17,8 @@ from connectors.sinks import signature
 from connectors.sinks.settings import WebhookReceiver
 from connectors.sinks.webhook import payload
 from tests.unit.sinks.alerts import PERSON, alert, ended, notice
+from tests.unit.sinks.peers import SECRET
 
-SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OLD = "whsec_" + base64.b64encode(bytes(range(1, 33))).decode()
 
 
