@@ -40,7 +40,7 @@ def request(
     url: str, method: str = "GET", body: str = "", headers: dict[str, str] | None = None
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port or 0, timeout=60)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, path or "/", body, headers or {})
@@ -61,7 +61,7 @@ def issuer() -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         try:
             request(f"{url}/keys")
@@ -71,7 +71,7 @@ def issuer() -> Iterator[str]:
             time.sleep(0.1)
     yield url
     process.terminate()
-    process.wait(timeout=15)
+    process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_token_opens_what_its_role_may(start_console: Start, issuer: str) -> N
 def status_of(console: FakeServer, route: str, headers: dict[str, str]) -> int:
     """Of a route of the table, asked with names that nothing has; the answer is not read."""
     method, path = route.split(" ")
-    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", console.port, timeout=60)
     try:
         body, kind = (
             ("{}", {"content-type": "application/json"}) if method == "POST" else (None, {})
@@ -237,7 +237,7 @@ def test_cookies_of_a_session_stay_with_the_browser(
 
     def get(path: str, cookie: str = "") -> http.client.HTTPMessage:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", console.port, timeout=10, context=context
+            "127.0.0.1", console.port, timeout=60, context=context
         )
         connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
         answer = connection.getresponse()
