@@ -177,14 +177,20 @@ class Carried:
             near[far] = False
             passed = passed.some(near[moments.of[passed.row]])
         state = self._state
-        if not len(passed.row):
-            each = seats.take(moments.of)
-            return far, state.sums.take(each, axis=0), state.parts.take(each, axis=0)
-        sums, parts = self._exchange(len(values), *self._flip(seats, moments, passed))
-        sums = moments.running(sums, state.sums.take(seats, axis=0))
-        parts = moments.running(parts, state.parts.take(seats, axis=0))
-        state.sums[seats], state.parts[seats] = sums[moments.last], parts[moments.last]
-        return far, sums, parts
+        changes = self._flip(seats, moments, passed) if len(passed.row) else None
+        if changes and moments.several:
+            sums = np.zeros((len(values), state.sums.shape[1]), dtype=np.int32)
+            parts = np.zeros((len(values), state.parts.shape[1]), dtype=np.int32)
+            self._exchange(sums, parts, *changes)
+            sums = moments.running(sums, state.sums.take(seats, axis=0))
+            parts = moments.running(parts, state.parts.take(seats, axis=0))
+            state.sums[seats], state.parts[seats] = sums[moments.last], parts[moments.last]
+            return far, sums, parts
+        if changes:
+            row, *leaves = changes
+            self._exchange(state.sums, state.parts, seats.take(row), *leaves)
+        each = seats.take(moments.of)
+        return far, state.sums.take(each, axis=0), state.parts.take(each, axis=0)
 
     def _compare(self, seats: Places, moments: Moments, values: Single) -> Passed:
         """Which values lie no longer between the borders that they lay between?"""
@@ -253,20 +259,16 @@ class Carried:
         return found
 
     def _exchange(
-        self, n: int, row: Places, tree: Places, before: Places, after: Places
-    ) -> tuple[Whole, Whole]:
-        """(N, S), (N, P): what one leaf says is taken out, and what the other says is put in."""
-        tables, (*_, sums, parts) = self._tables, self._state
-        leaves = tables.leaves.reshape(-1)
+        self, sums: Whole, parts: Whole, row: Places, tree: Places, before: Places, after: Places
+    ) -> None:
+        """What one leaf says is taken out of rows of sums and parts, what the other says put in."""
+        tables, leaves = self._tables, self._tables.leaves.reshape(-1)
         shares = tables.shares.reshape(-1, tables.shares.shape[2])
         to = row * sums.shape[1] + tables.sum_of.take(tree)
-        sums = np.zeros((n, sums.shape[1]), dtype=np.int32)
         np.add.at(sums.reshape(-1), to, leaves.take(after) - leaves.take(before))
         to = (row * parts.shape[1])[:, None] + tables.part_of.take(tree, axis=0)
         change = shares.take(after, axis=0) - shares.take(before, axis=0)
-        parts = np.zeros((n, parts.shape[1]), dtype=np.int32)
         np.add.at(parts.reshape(-1), to.reshape(-1), change.reshape(-1))
-        return sums, parts
 
 
 def _places(seats: Sequence[Seat]) -> Places:
