@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.conftest import (
+    FakeServer,
+    wait_for_rows,
+    wait_for_text,
+    wait_for_title,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -39,7 +44,7 @@ def test_a_new_alert_appears_without_reload_and_is_announced(
     page.goto(console.url)
     page.wait_for_selector(row(1))
     page.evaluate("window.sameDocument = true")
-    assert page.title() == "7 alerting, 1 acknowledged – Tocsin"
+    wait_for_title(page, "7 alerting, 1 acknowledged – Tocsin")
 
     console.tell("alert 20")
 
@@ -52,15 +57,15 @@ def test_a_new_alert_appears_without_reload_and_is_announced(
     assert "Lactate" in words
     assert "mmol/L (+" in words
     assert "Most telling next: Arterial pH" in words
-    assert page.title() == "8 alerting, 1 acknowledged – Tocsin"
-    said = text_of(page, "[aria-live=polite]")
-    assert said == "Critical alert, O'Brien-Moreau, Grace, Ward 3A, bed 4, Deterioration, 80 %"
+    wait_for_title(page, "8 alerting, 1 acknowledged – Tocsin")
+    said = "Critical alert, O'Brien-Moreau, Grace, Ward 3A, bed 4, Deterioration, 80 %"
+    wait_for_text(page, "[aria-live=polite]", said)
     assert page.evaluate("window.sameDocument") is True
 
     console.tell("resolve 20")
 
     page.wait_for_selector(row(20), state="detached")
-    assert page.title() == "7 alerting, 1 acknowledged – Tocsin"
+    wait_for_title(page, "7 alerting, 1 acknowledged – Tocsin")
 
 
 def test_alerts_stand_by_severity_then_time(console: FakeServer, new_page: NewPage) -> None:
@@ -83,10 +88,10 @@ def test_filters_narrow_the_list_and_are_kept_in_the_address(
     page.wait_for_selector(row(1))
     page.get_by_label("Ward").select_option("2A")
     page.wait_for_selector(row(0), state="detached")
-    assert page.locator("tbody tr").count() == 2
+    wait_for_rows(page, "=== 2")
     page.get_by_label("Show").select_option("resolved")
     page.wait_for_selector("text=No alerts of this kind in ward 2A")
-    assert page.url.endswith("/?ward=2A&state=resolved")
+    page.wait_for_url("**/?ward=2A&state=resolved")
     page.goto(f"{console.url}/?ward=3A&state=all")
     page.wait_for_selector(row(8))
     assert "Ended" in text_of(page, row(8))
@@ -139,7 +144,6 @@ def test_the_patient_page_shows_record_and_history(console: FakeServer, new_page
     assert "deleted by the sender" in panels["Received and not used"]
     assert "revision 2" in panels["Alert history"]
     assert "revision 1" in panels["Alert history"]
-    titles = page.eval_on_selector_all(".annotation-text", "all => all.map(t => t.textContent)")
     for strip in (
         "Deterioration, risk",
         "Heart rate",
@@ -149,7 +153,11 @@ def test_the_patient_page_shows_record_and_history(console: FakeServer, new_page
         "Temperature",
         "Lactate",
     ):
-        assert any(strip in title for title in titles), strip
+        page.wait_for_function(
+            "strip => [...document.querySelectorAll('.annotation-text')]"
+            ".some(t => t.textContent.includes(strip))",
+            arg=strip,
+        )
 
 
 def test_a_model_that_abstains_says_why(start_console: Start, new_page: NewPage) -> None:
@@ -159,7 +167,7 @@ def test_a_model_that_abstains_says_why(start_console: Start, new_page: NewPage)
     page.wait_for_selector(".sums tr.total")
     console.tell("abstain 2")
     page.wait_for_selector("text=the newest data are too old")
-    assert text_of(page, ".score-now .big") == "No score"
+    wait_for_text(page, ".score-now .big", "No score")
     page.goto(console.url)
     page.wait_for_selector(row(2))
     assert "No score the newest data are too old" in text_of(page, row(2))
@@ -172,11 +180,11 @@ def test_patients_are_found_by_name_pseudonym_and_bed(
     page = new_page()
     page.goto(f"{console.url}/patients")
     page.wait_for_selector("tbody tr")
-    assert page.locator("tbody tr").count() == 24
+    wait_for_rows(page, "=== 24")
     box = page.get_by_label("Search name, pseudonym or bed")
     for words, expected in (("haddad lay", 1), (f"{7:026d}", 1), ("ward 2a bed 3", 1)):
         box.fill(words)
-        page.wait_for_function(f"document.querySelectorAll('tbody tr').length === {expected}")
+        wait_for_rows(page, f"=== {expected}")
     box.fill("nobody of this name")
     page.wait_for_selector("text=Nobody matches the filter.")
 
@@ -187,13 +195,13 @@ def test_five_hundred_patients_stay_usable(start_console: Start, new_page: NewPa
     page = new_page()
     page.goto(console.url)
     page.wait_for_selector(row(1))
-    assert page.locator("tbody tr").count() > 400
+    wait_for_rows(page, "> 400")
     console.tell("alert 499")
     page.wait_for_selector(row(499))
     page.get_by_label("Ward").select_option("2A")
-    page.wait_for_function("document.querySelectorAll('tbody tr').length < 100")
+    wait_for_rows(page, "< 100")
     page.goto(f"{console.url}/patients")
-    page.wait_for_function("document.querySelectorAll('tbody tr').length === 500")
+    wait_for_rows(page, "=== 500")
 
 
 def test_only_changed_rows_are_rendered_again(start_console: Start, new_page: NewPage) -> None:
@@ -253,7 +261,7 @@ def test_a_lost_connection_is_said_and_catches_up(start_console: Start, new_page
     assert page.locator(row(1)).is_visible()
     again = start_console("--port", str(port), "--open", "20")
     assert again.port == port
-    page.wait_for_selector(row(13), timeout=30_000)
+    page.wait_for_selector(row(13))
     page.wait_for_selector(".banner", state="detached")
 
 

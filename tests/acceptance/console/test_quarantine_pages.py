@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.conftest import FakeServer, wait_for_rows, wait_for_text
 from tests.acceptance.console.test_console_pages import text_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -31,10 +31,10 @@ def test_an_item_appears_and_filters_find_it(start_console: Start, new_page: New
     page.wait_for_selector("text=Nothing waits in quarantine")
     name = console.tell("refuse no_patient")
     console.tell("refuse bad_charset")
-    page.wait_for_function("document.querySelectorAll('tbody tr').length === 2")
+    wait_for_rows(page, "=== 2")
     page.get_by_label("Reason").select_option("no_patient")
-    page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
-    assert page.url.endswith("/quarantine?reason=no_patient")
+    wait_for_rows(page, "=== 1")
+    page.wait_for_url("**/quarantine?reason=no_patient")
     words = text_of(page, f'tr[data-key="{name}"]')
     assert "Open No patient no usable identifier PID-3 ORU^R01 LAB|HOSP" in words
     page.get_by_role("link", name="No patient").click()
@@ -138,8 +138,9 @@ def test_what_was_not_delivered_is_decided_about(start_console: Start, new_page:
     assert "The receiver could not be reached the gateway did not answer 9" in words
     console.tell("told 3")
     page.wait_for_selector("text=2 under way, 1 told in the last 24 h, 2 wait for a decision")
-    pager = text_of(page, 'tr[data-key="pager"]')
-    assert "pager Does not answer 2 the oldest for 5 min 1 newest" in pager
+    wait_for_text(
+        page, 'tr[data-key="pager"]', "pager Does not answer 2 the oldest for 5 min 1 newest"
+    )
     page.locator('tr[data-key="d1"] [data-act=retry]').click()
     page.wait_for_selector("text=Give the reason")
     page.get_by_label("Why (kept in the audit)").fill("the gateway is back")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.console.conftest import FakeServer
+from tests.acceptance.console.conftest import FakeServer, wait_for_text
 from tests.acceptance.console.test_console_pages import text_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -26,8 +26,8 @@ def propose(console: FakeServer, page: Any, text: str, why: str = "fewer at nigh
     page.get_by_role("button", name="Propose").click()
 
 
-def counted(page: Any) -> str:
-    return text_of(page, 'section[aria-label="What counts now"]')
+def counts(page: Any, words: str) -> None:
+    wait_for_text(page, 'section[aria-label="What counts now"]', words)
 
 
 def test_a_version_goes_from_proposal_into_force_and_back(
@@ -37,7 +37,7 @@ def test_a_version_goes_from_proposal_into_force_and_back(
     console, page = start_console(), new_page()
     page.goto(f"{console.url}/thresholds")
     page.wait_for_selector("text=In force: the thresholds that the models ship with.")
-    assert "Deterioration all 30 % 20 % 60 %" in counted(page)
+    counts(page, "Deterioration all 30 % 20 % 60 %")
     page.wait_for_function("document.querySelector('textarea').value !== ''")
     page.get_by_label("The policy (YAML)").fill(TEXT)
     page.get_by_role("button", name="Show what would change").click()
@@ -50,14 +50,14 @@ def test_a_version_goes_from_proposal_into_force_and_back(
     page.wait_for_selector("text=In force from now on.")
     page.goto(f"{console.url}/thresholds")
     page.wait_for_selector("text=In force: version 1-")
-    assert "45 % shipped: 30 %" in counted(page)
+    counts(page, "45 % shipped: 30 %")
     back = page.locator(".one-click")
     back.get_by_role("button", name="Roll back").click()
     page.wait_for_selector("text=Say why")
     back.get_by_label("Why (kept in the audit)").fill("missed one")
     back.get_by_role("button", name="Roll back").click()
     page.wait_for_selector("text=what the models ship with is in force again.")
-    assert "Deterioration all 30 % 20 % 60 %" in counted(page)
+    counts(page, "Deterioration all 30 % 20 % 60 %")
     page.wait_for_selector("text=Rolled back")
 
 
