@@ -33,7 +33,7 @@ from tests.unit.sinks.peers import until
 
 __all__ = ["mailbox", "system", "web"]  # fixtures
 KEY = "11" * 32
-PARTITIONS = 8
+PARTITIONS = KafkaSettings().partitions  # as usual: other tests of the run share the broker
 
 
 class SinksProcess:
