@@ -247,7 +247,7 @@ class SequencerSettings(Section):
         15, ge=1, le=1_000, description="how long the broker collects messages for a batch"
     )
     record_messages: int = Field(
-        1_000, ge=1, le=1_000, description="most messages in a facts record"
+        2_000, ge=1, le=10_000, description="most messages in a facts record"
     )
     tick_s: float = Field(10.0, gt=0, le=3_600, description="time between ticks of the log's clock")
     time_zone: ZoneName = Field(

@@ -144,8 +144,10 @@ def test_the_rate_is_what_workers_do_when_they_have_enough_to_do() -> None:
     assert ahead.rate == pytest.approx(2_000, rel=0.15)
 
 
-def test_they_are_given_the_work_of_about_a_second_and_urgent_messages_go_twice_as_far() -> None:
-    for rate, most in ((2_000, 2_000), (20_000, 4_000), (100, LEAST)):
+def test_they_are_given_the_work_of_less_than_a_second_and_urgent_messages_go_twice_as_far() -> (
+    None
+):
+    for rate, most in ((2_000, 1_400), (20_000, 4_000), (100, LEAST)):
         _, ahead = busy(4_000, rate, 10.0)
         ahead.wrote(0, 10_001, int(most * 0.8), HEARD)
         assert not ahead.too_far()
