@@ -18,6 +18,8 @@ bind 127.0.0.1
 port {port}
 dir "{data}"
 daemonize no
+# Its title would be written over its environment, which says whose it is.
+set-proc-title no
 # What Redis holds can be rebuilt from the log, so a power cut may cost the last second of it;
 # `always` would put a disk flush into every scored record.
 appendonly yes
