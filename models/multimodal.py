@@ -40,6 +40,7 @@ class Abstention(StrEnum):
     """Why there is no score."""
 
     NOT_ELIGIBLE = "not_eligible"  # nothing says that the question concerns this patient
+    NO_DATA = "no_data"  # nothing that was said could be read: words for a number, a foreign unit
     STALE_DATA = "stale_data"  # the newest datum is older than the bundle allows
     OUT_OF_DISTRIBUTION = "out_of_distribution"  # a value farther out than nearly all of training's
     NOT_PRESENT = "not_present"  # dead
@@ -84,13 +85,17 @@ class MultimodalModel(Answering):
     ) -> tuple[list[Assessment], list[float | None]]:
         """`assess` of the patients and `log_odds` of the points, in one batch."""
         asked = [*patients, *points]
-        reasons = [self._abstention(record, as_of) for record, as_of in asked]
-        known = [
-            (record, self._read(record, as_of))
-            for (record, as_of), reason in zip(asked, reasons, strict=True)
-            if reason is None
-        ]
-        works = iter(self._works(known))
+        found = [self._found(record, as_of) for record, as_of in asked]
+        reasons = [None if isinstance(one, Read) else one for one in found]
+        works = iter(
+            self._works(
+                [
+                    (record, one)
+                    for (record, _), one in zip(asked, found, strict=True)
+                    if isinstance(one, Read)
+                ]
+            )
+        )
         at = [next(works) if reason is None else None for reason in reasons]
         n = len(patients)
         assessed = [
@@ -123,6 +128,14 @@ class MultimodalModel(Answering):
         readings = [read(m, record, as_of) for m in self.question.sources]
         values = [v for r in readings for v in r.values]
         return Read(as_of, readings, values, [t for r in readings for t in r.times])
+
+    def _found(self, record: PatientRecord, as_of: float) -> Read | Abstention:
+        """What is known, or why there is no answer."""
+        reason = self._abstention(record, as_of)
+        if reason is not None:
+            return reason
+        one = self._read(record, as_of)
+        return one if any(r.newest != EVER for r in one.readings) else Abstention.NO_DATA
 
     def _abstention(self, record: PatientRecord, as_of: float) -> Abstention | None:
         after = math.nextafter(as_of, math.inf)

@@ -88,7 +88,8 @@ class Guard:
 
     def _halt(self, version: str, verdict: str) -> bool:
         try:
-            self._desk.roll_back(who=WHO, reason=f"halted, {verdict}", version=version)
+            reason = f"halted, {verdict}"
+            self._desk.roll_back(who=WHO, reason=reason, version=version, at_any_rate=True)
         except UserError as error:  # somebody was quicker, or Kafka is away: the next look tells
             log.warning("version %s was not taken back: %s", version, error)
             return False

@@ -124,11 +124,13 @@ class PolicyDesk:
         return self._write(self._event(name, Step.ACTIVATED, who, reason))
 
     def roll_back(
-        self, *, who: str, reason: str, version: str = ""
+        self, *, who: str, reason: str, version: str = "", at_any_rate: bool = False
     ) -> tuple[Version, Version | None]:
         """What is in force is no longer: (that version, the one that counts again).
 
         `version` is the one that was seen in force: if it is another by now, nothing happens.
+        `at_any_rate`: also when what counts again names bundles or receivers that are gone, which
+        is better than a flood of alerts (`streams.guard`).
         """
         _needs(reason, "--reason")
         history = self.history()
@@ -137,7 +139,7 @@ class PolicyDesk:
             raise UserError("No policy is in force, so there is nothing to roll back.")
         if version and active.name != version:
             raise UserError(f"Version {active.name} is in force by now, not {version}.")
-        for before in history.active[-2:-1]:
+        for before in () if at_any_rate else history.active[-2:-1]:
             self._usable_again(history.versions[before])
         taken = self._write(self._event(active.name, Step.ROLLED_BACK, who, reason))
         return taken, self.history().in_force

@@ -120,6 +120,14 @@ def test_whom_the_question_does_not_concern_has_no_score(model: MultimodalModel)
     assert (found.abstained, found.log_odds) == ("not_eligible", None)
 
 
+def test_a_result_that_cannot_be_read_is_no_evidence_and_no_error(model: MultimodalModel) -> None:
+    """Words where a number or one of some answers is asked for, and nothing else: no score."""
+    for code in sorted(model.question.eligible):
+        facts = record([*person(), said(code, "see report")])
+        found, points = model.answer([(facts, NOW)], [(facts, NOW)])
+        assert (found[0].abstained, found[0].log_odds, points) == ("no_data", None, [None])
+
+
 def test_old_data_give_no_answer(model: MultimodalModel) -> None:
     late = NOW + model.expires_s
     found = model.assess([(record(EVERYTHING[model.risk]), late)])[0]

@@ -95,8 +95,26 @@ def test_a_receiver_that_is_not_set_up_is_refused_at_every_step() -> None:
     assert strict.check(slip.replace("pagr", "pager")).policy.routing
 
 
+def test_the_guard_goes_back_to_a_risk_that_is_gone_and_nobody_else_does() -> None:
+    journal = MemoryJournal()
+    wide = PolicyDesk(
+        journal, [*SHIPPED, ("old-risk", SHIPPED[0][1])], lambda: 1.8e9, two_person=False
+    )
+    old = "risks: {old-risk: {fire: 0.45}}\n"
+    for number, text in enumerate((old, TEXT), 1):
+        wide.propose(text, who="ann", reason="x")
+        wide.approve(str(number), who="ann")
+        wide.activate(str(number), who="ann")
+    narrow = desk(journal)
+    with pytest.raises(UserError, match="old-risk"):
+        narrow.roll_back(who="bob", reason="it misses everybody")
+    _, again = narrow.roll_back(who="tocsin guard", reason="too many", at_any_rate=True)
+    assert again is not None
+    assert in_force(narrow) == again.name
+
+
 def test_nobody_goes_back_to_a_receiver_that_is_gone() -> None:
-    """Nothing is rolled back then. Who knows no receivers, as `tocsin guard`, goes back anyway."""
+    """Nothing is rolled back then; who knows no receivers goes back anyway."""
     journal = MemoryJournal()
     lax = desk(journal)
     strict = PolicyDesk(journal, SHIPPED, lambda: 1.8e9, two_person=False, receivers={"pager": 1})
