@@ -84,7 +84,8 @@ class Admission:
             self._since = sum(self._steps)
         self._messages = sum(line.messages for line in living)
         self._rate = sum(line.rate for line in living)
-        scoring = bool(living) and not all(line.standing for line in living)
+        with_work = [line for line in living if line.messages] or living
+        scoring = bool(living) and not all(line.standing for line in with_work)
         most = max(LEAST, int(self._settings.backlog_s * self._rate))
         self._most = most if scoring and self._settings.max_delay_s > 0 else 0
 

@@ -48,6 +48,7 @@ class Ahead:
         self.messages = 0  # not known to be applied
         self.rate = 0.0  # messages a second that workers apply when they have enough to do
         self._given_up = 0  # of the messages: those that nobody seemed to apply
+        self._at: dict[int, int] = {}  # where the workers stood at the last look
         self._applied: deque[tuple[float, int]] = deque()  # of late: when, how many
         self._busy_since = self._progress_at = self._looked_at = clock()
         self._gave_up_at = -AGAIN_S
@@ -104,19 +105,26 @@ class Ahead:
         if not self.messages or passed < (_LOOK_S if enough else _REST_S):
             return
         self._looked_at = now
-        applied = self._count_applied()
-        if applied:
+        applied, moved = self._count_applied()
+        if moved:
             self._progress_at, self._given_up = now, 0
+        if applied:
             self._applied.append((now, applied))
         self._measure(now, passed if enough else 0.0)
 
-    def _count_applied(self) -> int:
+    def _count_applied(self) -> tuple[int, bool]:
+        """Messages that are applied by now; and whether anything is, also of what another sequencer
+        wrote, or this one before it was started again."""
         before = self.messages
-        for partition, at in self._positions(list(self._written)).items():
+        found = self._positions(list(self._written))
+        moved = any(at > self._at.get(partition, at) for partition, at in found.items())
+        self._at.update(found)
+        for partition, at in found.items():
             records = self._written[partition]
             while records and records[0].offset <= at:
                 self.messages -= records.popleft().messages
-        return before - self.messages
+        applied = before - self.messages
+        return applied, moved or applied > 0
 
     def _measure(self, now: float, passed: float) -> None:
         """They can do at least what they did of late, and no more when they had enough to do

@@ -6,6 +6,7 @@ longer changes is gone, whatever it said last.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, cast
 
 import msgspec
@@ -35,6 +36,9 @@ def tell(redis: Redis, who: str, backlog: Backlog) -> None:
 
 
 def read(redis: Redis) -> dict[str, Backlog]:
-    """All lines. Raises `RedisError`."""
-    found = cast(dict[bytes, bytes], redis.hgetall(KEY))
-    return {who.decode(): _decode(line) for who, line in found.items()}
+    """All lines that can be read: another version may write others. Raises `RedisError`."""
+    lines: dict[str, Backlog] = {}
+    for who, line in cast(dict[bytes, bytes], redis.hgetall(KEY)).items():
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            lines[who.decode()] = _decode(line)
+    return lines

@@ -7,6 +7,7 @@ before the oldest of it counts as done.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from connectors import metrics
 MOST: Final = 20_000  # messages that are read ahead
 MOST_BYTES: Final = 32_000_000
 _TOGETHER: Final = 200  # so few are mapped in no time, and not apart
+PATIENCE_S: Final = 1.0  # after so long of urgent ones alone, others come along, however many
 
 Place = tuple[str, int]  # topic and partition
 
@@ -25,9 +27,14 @@ Place = tuple[str, int]  # topic and partition
 class Lanes:
     """Two queues: the urgent, and the others."""
 
-    def __init__(self, goes_first: Callable[[Message, bool], bool]) -> None:
+    def __init__(
+        self,
+        goes_first: Callable[[Message, bool], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`goes_first` is asked of each message; also, whether it could overtake any."""
-        self._goes_first = goes_first
+        self._goes_first, self._clock = goes_first, clock
+        self._urgent_alone_since: float | None = None
         self._queues: tuple[deque[Message], deque[Message]] = (deque(), deque())
         self._offsets: dict[Place, tuple[deque[int], deque[int]]] = {}  # of what waits
         self._read: dict[Place, int] = {}  # up to which offset each was read
@@ -65,9 +72,17 @@ class Lanes:
         taken = self._take_from(0, most)
         if taken and others:
             metrics.counter("tocsin_sequencer_urgent").add(len(taken))
-        if urgent_only or (taken and (urgent or len(others) > _TOGETHER)):
+        if urgent_only or (taken and (urgent or len(others) > _TOGETHER) and self._patient()):
             return taken
-        return taken + self._take_from(1, most - len(taken))
+        self._urgent_alone_since = None
+        return taken + self._take_from(1, max(most - len(taken), most // 4))
+
+    def _patient(self) -> bool:
+        """May the others wait? A stream of urgent messages must not keep them waiting for ever."""
+        now = self._clock()
+        if self._urgent_alone_since is None:
+            self._urgent_alone_since = now
+        return now - self._urgent_alone_since < PATIENCE_S
 
     def _take_from(self, lane: int, most: int) -> list[Message]:
         queue = self._queues[lane]

@@ -38,6 +38,7 @@ class RawLog:
         self._at_once = at_once
         self._came, self._went = came, went
         self._changes = 0  # how often partitions came or went
+        self._paused_at: int | None = None  # that number, when fetching was paused last
         self._next_commit = 0.0
         self._uncommitted = False
 
@@ -50,14 +51,13 @@ class RawLog:
 
         `held`: will none of it be mapped at once? Raises `KafkaException`.
         """
-        if self._lanes.full:
-            time.sleep(_HELD_S)
-            return
+        self._pause_or_resume()
+        changes = self._changes
         first = self._consumer.poll(_HELD_S if self._lanes else _IDLE_S)
         if first is None:
             return
-        changes = self._changes
-        read = [first, *self._consumer.consume(self._at_once - 1, _UNPACK_S)]
+        more = 0 if self._lanes.full else self._at_once - 1
+        read = [first, *(self._consumer.consume(more, _UNPACK_S) if more else ())]
         if changes != self._changes:
             self._read_again()
             return
@@ -66,6 +66,17 @@ class RawLog:
             if error is not None and (error.fatal() or not error.retriable()):
                 raise KafkaException(error)
         self._lanes.put([message for message in read if message.error() is None], held=held())
+
+    def _pause_or_resume(self) -> None:
+        """Nothing more is fetched while the lanes are full. The group is still listened to, or it
+        would wait for this member, and then go on without it."""
+        if self._lanes.full:
+            if self._paused_at != self._changes:
+                self._paused_at = self._changes
+                self._consumer.pause(self._consumer.assignment())
+        elif self._paused_at is not None:
+            self._paused_at = None
+            self._consumer.resume(self._consumer.assignment())
 
     def processed(self) -> None:
         """What was taken from the lanes is written."""

@@ -6,7 +6,8 @@ An HL7 v2 message *is urgent* when
   beyond panic limits, very abnormal, off the instrument's scale);
 - or its order is to be done at once: TQ1-9, OBR-27.6 or OBR-5 is S or STAT;
 - or a vital sign in it, named by a LOINC code, would score three points by itself in NEWS2;
-- or it begins a stay (ADT A01, A04): an alert is of a stay, which has to be known by then.
+- or it begins a stay, or one anew (ADT A01, A04, A06, A13): an alert is of a stay, which has to be
+  known by then.
 
 Being urgent changes nothing about what is stored or scored, only when: so a message that is taken
 for urgent wrongly does no harm, and one that is not recognised waits as long as all others, which
@@ -31,9 +32,10 @@ _LIMITS: Final = {
     **dict.fromkeys((b"8310-5", b"8331-1", b"8329-5"), (35.0, _NO_LIMIT)),  # temperature
 }
 _END = rb"(?=[|~^\r\n]|$)"
-_BEGINS_A_STAY: Final = (b"|ADT^A01", b"|ADT^A04")
+_BEGINS_A_STAY: Final = (b"|ADT^A01", b"|ADT^A04", b"|ADT^A06", b"|ADT^A13")
 _HEADER: Final = 300  # bytes in which MSH-9 is looked for
-# Literal beginnings: they are found fast, and stand nowhere but at the beginning of a segment.
+# Literal beginnings: they are found fast, and stand nowhere but at the beginning of a segment. No
+# two runs beside one another may take the same bytes: time would grow with the square of a message.
 _MARKED: Final = (
     re.compile(
         rb"OBX\|(?:[^|\r\n]*\|){7}(?:[^|\r\n]*~)?(?:HH|LL|AA|[<>])" + _END,
@@ -44,7 +46,7 @@ _MARKED: Final = (
     ),
 )
 _NUMBER: Final = re.compile(
-    rb"OBX\|[^|\r\n]*\|NM\|([^|^\r\n]+)[^|\r\n]*\|[^|\r\n]*\|(\d+(?:\.\d*)?)\|(?!\[degF\])"
+    rb"OBX\|[^|\r\n]*\|NM\|([^|^\r\n]+)(?:\^[^|\r\n]*)?\|[^|\r\n]*\|(\d+(?:\.\d*)?)\|(?!\[degF\])"
 )
 
 

@@ -190,8 +190,11 @@ class Connection(asyncio.Protocol):
         if error is not None:
             self._not_appended(slot, error)
             return
+        if slot.entry.refused is not None:
+            self._may_answer(slot)
+            return
         shared.admission.logged()
-        if shared.admission.behind and slot.entry.refused is None:
+        if shared.admission.behind:
             shared.admission.hold(self, partial(self._may_answer, slot))
         else:
             self._may_answer(slot)

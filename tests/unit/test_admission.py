@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError
 
+from connectors import backlog as backlog_module
 from connectors.admission import GONE_S, LEAST, Admission, keep_admitting
 from connectors.backlog import TELL_S, Backlog, tell
 from connectors.settings import AdmissionSettings
@@ -181,6 +182,21 @@ def test_what_several_sequencers_say_is_added_up(line: Timeline) -> None:
     line.say(900, rate=1_000.0, who="a")
     line.pass_time(TELL_S)
     assert not line.admission.behind
+
+
+def test_a_sequencer_that_has_nothing_to_do_says_nothing_about_the_workers(line: Timeline) -> None:
+    line.say(0, rate=1_000.0, who="idle")
+    line.say(9_000, rate=1_000.0, standing=True, who="b")
+    line.pass_time(TELL_S)
+    assert not line.admission.behind
+
+
+def test_a_line_that_cannot_be_read_is_left_out() -> None:
+    fake = FakeRedis()
+    redis = cast(Redis, fake)
+    tell(redis, "a", Backlog(number=1, messages=1, rate=1.0, standing=False))
+    fake.lines |= {b"b": b"{}", b"c": b"no json", b"\xff": fake.lines[b"a"]}
+    assert list(backlog_module.read(redis)) == ["a"]
 
 
 def test_it_can_be_switched_off() -> None:

@@ -111,6 +111,17 @@ def test_workers_that_are_slow_are_waited_for_as_long_as_they_come_nearer() -> N
     assert not ahead.too_far()
 
 
+def test_workers_that_still_apply_what_somebody_else_wrote_are_not_taken_for_dead() -> None:
+    """As after a restart of the sequencer, with many records of the one before it in the log."""
+    workers, ahead = given()
+    ahead.wrote(0, 1_000, 500, HEARD)
+    for offset in range(50):
+        workers.applied = {0: offset}
+        workers.now += 1.0
+        assert ahead.too_far()
+        assert not ahead.standing
+
+
 def test_the_workers_are_waited_for_anew_after_they_came_near() -> None:
     workers, ahead = given()
     ahead.wrote(0, 0, 500, HEARD)

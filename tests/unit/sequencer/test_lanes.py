@@ -38,6 +38,19 @@ def test_many_others_do_not_hold_the_urgent_ones_up() -> None:
     assert len(waiting.take(1_000)) == 990
 
 
+def test_a_stream_of_urgent_messages_does_not_keep_the_others_waiting_for_ever() -> None:
+    now = [0.0]
+    waiting = Lanes(lambda message, crowded: cast(Any, message).urgent, lambda: now[0])
+    waiting.put(read(*(Read(0, n) for n in range(1_000))), held=False)
+    others = 0
+    for step in range(300):
+        now[0] += 0.01
+        waiting.put(read(*(Read(1, 10 * step + n, urgent=True) for n in range(10))), held=False)
+        others += sum(name[0] == 0 for name in names(waiting.take(10)))
+        assert step < 90 or step > 110 or others <= 2  # a second of urgent ones alone
+    assert others >= 4
+
+
 def test_where_nothing_can_be_overtaken_order_is_kept() -> None:
     waiting = new()
     waiting.put(read(Read(0, 1), Read(0, 2, urgent=True)), held=False)

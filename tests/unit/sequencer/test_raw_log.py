@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from connectors import lanes as lanes_module
 from connectors.lanes import Lanes
 from connectors.raw_log import RawLog
 from tests.unit.sequencer.messages import Read
@@ -21,6 +23,8 @@ class Group:
         self.committed = {0: 0, 1: 0}
         self.position: dict[int, int] = {}
         self.in_the_middle: Callable[[], None] | None = None
+        self.paused: set[int] = set()
+        self.polls = 0
         self._on_assign: Any = None
         self._on_revoke: Any = None
 
@@ -45,8 +49,15 @@ class Group:
         for place in offsets:
             self.committed[place.partition] = place.offset
 
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused |= {p.partition for p in partitions}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= {p.partition for p in partitions}
+
     def poll(self, timeout: float) -> Message | None:
-        for partition in self.position:
+        self.polls += 1
+        for partition in self.position.keys() - self.paused:
             for message in self._of(partition, 1):
                 return message
         return None
@@ -145,3 +156,31 @@ def test_between_losing_partitions_and_getting_others_nothing_is_committed() -> 
     process(log, lanes, 5, done)
     assert group.committed == {0: 0, 1: 0}
     assert done == set()
+
+
+def test_while_the_lanes_are_full_nothing_is_fetched_and_the_group_is_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A member that does not poll holds a rebalance up, and is put out in the end."""
+    monkeypatch.setattr(lanes_module, "MOST", 5)
+    group, done = Group(), set[tuple[int, int]]()
+    log, lanes = reading(group)
+    group.give(0, 1)
+    log.read(lambda: True)
+    assert lanes.full
+    before, polls = len(lanes), group.polls
+    for _ in range(3):
+        log.read(lambda: True)
+    assert (len(lanes), group.polls, group.paused) == (before, polls + 3, {0, 1})
+    group.take()
+    group.paused = set()  # a partition that comes is fetched from
+    group.give(1)
+    while lanes.full:
+        process(log, lanes, 1, done)
+    log.read(lambda: True)
+    assert group.paused == set()
+    for _ in range(10 * MESSAGES):
+        process(log, lanes, 1, done)
+        log.read(lambda: True)
+    assert group.committed[1] == MESSAGES
+    assert nothing_is_left_out(group, done)

@@ -103,3 +103,19 @@ def test_a_segment_may_end_as_files_do() -> None:
 def test_any_bytes_are_judged(raw: bytes) -> None:
     is_urgent(raw)
     is_urgent(HEAD + b"\rOBX|" + raw)
+
+
+def test_no_message_takes_long_to_judge() -> None:
+    """Each in a process of seconds, were time to grow with the square of its length."""
+    million = b"x" * 1_000_000
+    for segment in (
+        b"OBX|1|NM|" + million,
+        b"OBX|1|NM|8867-4^" + million,
+        b"OBX|1|NM|" + million + b"|1|",
+        b"OBX|1|NM|8867-4||" + b"1" * 1_000_000,
+        b"OBX|" + b"~" * 1_000_000,
+        b"OBR|" * 250_000,
+        b"OBX|" * 250_000,
+        b"OBX|1|NM|" * 100_000,
+    ):
+        assert not is_urgent(b"MSH|^~\\&|\r" + segment)
