@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,8 @@ import uvicorn
 
 from connectors.settings import TlsServer
 from connectors.tls import server_context
+
+_log = logging.getLogger("tocsin")
 
 ServerConfig = uvicorn.Config
 
@@ -26,6 +29,17 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def needs(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """An error in what runs beside a server ends it in good order, so that it is started anew."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            _log.critical("stopped by an error", exc_info=task.exception())
+            stop.set()
+
+    task.add_done_callback(ended)
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -100,7 +100,9 @@ class _Port:
         begun = time.perf_counter()
         kind = kind_of(kinds, request.headers.get("content-type", ""))
         try:
-            answer = await self._answer(kinds, kind, name, request)
+            answer, slowed = await self._answer(kinds, kind, name, request)
+            if slowed is not None and self._admission.behind:
+                await self._admission.turn(slowed)  # the body is let go of by now
         except Refused as refused:
             answer = refused.answer
         except bodies.CutOffError:
@@ -112,7 +114,8 @@ class _Port:
 
     async def _answer(
         self, kinds: tuple[Kind, ...], kind: Kind, name: str, request: HttpRequest
-    ) -> Answer:
+    ) -> tuple[Answer, str | None]:
+        """The answer, and of what waits in the log to be scored, whose it is."""
         source = self._senders.source_of(request)
         content_type = request.headers.get("content-type", "")
         self._intake.admit(kinds, content_type, source)
@@ -138,7 +141,8 @@ class _Port:
         except BaseException:
             slot.give_back()
             raise
-        return await self._confirmed(entry, received, slot)
+        answer, logged = await self._confirmed(entry, received, slot)
+        return answer, source if logged else None
 
     def _entry(self, received: Request, size: int) -> Entry:
         limit = self._settings.max_body_bytes
@@ -155,8 +159,9 @@ class _Port:
             raise Refused(later(_AGAIN_S, detail, "busy")) from None
         return _Slot(self._slots)
 
-    async def _confirmed(self, entry: Entry, received: Request, slot: _Slot) -> Answer:
-        """The entry's answer, when the broker has its record. Raises `Refused`."""
+    async def _confirmed(self, entry: Entry, received: Request, slot: _Slot) -> tuple[Answer, bool]:
+        """The entry's answer, when the broker has its record, and whether that is a message.
+        Raises `Refused`."""
         end = asyncio.get_running_loop().time() + self._settings.answer_timeout_s
         error = await self._appended(entry, slot, end)
         if error is not None and error.too_large and entry.reason is None:
@@ -168,11 +173,9 @@ class _Port:
             raise Refused(later(_AGAIN_S, "it could not be logged: send it again", "broker"))
         if entry.reason is not None:
             metrics.counter("tocsin_quarantined").add(1, {"reason": entry.reason})
-            return entry.answer
+            return entry.answer, False
         self._admission.logged()
-        if self._admission.behind:
-            await self._admission.turn(received.source)
-        return entry.answer
+        return entry.answer, True
 
     async def _appended(self, entry: Entry, slot: _Slot, end: float) -> AppendError | None:
         """The fate of a record. Its slot is given back when that is known, however late.

@@ -62,6 +62,8 @@ async def serve(
     looking = [asyncio.create_task(keep_looking(look)) for look in looks]
     slowing = Admission(admission or AdmissionSettings())
     looking.append(asyncio.create_task(keep_admitting(slowing, redis)))
+    for task in looking:
+        serving.needs(task, stop)
     try:
         if await _topics_exist(log, stop):
             intake = Intake(clock, trace_ratio, sources)

@@ -65,6 +65,11 @@ class _Slot:
         """The broker has the record, or never will."""
         self.connection.confirmed(self, error)
 
+    def let_go_of_bytes(self) -> None:
+        """They are wanted no more, though the answer is still to come."""
+        self.connection.give_back(self.cost)
+        self.cost, self.entry = 0, self.entry._replace(value=b"")
+
 
 class Connection(asyncio.Protocol):
     """The server's side of one connection."""
@@ -195,9 +200,14 @@ class Connection(asyncio.Protocol):
             return
         shared.admission.logged()
         if shared.admission.behind:
+            slot.let_go_of_bytes()  # the log has them; others may be read meanwhile
             shared.admission.hold(self, partial(self._may_answer, slot))
         else:
             self._may_answer(slot)
+
+    def give_back(self, cost: int) -> None:
+        """To the budget of bytes that all connections share."""
+        self._shared.budget.give_back(cost)
 
     def _may_answer(self, slot: _Slot) -> None:
         self._shared.budget.give_back(slot.cost)

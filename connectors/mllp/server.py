@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from confluent_kafka import KafkaException
 from redis import Redis
 
+from connectors import serving
 from connectors.admission import Admission, keep_admitting
 from connectors.clock import Clock
 from connectors.kafka import KafkaLog, Log
@@ -66,6 +67,8 @@ async def serve(
     beside = [asyncio.create_task(keep_admitting(slowing, redis))]
     if sources:
         beside.append(asyncio.create_task(keep_looking(sources.look)))
+    for task in beside:
+        serving.needs(task, stop)
     try:
         if await _until(stop, _topics_exist(log, destinations)):
             intake = Intake(settings, destinations, clock, trace_ratio, sources)
