@@ -46,6 +46,12 @@ def _apart(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Agreement beyond chance (kappa)", _number(found["kappa"])
 
 
+_FAVOURS = (
+    "Outcomes are marked on alerts, so they are known of patients for whom the active bundle has "
+    "called. Among these it looks worse than it is: choose by tocsin evaluate on a labelled cohort."
+)
+
+
 def _worth(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "Patients whose outcome is known",
@@ -61,6 +67,8 @@ def _worth(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{_number(of['calibration_slope'])}, predicted {of['predicted']:g} where "
                 f"{of['observed']:g} was observed, Brier score {_number(of['brier'])}",
             )
+    if outcomes["patients"]:
+        yield "Mind", _FAVOURS
 
 
 def _number(value: float | None) -> str:
