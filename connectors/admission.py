@@ -157,16 +157,18 @@ class Admission:
 async def keep_admitting(admission: Admission, redis: Redis | None) -> None:
     """Look and step, until cancelled. While Redis is away nothing is known: nothing is held long.
 
-    The looks are beside the event loop, which must not wait for Redis.
+    The looks are beside the event loop, which must not wait for Redis. An error ends both.
     """
-    looking = asyncio.create_task(_keep_looking(admission, redis)) if redis else None
-    try:
-        while True:
-            await asyncio.sleep(TELL_S)
-            admission.step()
-    finally:
-        if looking is not None:
-            looking.cancel()
+    async with asyncio.TaskGroup() as together:
+        together.create_task(_keep_stepping(admission))
+        if redis is not None:
+            together.create_task(_keep_looking(admission, redis))
+
+
+async def _keep_stepping(admission: Admission) -> None:
+    while True:
+        await asyncio.sleep(TELL_S)
+        admission.step()
 
 
 async def _keep_looking(admission: Admission, redis: Redis) -> None:

@@ -227,10 +227,8 @@ class Carried:
         flips = np.add.reduceat(flips, heads, dtype=np.uint8)
         order = order.take(heads)
         row, tree = row.take(order), tree.take(order)
-        answers, cells = (
-            self._state.answers.reshape(-1),
-            seats.take(moments.of.take(row)) * n_trees + tree,
-        )
+        answers = self._state.answers.reshape(-1)
+        cells = seats.take(moments.of.take(row)) * n_trees + tree
         before = answers.take(cells)
         if moments.several:
             total = np.add.accumulate(flips, dtype=np.uint8) - flips

@@ -43,9 +43,6 @@ class Moments(NamedTuple):
 
     def running(self, changes: Whole, before: Whole) -> Whole:
         """(N, X) changes at each moment, (M, X) what stood before → (N, X) what stands then."""
-        if not self.several:
-            alone: Whole = before + changes
-            return alone
         total: Whole = changes.cumsum(0, dtype=np.int32)
         start = before - total.take(self.first, axis=0) + changes.take(self.first, axis=0)
         stands: Whole = total + start.take(self.of, axis=0)

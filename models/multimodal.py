@@ -66,6 +66,7 @@ class MultimodalModel(Answering):
         self.codes = codes_of(question.sources)
         self.expires_s = question.expires_d * DAY_S
         self._encode = Encoder(columns_of(question.sources))
+        self._fades = any(modality.half_life_d is not None for modality in question.modalities)
         # What was said of each patient last, and of what.
         self._said: WeakKeyDictionary[PatientRecord, tuple[bytes, Worked]] = WeakKeyDictionary()
 
@@ -87,15 +88,12 @@ class MultimodalModel(Answering):
         asked = [*patients, *points]
         found = [self._found(record, as_of) for record, as_of in asked]
         reasons = [None if isinstance(one, Read) else one for one in found]
-        works = iter(
-            self._works(
-                [
-                    (record, one)
-                    for (record, _), one in zip(asked, found, strict=True)
-                    if isinstance(one, Read)
-                ]
-            )
-        )
+        known = [
+            (record, one)
+            for (record, _), one in zip(asked, found, strict=True)
+            if isinstance(one, Read)
+        ]
+        works = iter(self._works(known))
         at = [next(works) if reason is None else None for reason in reasons]
         n = len(patients)
         assessed = [
@@ -120,8 +118,7 @@ class MultimodalModel(Answering):
 
     def _key(self, one: Read) -> bytes:
         """All that the network's answer rests on: values and, where evidence fades, the time."""
-        fades = any(modality.half_life_d is not None for modality in self.question.modalities)
-        when = (one.as_of, *(reading.newest for reading in one.readings)) if fades else ()
+        when = (one.as_of, *(reading.newest for reading in one.readings)) if self._fades else ()
         return array("d", (*one.values, *when)).tobytes()
 
     def _read(self, record: PatientRecord, as_of: float) -> Read:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 from torch import Tensor
 
@@ -19,7 +18,6 @@ from models.record import EVER
 from models.worked import Read, Worked
 
 TOP = 6
-_iso = lru_cache(maxsize=1_024)(iso)  # results of one report have one time
 
 
 class Reasons:
@@ -59,7 +57,7 @@ class Reasons:
             value=value,
             unit=unit,
             contribution=share,
-            as_of=None if time == EVER else _iso(time),
+            as_of=None if time == EVER else iso(time),
         )
 
     def _words(self, i: int, value: float, guess: float) -> tuple[str, float | str, str]:

@@ -80,10 +80,8 @@ def _sirs(read: Read, lowest: str, highest: str) -> Array:
     temperature = (read("temperature", highest) > 38) | (read("temperature", lowest) < 36)
     breathing = (read("resp_rate", highest) > 20) | (read("paco2", "last") < 32)
     found: Array = np.zeros(len(cells))
-    for met in (
-        *(temperature, read("heart_rate", highest) > 90),
-        *(breathing, (cells > 12) | (cells < 4)),
-    ):
+    fast, unusual = read("heart_rate", highest) > 90, (cells > 12) | (cells < 4)
+    for met in (temperature, fast, breathing, unusual):
         found += met
     return found
 

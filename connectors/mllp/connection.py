@@ -65,11 +65,6 @@ class _Slot:
         """The broker has the record, or never will."""
         self.connection.confirmed(self, error)
 
-    def let_go_of_bytes(self) -> None:
-        """They are wanted no more, though the answer is still to come."""
-        self.connection.give_back(self.cost)
-        self.cost, self.entry = 0, self.entry._replace(value=b"")
-
 
 class Connection(asyncio.Protocol):
     """The server's side of one connection."""
@@ -195,22 +190,17 @@ class Connection(asyncio.Protocol):
         if error is not None:
             self._not_appended(slot, error)
             return
-        if slot.entry.refused is not None:
-            self._may_answer(slot)
-            return
-        shared.admission.logged()
-        if shared.admission.behind:
-            slot.let_go_of_bytes()  # the log has them; others may be read meanwhile
+        shared.budget.give_back(slot.cost)
+        accepted = slot.entry.refused is None
+        if accepted:
+            shared.admission.logged()
+        if accepted and shared.admission.behind:
+            slot.entry = slot.entry._replace(value=b"")  # the log has it
             shared.admission.hold(self, partial(self._may_answer, slot))
         else:
             self._may_answer(slot)
 
-    def give_back(self, cost: int) -> None:
-        """To the budget of bytes that all connections share."""
-        self._shared.budget.give_back(cost)
-
     def _may_answer(self, slot: _Slot) -> None:
-        self._shared.budget.give_back(slot.cost)
         slot.done = True
         if self._slots[0] is slot:
             self._answer_those_done()

@@ -61,8 +61,8 @@ _GENES: Final = {
         {"p.Arg172Lys": "c.515G>A", "p.Arg172Trp": "c.514A>T", "p.Arg172Met": "c.515G>T"},
     ),
 }
-# (sequence, first and last base) of the arms on GRCh38.
-_ARMS: Final = (("NC_000001.11", 1, 123_400_000), ("NC_000019.10", 26_200_000, 58_617_616))
+# (sequence, first and last base, counted from 1) of the arms on GRCh38.
+_ARMS: Final = (("NC_000001.11", 1, 123_400_000), ("NC_000019.10", 26_200_001, 58_617_616))
 _DESCRIBED = re.compile(r"\s*(IDH[12])\s+(p\.\S+)\s*")
 
 _PRESENT: Final[Code] = ("LA9633-4", "Present", LOINC)
@@ -85,15 +85,15 @@ def reported(results: Sequence[Line], variant: str = "") -> list[Line]:
     """
     found: list[Line] = []
     for line in results:
-        match line.code[0], line.value:
-            case "idh-status", "mutated" if variant:
-                found += _mutation(*variant.split(" "))
-            case "idh-status", "wildtype":
-                found += [one for n, gene in enumerate(_GENES) for one in _not_found(gene, n)]
-            case "1p19q-status", "codeleted":
-                found += [one for n, arm in enumerate(_ARMS) for one in _lost(arm, n)]
-            case _:
-                found.append(line)
+        said = line.code[0], line.value
+        if said == (IDH, "mutated") and variant:
+            found += _mutation(*variant.split(" "))
+        elif said == (IDH, "wildtype"):
+            found += [one for n, gene in enumerate(_GENES) for one in _not_found(gene, n)]
+        elif said == (CODELETION, "codeleted"):
+            found += [one for n, arm in enumerate(_ARMS) for one in _lost(arm, n)]
+        else:
+            found.append(line)
     return found
 
 

@@ -95,16 +95,21 @@ def test_a_receiver_that_is_not_set_up_is_refused_at_every_step() -> None:
     assert strict.check(slip.replace("pagr", "pager")).policy.routing
 
 
+def bring_into_force(at: PolicyDesk, *texts: str) -> None:
+    """One after the other, the first of this desk's journal."""
+    for number, text in enumerate(texts, 1):
+        at.propose(text, who="ann", reason="x")
+        at.approve(str(number), who="ann")
+        at.activate(str(number), who="ann")
+
+
 def test_the_guard_goes_back_to_a_risk_that_is_gone_and_nobody_else_does() -> None:
     journal = MemoryJournal()
     wide = PolicyDesk(
         journal, [*SHIPPED, ("old-risk", SHIPPED[0][1])], lambda: 1.8e9, two_person=False
     )
     old = "risks: {old-risk: {fire: 0.45}}\n"
-    for number, text in enumerate((old, TEXT), 1):
-        wide.propose(text, who="ann", reason="x")
-        wide.approve(str(number), who="ann")
-        wide.activate(str(number), who="ann")
+    bring_into_force(wide, old, TEXT)
     narrow = desk(journal)
     with pytest.raises(UserError, match="old-risk"):
         narrow.roll_back(who="bob", reason="it misses everybody")
@@ -119,10 +124,7 @@ def test_nobody_goes_back_to_a_receiver_that_is_gone() -> None:
     lax = desk(journal)
     strict = PolicyDesk(journal, SHIPPED, lambda: 1.8e9, two_person=False, receivers={"pager": 1})
     old = "routing: {receivers: [{name: beeper}], route: {receiver: beeper}}\n"
-    for number, text in enumerate((old, TEXT), 1):
-        lax.propose(text, who="ann", reason="x")
-        lax.approve(str(number), who="ann")
-        lax.activate(str(number), who="ann")
+    bring_into_force(lax, old, TEXT)
     now = in_force(lax)
     with pytest.raises(UserError, match=r"would count again, and it cannot any more.*beeper"):
         strict.roll_back(who="bob", reason="it misses everybody")
