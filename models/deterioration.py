@@ -13,10 +13,10 @@ from models.conformal import Gate, Reference
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum
 from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window
+from models.leafwise import LeafwiseTrees
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
 from models.timed import TimedForest
-from models.trees import Trees
 from models.variables import CATALOGUE
 
 MODALITY = "ehr"
@@ -52,7 +52,7 @@ class DeteriorationModel(Answering):
     def __init__(self, bundle: Bundle) -> None:
         answers, tensors = bundle.answers, bundle.tensors
         try:
-            trees = Trees(*(tensors[name] for name in Trees._fields))
+            trees = LeafwiseTrees(*(tensors[name] for name in LeafwiseTrees._fields))
             self._forest = TimedForest(tensors["anchors"], tensors["counts"], trees, len(FEATURES))
             # The ensemble's gate lies in the middle of its members' gates.
             reference = Reference(*(tensors[n].double().mean(0).numpy() for n in Reference._fields))

@@ -45,25 +45,33 @@ class LeafwiseTrees(NamedTuple):
 
 
 class LeafwiseForest(forest.Forest):
-    """One group of members."""
+    """Several groups of trees of the same members can be asked in one pass."""
 
-    def __init__(self, trees: LeafwiseTrees, n_features: int) -> None:
-        members, count = trees.columns.shape[:2]
-        children = trees.children.reshape(-1, TESTS, 2).long()
-        leaves = on_grid(trees.leaves).reshape(-1, LEAVES)
-        means, shares = contributions(children, leaves, trees.covers.reshape(-1, LEAVES))
-        columns = trees.columns.reshape(-1, TESTS).long().numpy()
+    def __init__(self, trees: LeafwiseTrees, n_features: int, *others: LeafwiseTrees) -> None:
+        groups = (trees, *others)
+        members = len(trees.levels)
+        # Everything of all groups, one after the other: (R, D), (R, D, 2), (R, L).
+        columns, borders, unmeasured, children, leaves, covers = (
+            torch.cat([part.flatten(0, 1) for part in parts])
+            for parts in zip(*(group[:-1] for group in groups), strict=True)
+        )
+        children, leaves = children.long(), on_grid(leaves)
+        means, shares = contributions(children, leaves, covers)
+        tests = columns.long().numpy()
+        counts = np.repeat([group.columns.shape[1] for group in groups], members)  # of each sum
+        sum_of = np.repeat(np.arange(len(groups) * members), counts)
         tables = Tables(
-            columns=columns,
-            borders=trees.borders.reshape(-1, TESTS).float().numpy(),
-            unmeasured=trees.unmeasured.reshape(-1, TESTS).bool().numpy(),
+            columns=tests,
+            borders=borders.float().numpy(),
+            unmeasured=unmeasured.bool().numpy(),
             reached=_reached(children).numpy(),
             leaves=in_steps(leaves),
             shares=in_steps(shares.permute(1, 2, 0).contiguous()),
-            sum_of=np.repeat(np.arange(members), count),
-            part_of=columns,
+            sum_of=sum_of,
+            part_of=tests + n_features * (sum_of // members)[:, None],
         )
-        super().__init__(tables, means, on_grid(trees.levels)[None], n_features)
+        levels = on_grid(torch.stack([group.levels for group in groups]))  # (G, M)
+        super().__init__(tables, means, levels, n_features)
 
 
 def _reached(children: Tensor) -> Tensor:

@@ -20,13 +20,15 @@ from torch import Tensor
 
 from models.borders import Array, Places
 from models.carried import Seat
-from models.trees import Forest, Trees
+from models.leafwise import LeafwiseForest, LeafwiseTrees
 
 
 class TimedForest:
     """Forests by hour in the stay."""
 
-    def __init__(self, anchors: Tensor, counts: Tensor, trees: Trees, n_features: int) -> None:
+    def __init__(
+        self, anchors: Tensor, counts: Tensor, trees: LeafwiseTrees, n_features: int
+    ) -> None:
         """`anchors` (A,) hours, ascending, two at least; `counts` (A,) trees of each; `trees` as
         `side_by_side` makes them.
         """
@@ -35,9 +37,9 @@ class TimedForest:
         # Neighbours that are asked together: the first alone, each pair, the last alone.
         pairs = list(itertools.pairwise(parts))
         self._forests = [
-            Forest(parts[0], n_features),
-            *(Forest(one, n_features, other) for one, other in pairs),
-            Forest(parts[-1], n_features),
+            LeafwiseForest(parts[0], n_features),
+            *(LeafwiseForest(one, n_features, other) for one, other in pairs),
+            LeafwiseForest(parts[-1], n_features),
         ]
         self._shape = len(trees.levels), n_features
 
@@ -58,7 +60,7 @@ class TimedForest:
         return scores, parts
 
     def carried(self, x: Array, hours: Array, seats: Sequence[Seat]) -> tuple[Array, Array]:
-        """The same of patients who are asked about again and again, see `Forest.carried`."""
+        """The same of patients who are asked about again and again, see `models.carried`."""
         members, n_features = self._shape
         scores, parts = np.empty((len(x), members)), np.empty((len(x), n_features))
         for forest, rows, weights in self._by_forest(hours):
@@ -67,7 +69,7 @@ class TimedForest:
             parts[rows] = _mixed(added, weights)
         return scores, parts
 
-    def _by_forest(self, hours: Array) -> Iterator[tuple[Forest, Places, Array]]:
+    def _by_forest(self, hours: Array) -> Iterator[tuple[LeafwiseForest, Places, Array]]:
         """Each forest that is asked, the rows that it answers, and their second anchor's weight."""
         logs = self._logs
         t = np.log(np.maximum(hours, 1e-3))
@@ -89,13 +91,15 @@ def _mixed(groups: Array, weights: Array) -> Array:
     return mixed
 
 
-def side_by_side(by_anchor: list[Trees]) -> Trees:
-    """Forests of the same members: (M, T of all, D), (M, T of all, L), levels (M, A)."""
+def side_by_side(by_anchor: list[LeafwiseTrees]) -> LeafwiseTrees:
+    """Forests of the same members: arrays (M, T of all, …), levels (M, A)."""
     *arrays, levels = zip(*by_anchor, strict=True)
-    return Trees._make([*(torch.cat(a, 1) for a in arrays), torch.stack(levels, 1)])
+    return LeafwiseTrees._make([*(torch.cat(a, 1) for a in arrays), torch.stack(levels, 1)])
 
 
-def apart(trees: Trees, counts: list[int]) -> list[Trees]:
+def apart(trees: LeafwiseTrees, counts: list[int]) -> list[LeafwiseTrees]:
     """The forests, undone."""
     arrays = zip(*(torch.split(t, counts, 1) for t in trees[:-1]), strict=True)
-    return [Trees._make([*a, level]) for a, level in zip(arrays, trees.levels.T, strict=True)]
+    return [
+        LeafwiseTrees._make([*a, level]) for a, level in zip(arrays, trees.levels.T, strict=True)
+    ]

@@ -66,7 +66,7 @@ class CohortPatient:
     icu_type: str  # CCU, CSRU (cardiac surgery recovery), MICU, SICU; "" when not known
     died: int | None  # died in hospital; None where the set gives no outcome
     events: tuple[Event, ...]
-    died_on_day: int | None = None  # of those who died in hospital, since admission; where known
+    died_on_day: int | None = None  # in hospital or later, since admission; where known
 
 
 MECHANICAL_VENTILATION = "mechanical ventilation"
@@ -213,7 +213,7 @@ def _outcome(line: dict[str, str]) -> _Outcome:
     """`Survival` is in days, -1 for those of whom no death is known; not every copy has it."""
     died = int(line["In-hospital_death"])
     day = int(line.get("Survival") or -1)
-    return _Outcome(died, day if died and day >= 0 else None)
+    return _Outcome(died, day if day >= 0 else None)
 
 
 def _patient(record_id: int, name: str, rows: list[_Row], outcome: _Outcome) -> CohortPatient:

@@ -32,7 +32,7 @@ class Stay:
     icu_type: str
     age: float | None
     sex: str
-    died_on_day: int | None  # since admission; None: did not, or not known when
+    died_on_day: int | None  # since admission, in hospital or later; None: not known of
     times: tuple[float, ...]  # of observations that a model may read, distinct, ascending
 
     def standing(self, hour: float) -> float | None:

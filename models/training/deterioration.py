@@ -19,10 +19,10 @@ from models.features import FEATURES, contract
 from models.metrics import Array
 from models.training.card import card
 from models.training.cohort import COHORT, Stay
-from models.training.fit import ANCHORS, Fitted, TrainConfig, fit
+from models.training.fit import ANCHORS, SOON, SOON_D, Fitted, TrainConfig, fit
 
 RISK = "deterioration"
-VERSION = "2"
+VERSION = "3"
 EXPIRES_S = 24 * 3600.0
 _ALARMED = 0.20  # share of patients that the shipped rule may alarm within 48 hours
 _CLEAR = 0.75  # of the firing threshold
@@ -80,6 +80,8 @@ def publish(
             "last": dataclasses.asdict(config.last),
             "early": dataclasses.asdict(config.early),
         },
+        "soon_d": SOON_D,
+        "soon": SOON,
         "folds": FOLDS,
         "coverage": fitted.coverage,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +19,11 @@ from models.deterioration import KNOWN, NEWEST
 from models.ensemble import FOLDS, cohort_hash, fold_of
 from models.features import COLUMN, FEATURES, HOURS, FeatureReader
 from models.grid import on_grid
+from models.leafwise import LeafwiseForest, LeafwiseTrees
 from models.timed import side_by_side
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
-from models.training.forest import ForestConfig, bagged, grow, joined
 from models.training.gate import fit_gates, observed
-from models.trees import Forest, Trees
+from models.training.leafwise_boosting import LeafwiseConfig, grow, joined
 from models.variables import CATALOGUE
 
 Array = NDArray[Any]
@@ -41,6 +41,16 @@ _WINDOW_H = 48.0
 _FRESH_H = 2.0  # a value not older than this counts as just measured
 _QUANTILES = 9
 _PULL = 0.01
+# Who left the hospital and died soon after was more like the dying than others who left.
+SOON_D = 90  # days since admission
+SOON = 0.3  # of a death, in what the trees learn; death in hospital is what is judged
+
+_LAST = LeafwiseConfig(
+    trees=540, rate=0.037, bags=2,  # most scores are made after the last anchor
+    least_rows=15, l2=3.0, feature_share=0.3, row_share=0.6,
+    random_borders=True, objective="cross_entropy",
+)  # fmt: skip
+_EARLY = replace(_LAST, trees=135, rate=0.08, l2=10.0, row_share=0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +58,10 @@ class TrainConfig:
     """What a training run depends on besides the data."""
 
     seed: int = 1
-    # Most scores are made after the last anchor: two forests, averaged, rank better than one.
-    last: ForestConfig = field(default_factory=lambda: ForestConfig(trees=420, rate=0.04, bags=2))
-    early: ForestConfig = field(
-        default_factory=lambda: ForestConfig(trees=300, rate=0.05, row_share=0.4)
-    )
+    last: LeafwiseConfig = _LAST
+    early: LeafwiseConfig = _EARLY
 
-    def forest(self, anchor: float) -> ForestConfig:
+    def forest(self, anchor: float) -> LeafwiseConfig:
         """How the forest of an anchor is grown."""
         return self.last if anchor == LAST else self.early
 
@@ -70,7 +77,8 @@ class Rows:
 
     x: Tensor  # (N, F)
     patients: Tensor  # (N,) place among the stays
-    labels: Tensor  # (N,)
+    labels: Tensor  # (N,) died in hospital
+    targets: Tensor  # (N,) what the trees learn: the labels, and a share of deaths soon after
     folds: Tensor  # (N,)
     weights: Tensor  # (N,) one in total for each patient
 
@@ -85,7 +93,7 @@ def training_rows(stays: Sequence[Stay], on_stay: Callable[[], None]) -> list[Ro
             moments = sorted({m for h in hours if (m := stay.standing(h)) is not None})
             if moments:
                 x, _ = reader.matrix([(stay.record, m) for m in moments])
-                rows.append(_Drawn(x, place, stay.label, fold))
+                rows.append(_Drawn(x, place, stay.label, target(stay), fold))
         on_stay()
     return [_rows(rows) for rows in drawn]
 
@@ -96,19 +104,28 @@ class _Drawn(NamedTuple):
     x: NDArray[np.float64]
     place: int
     label: int
+    target: float
     fold: int
+
+
+def target(stay: Stay) -> float:
+    """What the trees learn of a patient, 0 to 1."""
+    if stay.label:
+        return 1.0
+    return SOON if stay.died_on_day is not None and stay.died_on_day <= SOON_D else 0.0
 
 
 def _rows(drawn: list[_Drawn]) -> Rows:
     counts = torch.tensor([len(d.x) for d in drawn])
 
-    def spread(values: list[int]) -> Tensor:
+    def spread(values: Sequence[float]) -> Tensor:
         return torch.tensor(values).repeat_interleave(counts)
 
     return Rows(
         torch.from_numpy(np.concatenate([d.x for d in drawn])),
         spread([d.place for d in drawn]),
         spread([d.label for d in drawn]).double(),
+        spread([d.target for d in drawn]).double(),
         spread([d.fold for d in drawn]),
         (1.0 / counts.double()).repeat_interleave(counts),
     )
@@ -127,35 +144,35 @@ def fit(
     on_stay: Callable[[], None],
     on_tree: Callable[[], None],
 ) -> Fitted:
-    """Deterministic for a seed, one thread and one torch version."""
+    """Deterministic for a seed, one thread and the same libraries."""
     rows = training_rows(stays, on_stay)
-    by_anchor: list[Trees] = []
+    by_anchor: list[LeafwiseTrees] = []
     for a, (anchor, part) in enumerate(zip(ANCHORS, rows, strict=True)):
         how = config.forest(anchor)
         members = []
         for fold in range(FOLDS):
-            seeds = (config.seed * 1_000 + bag * 100 + fold * 10 + 2 * a for bag in range(how.bags))
-            members.append(bagged([_grown(part, fold, how, seed, on_tree) for seed in seeds]))
+            seed = config.seed * 1_000 + fold * 10 + 2 * a
+            members.append(_grown(part, fold, how, seed, on_tree))
         before = (by_anchor[-1], anchor) if anchor == LAST else None
         by_anchor.append(_calibrated(part, joined(members), before))
     return bundled(stays, rows, by_anchor)
 
 
 def _grown(
-    rows: Rows, fold: int, how: ForestConfig, seed: int, on_tree: Callable[[], None]
-) -> Trees:
+    rows: Rows, fold: int, how: LeafwiseConfig, seed: int, on_tree: Callable[[], None]
+) -> LeafwiseTrees:
     """One member, without the patients of one fold."""
-    k = rows.folds != fold
-    generator = torch.Generator().manual_seed(seed)
-    return grow(rows.x[k], rows.labels[k], rows.weights[k], how, generator, on_tree)
+    kept = rows.folds != fold
+    x, targets, weights = (t[kept].numpy() for t in (rows.x.float(), rows.targets, rows.weights))
+    return grow(x, targets, weights, how, seed, on_tree)
 
 
-def bundled(stays: Sequence[Stay], rows: list[Rows], by_anchor: list[Trees]) -> Fitted:
+def bundled(stays: Sequence[Stay], rows: list[Rows], by_anchor: list[LeafwiseTrees]) -> Fitted:
     """Everything but the trees."""
     compared = _compared(rows)
     reference = fit_gates(*compared)
     trees = side_by_side(by_anchor)
-    small = trees._replace(columns=trees.columns.short(), covers=trees.covers.half())
+    small = trees._replace(covers=trees.covers.half())
     tensors = {
         **small._asdict(),
         "anchors": torch.tensor(list(ANCHORS), dtype=torch.float64),
@@ -176,7 +193,9 @@ def _compared(rows: list[Rows]) -> tuple[Array, Array, Array, Array, Array, list
     return x, x[:, HOURS], x[:, KNOWN], patients, folds, NEWEST
 
 
-def _calibrated(rows: Rows, trees: Trees, before: tuple[Trees, float] | None = None) -> Trees:
+def _calibrated(
+    rows: Rows, trees: LeafwiseTrees, before: tuple[LeafwiseTrees, float] | None = None
+) -> LeafwiseTrees:
     """Leaves and levels with a slope and an offset (Platt) worked in.
 
     Fitted on log-odds of patients that a member has not seen; for member m on the patients of the
@@ -201,9 +220,9 @@ def _calibrated(rows: Rows, trees: Trees, before: tuple[Trees, float] | None = N
     return trees._replace(leaves=on_grid(leaves), levels=on_grid(levels))
 
 
-def _unseen(rows: Rows, trees: Trees) -> Tensor:
+def _unseen(rows: Rows, trees: LeafwiseTrees) -> Tensor:
     """(N,) log-odds by the member that never saw the patient."""
-    scores, _ = Forest(trees, len(FEATURES))(rows.x)
+    scores, _ = LeafwiseForest(trees, len(FEATURES))(rows.x)
     return scores.gather(1, rows.folds[:, None])[:, 0]
 
 
@@ -246,12 +265,12 @@ def platt(
     return float(beta[0]), float(beta[1])
 
 
-def _fresh(rows: list[Rows], by_anchor: list[Trees]) -> Tensor:
+def _fresh(rows: list[Rows], by_anchor: list[LeafwiseTrees]) -> Tensor:
     """(A, V, Q): quantiles of what a variable adds just after it was measured."""
     shares = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
     found = torch.zeros((len(rows), len(CATALOGUE), _QUANTILES), dtype=torch.float32)
     for a, (part, trees) in enumerate(zip(rows, by_anchor, strict=True)):
-        _, parts = Forest(trees, len(FEATURES))(part.x, len(part.x))
+        _, parts = LeafwiseForest(trees, len(FEATURES))(part.x, len(part.x))
         for v, variable in enumerate(CATALOGUE):
             columns = [j for j, f in enumerate(FEATURES) if f.variable == variable.name]
             age = part.x[:, COLUMN[f"{variable.name}.hours_since"]]

@@ -1,10 +1,11 @@
 """Grow the trees of `models.leafwise` with LightGBM; nothing of it is left in what is shipped.
 
-Source: Ke et al., NeurIPS 2017.
+Source: Ke et al., NeurIPS 2017; Geurts et al., Machine Learning 2006 (borders drawn at random).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ class LeafwiseConfig:
     feature_share: float = 0.2  # looked at for each tree
     row_share: float = 0.7
     bins: int = 63
+    # One border for each feature and test is drawn at random and the best feature taken, instead of
+    # the best border: trees that may not search follow the noise of few patients less.
+    random_borders: bool = False
+    objective: str = "binary"  # "cross_entropy": labels may lie between 0 and 1
 
 
 def grow(
@@ -41,12 +46,13 @@ def grow(
     weights: NDArray[np.float64],
     config: LeafwiseConfig,
     seed: int,
+    on_tree: Callable[[], None] = lambda: None,
 ) -> LeafwiseTrees:
     """One member, from (N, F) values. Its arrays have a first axis of one.
 
     Deterministic for a seed, one thread and one version of LightGBM.
     """
-    bags = [_bag(x, labels, weights, config, seed + 100 * b) for b in range(config.bags)]
+    bags = [_bag(x, labels, weights, config, seed + 100 * b, on_tree) for b in range(config.bags)]
     side_by_side = [torch.cat(part, 1) for part in zip(*(bag[:-1] for bag in bags), strict=True)]
     trees = LeafwiseTrees._make([*side_by_side, bags[0].levels])
     return trees._replace(leaves=on_grid(trees.leaves / config.bags))
@@ -58,9 +64,11 @@ def _bag(
     weights: NDArray[np.float64],
     config: LeafwiseConfig,
     seed: int,
+    on_tree: Callable[[], None],
 ) -> LeafwiseTrees:
     parameters: dict[str, Any] = {
-        "objective": "binary",
+        "objective": config.objective,
+        "extra_trees": config.random_borders,
         "learning_rate": config.rate,
         "num_leaves": LEAVES,
         "min_data_in_leaf": config.least_rows,
@@ -75,7 +83,7 @@ def _bag(
         "verbose": -1,
     }
     data = lightgbm.Dataset(x, labels, weight=weights, params=parameters)
-    booster = lightgbm.train(parameters, data, config.trees)
+    booster = lightgbm.train(parameters, data, config.trees, callbacks=[lambda _: on_tree()])
     reached = np.asarray(booster.predict(x, pred_leaf=True, num_threads=1)).astype(np.int64)
     covers = [np.bincount(leaf, weights, LEAVES) for leaf in reached.T]
     return to_trees(booster.dump_model()["tree_info"], np.stack(covers))

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from models.borders import Tables
 from models.carried import Carried, Full, Seat
 from models.grid import STEP
-from models.leafwise import LEAVES, TESTS, LeafwiseForest, LeafwiseTrees
-from models.trees import Forest, Trees
+from models.leafwise import LeafwiseForest
+from tests.unit.models.made_trees import BORDERS, made_trees
 
-_MEMBERS, _TREES, _DEPTH, _FEATURES, _PATIENTS = 2, 12, 3, 5, 3
-_BORDERS = np.array([-1.5, -0.5, 0.0, 0.5, 0.5, 2.0], np.float32)
+_FEATURES, _PATIENTS = 5, 3
 # On a border, beside it, far from all, the largest numbers, and not measured.
 _VALUE = st.sampled_from(
-    [*_BORDERS.tolist(), -0.0, 0.1, 0.500_000_1, -9.0, 9.0, 1e300, -1e300, float("nan")]
+    [*BORDERS.tolist(), -0.0, 0.1, 0.500_000_1, -9.0, 9.0, 1e300, -1e300, float("nan")]
 )
 _VISITS = st.lists(
     st.tuples(
@@ -32,44 +31,13 @@ _VISITS = st.lists(
 )  # in each batch who is asked about, and values for so many rows
 
 
-def _trees(seed: int) -> Trees:
-    g = torch.Generator().manual_seed(seed)
-    tests, leaves = (_MEMBERS, _TREES, _DEPTH), (_MEMBERS, _TREES, 2**_DEPTH)
-    return Trees(
-        columns=torch.randint(0, _FEATURES - 1, tests, generator=g),
-        borders=torch.from_numpy(_BORDERS)[torch.randint(0, 6, tests, generator=g)],
-        unmeasured=torch.rand(tests, generator=g) < 0.5,
-        leaves=0.2 * torch.randn(leaves, generator=g),
-        covers=torch.rand(leaves, generator=g),
-        levels=torch.randn(_MEMBERS, generator=g),
-    )
+_ALONE = LeafwiseForest(made_trees(0, 2, 12, _FEATURES), _FEATURES)
+_GROUPS = LeafwiseForest(
+    made_trees(1, 2, 12, _FEATURES - 1), _FEATURES, made_trees(2, 2, 5, _FEATURES)
+)
 
 
-def _leafwise(seed: int) -> LeafwiseTrees:
-    """Each test hangs below the one before; the last has two leaves."""
-    g = torch.Generator().manual_seed(seed)
-    tests, leaves = (_MEMBERS, _TREES, TESTS), (_MEMBERS, _TREES, LEAVES)
-    children = torch.tensor([[~d, d + 1] for d in range(TESTS)])
-    children[-1, 1] = ~TESTS
-    return LeafwiseTrees(
-        columns=torch.randint(0, _FEATURES, tests, generator=g),
-        borders=torch.from_numpy(_BORDERS)[torch.randint(0, 6, tests, generator=g)],
-        unmeasured=torch.rand(tests, generator=g) < 0.5,
-        children=children.expand(*tests, 2),
-        leaves=0.2 * torch.randn(leaves, generator=g),
-        covers=torch.rand(leaves, generator=g),
-        levels=torch.randn(_MEMBERS, generator=g),
-    )
-
-
-_OBLIVIOUS = Forest(_trees(0), _FEATURES, _trees(1))
-_LEAFWISE = LeafwiseForest(_leafwise(0), _FEATURES)
-
-
-def _check(
-    forest: Forest | LeafwiseForest,
-    visits: list[tuple[list[int], NDArray[np.float64]]],
-) -> None:
+def _check(forest: LeafwiseForest, visits: list[tuple[list[int], NDArray[np.float64]]]) -> None:
     seats = [Seat() for _ in range(_PATIENTS)]
     for who, values in visits:
         x = values[: len(who)]
@@ -81,18 +49,18 @@ def _check(
 
 @settings(deadline=None)
 @given(_VISITS)
-def test_oblivious_trees_carried_on_give_the_bits_of_asking_anew(
+def test_what_is_carried_on_has_the_bits_of_asking_anew(
     visits: list[tuple[list[int], NDArray[np.float64]]],
 ) -> None:
-    _check(_OBLIVIOUS, visits)
+    _check(_ALONE, visits)
 
 
 @settings(deadline=None)
 @given(_VISITS)
-def test_leafwise_trees_carried_on_give_the_bits_of_asking_anew(
+def test_so_has_what_is_carried_on_of_several_groups(
     visits: list[tuple[list[int], NDArray[np.float64]]],
 ) -> None:
-    _check(_LEAFWISE, visits)
+    _check(_GROUPS, visits)
 
 
 @pytest.mark.parametrize("full", [0, 10**9])
@@ -103,8 +71,11 @@ def test_asking_in_full_or_one_by_one_gives_the_same(
     monkeypatch.setattr("models.carried._CALL", full)
     monkeypatch.setattr("models.carried._FULL", full)
     rng = np.random.default_rng(2)
-    values = rng.choice([*_BORDERS, np.nan, 0.1, 9.0], (30, 5, _FEATURES))
-    _check(Forest(_trees(0), _FEATURES, _trees(1)), [([0, 1, 2, 0, 1], x) for x in values])
+    values = rng.choice([*BORDERS, np.nan, 0.1, 9.0], (30, 5, _FEATURES))
+    _check(
+        LeafwiseForest(made_trees(0, 2, 12, _FEATURES), _FEATURES),
+        [([0, 1, 2, 0, 1], x) for x in values],
+    )
 
 
 def _one_test() -> Tables:
@@ -144,6 +115,6 @@ def test_who_loses_the_seat_to_others_is_asked_in_full_and_answered_alike() -> N
 
 
 def test_sums_are_told_in_whole_steps() -> None:
-    forest = Forest(_trees(3), _FEATURES)
+    forest = LeafwiseForest(made_trees(3, 2, 12, _FEATURES), _FEATURES)
     scores, _ = forest.carried(np.zeros((1, _FEATURES)), [Seat()])
     assert np.array_equal(np.round(scores / STEP) * STEP, scores)

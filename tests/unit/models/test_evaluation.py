@@ -19,7 +19,7 @@ from models.rule import SHIPPED
 from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
 from models.training.fit import TrainConfig
-from models.training.forest import ForestConfig
+from models.training.leafwise_boosting import LeafwiseConfig
 from models.training.page import interval
 from streams.backtest.stays import from_predictions
 from streams.cli.training import app
@@ -139,7 +139,7 @@ def test_the_threshold_alarms_at_most_a_fifth() -> None:
 
 def test_training_writes_a_bundle_that_knows_the_difference(tmp_path: Path) -> None:
     cohort = list(stays(_patients(500, 120)))
-    small = ForestConfig(trees=20, rate=0.3, feature_share=0.5)
+    small = LeafwiseConfig(trees=20, bags=1, rate=0.3, feature_share=0.5, least_rows=5, l2=1.0)
     config = TrainConfig(seed=3, last=small, early=small)
     figures = train(cohort, "a", tmp_path / RISK, config)
     assert figures["cross_fitted"]

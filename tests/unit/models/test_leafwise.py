@@ -14,6 +14,7 @@ from models.grid import STEP
 from models.leafwise import LEAVES, TESTS, LeafwiseForest, LeafwiseTrees, contributions
 from models.metrics import auroc
 from models.training.leafwise_boosting import LeafwiseConfig, grow, joined, to_trees
+from tests.unit.models.made_trees import made_trees
 
 _CONFIG = LeafwiseConfig(trees=40, rate=0.2, least_rows=10, l2=1.0, feature_share=1.0)
 F32 = np.float32
@@ -120,3 +121,45 @@ def test_bags_are_averaged() -> None:
 
     mean = (scores(one, 3) + scores(one, 103)) / 2
     assert torch.allclose(scores(both, 3), mean, atol=1e-3)
+
+
+def test_groups_of_members_are_explained_apart() -> None:
+    one, other = made_trees(1, 3, 20, 5), made_trees(2, 3, 7, 5)
+    x = torch.from_numpy(_rows(30, 3)[0])
+    scores, parts = LeafwiseForest(one, 5, other)(x, 30)
+    for g, trees in enumerate((one, other)):
+        alone, shares = LeafwiseForest(trees, 5)(x, 30)
+        assert torch.equal(scores[:, g * 3 : (g + 1) * 3], alone)
+        assert torch.allclose(parts[:, g], shares[:, 0], atol=1e-12)
+
+
+def test_borders_drawn_at_random_are_others_and_learn_as_well() -> None:
+    x, labels = _rows()
+    config = dataclasses.replace(_CONFIG, random_borders=True, trees=150)
+    ones = np.ones(len(x))
+    trees = grow(x, labels, ones, config, 0)
+    assert not torch.equal(trees.borders, grow(x, labels, ones, config, 1).borders)
+    assert torch.equal(trees.borders, grow(x, labels, ones, config, 0).borders)
+    asked, truth = _rows(1_000, 9)
+    scores, _ = LeafwiseForest(trees, 5)(torch.from_numpy(asked))
+    assert auroc(truth, scores[:, 0].numpy()) > 0.65
+
+
+def test_labels_between_no_and_yes_are_learned_as_shares() -> None:
+    """A fifth of everybody, and seven tenths of those with a positive value."""
+    x = np.repeat(np.array([[-1.0], [1.0]], F32), 200, axis=0)
+    labels = np.repeat([0.2, 0.7], 200)
+    config = LeafwiseConfig(
+        trees=200, bags=1, rate=0.2, l2=0.0, feature_share=1.0, objective="cross_entropy"
+    )
+    trees = grow(x, labels, np.ones(len(x)), config, 0)
+    scores, _ = LeafwiseForest(trees, 1)(torch.tensor([[-1.0], [1.0]]))
+    assert scores[:, 0].sigmoid().tolist() == pytest.approx([0.2, 0.7], abs=0.01)
+
+
+def test_every_tree_is_told() -> None:
+    x, labels = _rows()
+    told: list[None] = []
+    config = dataclasses.replace(_CONFIG, trees=7, bags=2)
+    grow(x, labels, np.ones(len(x)), config, 0, lambda: told.append(None))
+    assert len(told) == 14

@@ -7,31 +7,18 @@ import math
 import pytest
 import torch
 
+from models.leafwise import LeafwiseForest, LeafwiseTrees
 from models.timed import TimedForest, apart, side_by_side
-from models.trees import Forest, Trees
+from tests.unit.models.made_trees import made_trees
 
 _ANCHORS = torch.tensor([1.0, 12.0, 48.0])
 _COUNTS = [10, 7, 12]
-_MEMBERS, _DEPTH, _FEATURES = 2, 3, 6
+_MEMBERS, _FEATURES = 2, 6
 
 
-def _by_anchor() -> list[Trees]:
+def _by_anchor() -> list[LeafwiseTrees]:
     """Forests of different lengths."""
-    g = torch.Generator().manual_seed(2)
-    made = []
-    for count in _COUNTS:
-        tests, leaves = (_MEMBERS, count, _DEPTH), (_MEMBERS, count, 2**_DEPTH)
-        made.append(
-            Trees(
-                columns=torch.randint(0, _FEATURES, tests, generator=g),
-                borders=torch.randn(tests, generator=g),
-                unmeasured=torch.rand(tests, generator=g) < 0.5,
-                leaves=0.2 * torch.randn(leaves, generator=g),
-                covers=torch.rand(leaves, generator=g),
-                levels=torch.randn(_MEMBERS, generator=g),
-            )
-        )
-    return made
+    return [made_trees(2 + i, _MEMBERS, count, _FEATURES) for i, count in enumerate(_COUNTS)]
 
 
 def _timed() -> TimedForest:
@@ -48,8 +35,8 @@ def _x(n: int) -> torch.Tensor:
     return torch.randn((n, _FEATURES), generator=g, dtype=torch.float64)
 
 
-def _alone(anchor: int) -> Forest:
-    return Forest(_by_anchor()[anchor], _FEATURES)
+def _alone(anchor: int) -> LeafwiseForest:
+    return LeafwiseForest(_by_anchor()[anchor], _FEATURES)
 
 
 @pytest.mark.parametrize(("hour", "anchor"), [(0.0, 0), (1.0, 0), (12.0, 1), (48.0, 2), (300.0, 2)])
