@@ -20,15 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from models import news2
-from models.features import contract
+from models.made_for import differences
 from models.questions import QUESTIONS
 from models.risk import RiskModel
 from models.rule import DESCRIPTION, SHIPPED
-from models.sepsis_features import sepsis_contract
 from models.units import warm
 
 FORMAT = 1
@@ -51,6 +51,17 @@ MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
 
 class BundleError(ValueError):
     """A bundle that cannot be used; the message says why."""
+
+
+class _Described(msgspec.Struct):
+    """bundle.json."""
+
+    format: int
+    risk: str
+    version: str
+    digest: str
+    answers: dict[str, Any]
+    about: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,93 +114,43 @@ def single_member(bundle: Bundle, member: int) -> Bundle:
 def read(folder: Path, risk: str) -> Bundle:
     """Read and check a bundle. Raises `BundleError`."""
     try:
-        described = json.loads((folder / DESCRIPTION).read_text())
+        described = msgspec.json.decode((folder / DESCRIPTION).read_bytes(), type=_Described)
         raw = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError as error:
         raise BundleError(
             f"{folder} is no bundle: {Path(error.filename).name} is missing."
         ) from None
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{folder / DESCRIPTION} is not JSON: {error}.") from None
-    if described.get("format") != FORMAT:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{folder / DESCRIPTION} describes no bundle: {error}.") from None
+    if described.format != FORMAT:
         raise BundleError(
-            f"{folder} has bundle format {described.get('format')}, this code reads {FORMAT}."
+            f"{folder} has bundle format {described.format}, this code reads {FORMAT}."
         )
-    if described["risk"] != risk:
-        raise BundleError(f"{folder} holds the risk {described['risk']}, not {risk}.")
-    digest = digest_of(described["answers"], raw)
-    if digest != described["digest"]:
+    if described.risk != risk:
+        raise BundleError(f"{folder} holds the risk {described.risk}, not {risk}.")
+    answers = described.answers
+    if digest_of(answers, raw) != described.digest:
         raise BundleError(f"{folder} was changed after training: its digest does not fit.")
-    differences = _differences(risk, described["answers"]["contract"])
-    if differences:
+    found = differences(risk, answers.get("contract"))
+    if found:
         raise BundleError(
             f"{folder} was trained on other features than this code computes: "
-            f"{'; '.join(differences)}. Train it again, or use the code that it came with."
+            f"{'; '.join(found)}. Train it again, or use the code that it came with."
         )
-    tensors = load(raw)
-    return Bundle(
-        risk, described["version"], described["answers"], described["about"], tensors, digest
-    )
+    tensors = _numbers(raw, folder)
+    return Bundle(risk, described.version, answers, described.about, tensors, described.digest)
 
 
-def contract_of(risk: str) -> dict[str, Any]:
-    """What this code computes for the risk."""
-    if risk == "news2":
-        return news2.contract()
-    if risk in QUESTIONS:
-        return QUESTIONS[risk].contract()
-    return sepsis_contract() if risk == "sepsis" else contract()
-
-
-def _differences(risk: str, made_for: dict[str, Any]) -> list[str]:
-    if risk not in QUESTIONS:
-        return contract_differences(made_for, contract_of(risk))
-    code = json.loads(json.dumps(contract_of(risk)))
-    theirs, ours = (
-        {name: (half_life, inputs) for name, half_life, inputs in one["modalities"]}
-        for one in (made_for, code)
-    )
-    found = [f"modality {m} is read by one of the two" for m in sorted(set(theirs) ^ set(ours))]
-    for modality in sorted(set(theirs) & set(ours)):
-        if theirs[modality][0] != ours[modality][0]:
-            found.append(
-                f"evidence of {modality} halves in {theirs[modality][0]} days, "
-                f"code {ours[modality][0]}"
-            )
-        bundle, here = ({i["name"]: i for i in one[modality][1]} for one in (theirs, ours))
-        found += [
-            f"input {n} is {bundle.get(n)}, code {here.get(n)}"
-            for n in sorted(set(bundle) | set(here))
-            if bundle.get(n) != here.get(n)
-        ]
-    found += [
-        f"{key} is {made_for[key]}, code {code[key]}"
-        for key in sorted(code)
-        if key != "modalities" and made_for[key] != code[key]
-    ]
-    if not found and made_for != code:
-        found.append("the inputs are in another order")
-    return found
-
-
-def contract_differences(made_for: dict[str, Any], computed: dict[str, Any]) -> list[str]:
-    """Where a bundle's feature contract differs from the code's, in words."""
-    code = json.loads(json.dumps(computed))
-    found: list[str] = []
-    if made_for["window_s"] != code["window_s"]:
-        found.append(f"window {made_for['window_s']} s, code {code['window_s']} s")
-    theirs, ours = made_for["features"], code["features"]
-    for name in sorted(set(theirs) - set(ours)):
-        found.append(f"feature {name} is not computed")
-    for name in sorted(set(ours) - set(theirs)):
-        found.append(f"feature {name} is not in the bundle")
-    if not found and theirs != ours:
-        found.append("the features are in another order")
-    variables, here = made_for["variables"], code["variables"]
-    for name in sorted(set(variables) & set(here)):
-        if variables[name] != here[name]:
-            found.append(f"variable {name} is {variables[name]}, code {here[name]}")
-    return found
+def _numbers(raw: bytes, folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors, none of which holds what is not a number: a score would be none either."""
+    try:
+        tensors = load(raw)
+    except SafetensorError as error:
+        raise BundleError(f"{folder / WEIGHTS} holds no weights: {error}.") from None
+    broken = sorted(name for name, tensor in tensors.items() if bool(tensor.isnan().any()))
+    if broken:
+        raise BundleError(f"{folder / WEIGHTS} has values that are not numbers: {broken}.")
+    return tensors
 
 
 def load_bundle(path: Path | None, risk: str) -> RiskModel:

@@ -47,6 +47,14 @@ class AlertRule:
     critical: float  # at or above: severity critical
     version: str
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for thresholds that no probability can pass in this order."""
+        if not 0 < self.clear <= self.fire <= self.critical < 1:
+            raise ValueError(
+                f"a rule needs 0 < clear <= fire <= critical < 1, not {self.clear}, {self.fire}, "
+                f"{self.critical}"
+            )
+
 
 def probability_of(log_odds: float) -> float:
     """To the printed six decimals."""

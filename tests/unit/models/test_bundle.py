@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from models.bundle import BundleError, load_bundle, read
+from models.bundle import BundleError, digest_of, load_bundle, read, write
 from models.features import contract
 from models.rule import SHIPPED, shipped_rules
 
@@ -61,11 +64,65 @@ def test_another_feature_contract_is_refused_with_the_difference(
     changed = json.loads(json.dumps(contract()))
     changed["features"].remove("lactate.last")
     changed["variables"]["sodium"][1] = 1
-    monkeypatch.setattr("models.bundle.contract", lambda: changed)
+    monkeypatch.setattr("models.made_for.contract", lambda: changed)
     with pytest.raises(
         BundleError, match=r"feature lactate\.last is not computed; variable sodium"
     ):
         read(copy / RISK, RISK)
+
+
+def _changed(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Change answers and tensors, and sign what comes out."""
+    bundle = read(SHIPPED / RISK, RISK)
+    answers, tensors = json.loads(json.dumps(bundle.answers)), dict(bundle.tensors)
+    change(answers, tensors)
+    write(folder / RISK, dataclasses.replace(bundle, answers=answers, tensors=tensors))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a, _: a["contract"]["variables"].pop("sodium"), "variable sodium is None, code"),
+        (
+            lambda a, _: a["contract"]["variables"].update(frailty=["", 0, 1]),
+            "variable frailty is .*, code None",
+        ),
+        (lambda a, _: a["contract"].update(shift_s=3600), "shift_s is not known here"),
+        (lambda a, _: a["contract"].pop("window_s"), "window_s is missing"),
+        (lambda a, _: a["contract"].update(variables=3), "variables cannot be read"),
+        (lambda a, _: a.pop("contract"), "does not say which"),
+        (lambda a, _: a["contract"]["features"].reverse(), "features are in another order"),
+        (lambda a, _: a["rule"].update(fire=5.0), "0 < clear <= fire <= critical < 1"),
+        (lambda a, _: a["rule"].update(clear=0.9), "0 < clear <= fire <= critical < 1"),
+        (lambda a, _: a.pop("rule"), "incomplete"),
+        (
+            lambda _, t: t.update(levels=torch.full_like(t["levels"], torch.nan)),
+            r"not numbers: \['levels'\]",
+        ),
+    ],
+)
+def test_a_signed_bundle_that_does_not_fit_is_refused_in_words(
+    copy: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], said: str
+) -> None:
+    _changed(copy, change)
+    with pytest.raises(BundleError, match=said):
+        load_bundle(copy, RISK)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 1}', "\xff", ""])
+def test_a_description_that_is_none_is_refused_in_words(copy: Path, text: str) -> None:
+    (copy / RISK / "bundle.json").write_text(text, encoding="latin-1")
+    with pytest.raises(BundleError, match="describes no bundle"):
+        load_bundle(copy, RISK)
+
+
+def test_weights_that_could_run_are_not_opened(copy: Path) -> None:
+    bundle = read(SHIPPED / RISK, RISK)
+    raw = pickle.dumps({"levels": [1.0]})
+    (copy / RISK / "weights.safetensors").write_bytes(raw)
+    _edit(copy, lambda d: d.update(digest=digest_of(bundle.answers, raw)))
+    with pytest.raises(BundleError, match="holds no weights"):
+        load_bundle(copy, RISK)
 
 
 def test_what_is_missing_or_unreadable_is_named(copy: Path) -> None:
@@ -75,7 +132,7 @@ def test_what_is_missing_or_unreadable_is_named(copy: Path) -> None:
     with pytest.raises(BundleError, match=r"weights\.safetensors is missing"):
         load_bundle(copy, RISK)
     (copy / RISK / "bundle.json").write_text("{")
-    with pytest.raises(BundleError, match="not JSON"):
+    with pytest.raises(BundleError, match="describes no bundle"):
         load_bundle(copy, RISK)
 
 

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.facts import AnyFact, Observation, PersonDetail, Presence, Variant
 from models import fusion
-from models.bundle import BundleError, contract_of, load_bundle, read, write
+from models.bundle import BundleError, load_bundle, read, write
 from models.encoding import columns_of
 from models.inputs import DAY_S, codes_of
+from models.made_for import contract_of
 from models.multimodal import MultimodalModel
 from models.questions import GLIOMA, HEAD_NECK, QUESTIONS
 from models.record import PatientRecord
