@@ -3,62 +3,39 @@
 A marker of a tumour may be reported as one coded result or as variants of its genes. Variants are
 turned into the coded result here, so that models read one series, whoever reported it:
 
-- `idh-status` is `mutated` by a missense variant in codon 132 of IDH1 or 172 of IDH2, or by any
-  variant of these genes that the laboratory calls (likely) pathogenic; `wildtype` when both genes
-  were looked at and nothing was found. One of them alone says nothing, nor does a position without
-  a call. A mutation once found is not undone by a later report that does not find it: only by its
-  own correction.
+- `idh-status` is `mutated` by a missense variant in codon 132 of IDH1 or 172 of IDH2, or where a
+  laboratory calls one of these genes of the tumour (likely) pathogenic and says no more. It is
+  `wildtype` when both genes, or their codons, were looked at in the tumour and nothing was found.
+  One of them alone says nothing, nor does a position without a call, a variant whose description
+  cannot be read, or one that is called pathogenic elsewhere in the gene (IDH2 R140 is a mutation of
+  leukaemias). A mutation once found is not undone by a later report that does not find it: only by
+  its own correction.
 - `1p19q-status` is `codeleted` when both whole arms are lost, `intact` when one is said not to be.
 
-Germline findings say nothing of the tumour. MGMT methylation is no variant; it comes as a result.
+**Whose genome it is.** Germline findings say nothing of the tumour. Where a report does not say
+which it is, what it finds counts: hotspots of IDH and losses of whole arms are hardly ever
+inherited. What it does not find counts for nothing: the blood of every patient is wild type. Only
+what is said to be somatic can be absent from a tumour.
 
-Source: WHO Classification of Tumours, Central Nervous System, 5th edition (2021); coordinates of
-the codons: Ensembl, transcripts NM_005896.4 and NM_002168.4.
+MGMT methylation is no variant; it comes as a result.
+
+Source: WHO Classification of Tumours, Central Nervous System, 5th edition (2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from connectors.facts import AnyFact, Examined, Observation, Presence, Statement, Variant
+from models import arms
+from models.codons import CODONS, Codon, Effect, codon_of, effect
 from models.reported import examined, standing
 
 IDH, CODELETION = "idh-status", "1p19q-status"
 CODES: Final = (IDH, CODELETION)
-_PATHOGENIC: Final = frozenset(("pathogenic", "likely pathogenic"))
+_PATHOGENIC: Final = frozenset(("pathogenic", "likely pathogenic", "oncogenic", "likely oncogenic"))
 _HARMLESS: Final = frozenset(("benign", "likely benign"))
-_LOSSES: Final = frozenset(("deletion", "copy number loss", "copy_number_loss", "loss"))
-
-
-class _Codon(NamedTuple):
-    """A codon whose missense variants are the marker. Both genes lie on the reverse strand."""
-
-    protein: str  # as HGVS begins
-    chromosome: str
-    first: dict[str, int]  # assembly → its lowest position
-    silent: frozenset[tuple[int, str]]  # (place from the lowest, base) that changes no amino acid
-
-
-_CODONS: Final = {
-    "IDH1": _Codon(
-        "p.Arg132",
-        "2",
-        {"GRCh37": 209_113_111, "GRCh38": 208_248_387},
-        frozenset(((0, "C"), (0, "G"), (0, "T"))),
-    ),
-    "IDH2": _Codon(
-        "p.Arg172",
-        "15",
-        {"GRCh37": 90_631_837, "GRCh38": 90_088_605},
-        frozenset(((0, "T"), (2, "G"))),
-    ),
-}
-# (chromosome, latest start, earliest end) of a loss that takes a whole arm, in bases: the rough
-# borders hold on GRCh37 and GRCh38 alike.
-_ARMS: Final = {"1p": ("1", 12_000_000, 110_000_000), "19q": ("19", 34_000_000, 55_000_000)}
-_LATEST_END_1P: Final = 150_000_000  # beyond it the other arm is lost too: no codeletion
-
 
 _Sources = Sequence[Sequence[Variant | Examined]]  # groups, each of which has to say it
 
@@ -72,23 +49,32 @@ def variants(facts: Iterable[AnyFact]) -> list[Variant]:
 def concerns(fact: AnyFact) -> bool:
     """May a marker depend on this fact?"""
     if isinstance(fact, Variant):
-        return _gene(fact) != "" or _arm(fact) != ""
+        return codon_of(fact) is not None or arms.of_arm(fact)
     if isinstance(fact, Examined):
-        return any(_touches(fact, codon) for codon in _CODONS.values())
+        return any(_touches(fact, codon) for codon in CODONS)
     return isinstance(fact, Statement) and fact.kind == Statement.DOCUMENT
 
 
 def markers(facts: Iterable[AnyFact]) -> list[Observation]:
     """Markers as coded results, from the facts that `concerns` picks; at most one of each value."""
     known = list(facts)
-    tumour = [v for v in variants(known) if v.source_class != "germline"]
-    return [*_idh(tumour, examined(known)), *_codeletion(tumour)]
+    found = [v for v in variants(known) if v.source_class != "germline"]
+    somatic = [v for v in found if v.source_class == "somatic"]
+    looked = [e for e in examined(known) if e.source_class == "somatic"]
+    codeleted = _first_of(CODELETION, "codeleted", arms.lost(found), "intact", [arms.kept(somatic)])
+    return [*_idh(found, looked), *codeleted]
 
 
-def _idh(tumour: list[Variant], looked: list[Examined]) -> list[Observation]:
-    mutated = [v for v in tumour if _is_mutation(v)]
-    absent = [_looked_at(gene, tumour, looked) for gene in _CODONS]
-    return _first_of(IDH, "mutated", [mutated], "wildtype", absent)
+def _idh(found: list[Variant], looked: list[Examined]) -> list[Observation]:
+    of_codon = [[v for v in found if codon_of(v) is codon] for codon in CODONS]
+    pairs = list(zip(CODONS, of_codon, strict=True))
+    mutated = [v for codon, vs in pairs for v in vs if _is_mutation(v, codon)]
+    open_since = min((v.time for c, vs in pairs for v in vs if _leaves_open(v, c)), default=None)
+    absent = [_looked_at(codon, vs, looked) for codon, vs in pairs]
+    said = _first_of(IDH, "mutated", [mutated], "wildtype", absent)
+    if open_since is None:
+        return said
+    return [o for o in said if o.value == "mutated" or o.time < open_since]
 
 
 def _first_of(
@@ -112,56 +98,40 @@ def _since(groups: _Sources) -> Variant | Examined | None:
     return max((min(group, key=_when) for group in groups), key=_when)
 
 
-def _is_mutation(v: Variant) -> bool:
-    gene = _gene(v)
-    if v.presence is not Presence.PRESENT or not gene or v.significance in _HARMLESS:
+def _is_mutation(v: Variant, codon: Codon) -> bool:
+    if v.presence is not Presence.PRESENT or v.significance in _HARMLESS:
         return False
-    return v.significance in _PATHOGENIC or _changes(v, _CODONS[gene])
+    if effect(v, codon) is Effect.MISSENSE:
+        return True
+    is_bare = not (v.position or v.hgvs_c or v.hgvs_p or v.hgvs_g)
+    return is_bare and v.source_class == "somatic" and v.significance in _PATHOGENIC
 
 
-def _changes(v: Variant, codon: _Codon) -> bool:
-    """Is it a missense variant of the codon?"""
-    protein = v.hgvs_p.rpartition(":")[2]
-    if protein:
-        return protein.startswith(codon.protein) and protein[len(codon.protein) :] not in ("", "=")
-    place = _place(v, codon)
-    return (
-        place is not None and len(v.ref) == len(v.alt) == 1 and (place, v.alt) not in codon.silent
-    )
-
-
-def _place(v: Variant, codon: _Codon) -> int | None:
-    """0, 1 or 2 where the variant lies in the codon."""
-    first = codon.first.get(v.assembly.partition(".")[0])
-    if first is None or v.position is None or v.chromosome != codon.chromosome:
-        return None
-    return v.position - first if 0 <= v.position - first < 3 else None
-
-
-def _gene(v: Variant) -> str:
-    if v.gene in _CODONS:
-        return v.gene
-    found = (gene for gene, codon in _CODONS.items() if _place(v, codon) is not None)
-    return "" if v.gene else next(found, "")
+def _leaves_open(v: Variant, codon: Codon) -> bool:
+    """Is something of the gene found that is neither the hotspot nor harmless?"""
+    if v.presence is not Presence.PRESENT or v.significance in _HARMLESS:
+        return False
+    found = effect(v, codon)
+    return found in (Effect.OTHER, Effect.UNKNOWN) or v.significance in _PATHOGENIC
 
 
 def _looked_at(
-    gene: str, tumour: list[Variant], looked: list[Examined]
+    codon: Codon, of_codon: list[Variant], looked: list[Examined]
 ) -> list[Variant | Examined]:
-    """What says that the gene, or its codon, was looked at and is as it should be."""
-    of_gene = [v for v in tumour if _gene(v) == gene]
-    whole = [v for v in of_gene if not (v.position or v.hgvs_c or v.hgvs_p or v.hgvs_g)]
+    """What says that the gene, or its codon, was looked at in the tumour and nothing found."""
+    somatic = [v for v in of_codon if v.source_class == "somatic"]
+    whole = [v for v in somatic if not (v.position or v.hgvs_c or v.hgvs_p or v.hgvs_g)]
     found: list[Variant | Examined] = [v for v in whole if v.presence is Presence.ABSENT]
-    unread = {v.report for v in of_gene if v.presence is Presence.NO_CALL}
-    found += [
-        e
-        for e in looked
-        if e.source_class != "germline" and e.report not in unread and _covers(e, _CODONS[gene])
-    ]
-    return found
+    unread = {
+        v.report
+        for v in of_codon
+        if v.presence is Presence.NO_CALL
+        and effect(v, codon) not in (Effect.ELSEWHERE, Effect.SILENT)
+    }
+    return found + [e for e in looked if e.report not in unread and _covers(e, codon)]
 
 
-def _touches(looked: Examined, codon: _Codon) -> bool:
+def _touches(looked: Examined, codon: Codon) -> bool:
     first = codon.first.get(looked.assembly.partition(".")[0])
     return first is not None and any(
         c == codon.chromosome and a <= first + 2 and first <= b
@@ -169,7 +139,7 @@ def _touches(looked: Examined, codon: _Codon) -> bool:
     )
 
 
-def _covers(looked: Examined, codon: _Codon) -> bool:
+def _covers(looked: Examined, codon: Codon) -> bool:
     first = codon.first.get(looked.assembly.partition(".")[0])
     if first is None:
         return False
@@ -179,28 +149,8 @@ def _covers(looked: Examined, codon: _Codon) -> bool:
     return seen and not any(a <= first + 2 and first <= b for a, b in unread)
 
 
-def _codeletion(tumour: list[Variant]) -> list[Observation]:
-    of_arm = [[v for v in tumour if _arm(v) == arm] for arm in _ARMS]
-    lost = [[v for v in vs if v.presence is Presence.PRESENT] for vs in of_arm]
-    kept = [v for vs in of_arm for v in vs if v.presence is Presence.ABSENT]
-    return _first_of(CODELETION, "codeleted", lost, "intact", [kept])
-
-
 def _when(fact: Variant | Examined) -> tuple[float, str]:
     return fact.time, fact.id
-
-
-def _arm(v: Variant) -> str:
-    """The arm of which the variant is the loss; "" for all others."""
-    loss = v.change.casefold() in _LOSSES or v.alt == "<DEL>"
-    loss = loss or (v.copy_number is not None and v.copy_number < 1.5)
-    if not loss or v.position is None or v.end is None:
-        return ""
-    for arm, (chromosome, latest, earliest) in _ARMS.items():
-        whole = v.position <= latest and v.end >= earliest and v.chromosome == chromosome
-        if whole and (v.end <= _LATEST_END_1P if arm == "1p" else v.position >= 10_000_000):
-            return arm
-    return ""
 
 
 def _marker(code: str, value: str, source: Variant | Examined) -> Observation:

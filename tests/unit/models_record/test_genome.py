@@ -40,12 +40,12 @@ NO_IDH2 = variant("idh2", Presence.ABSENT, gene="IDH2")
     [
         R132H,
         variant("v", gene="IDH2", hgvs_p="p.Arg172Lys"),
-        variant("v", gene="IDH1", hgvs_c="NM_005896.4:c.299G>A", significance="likely pathogenic"),
+        variant("v", gene="IDH1", significance="likely pathogenic"),
         variant("v", assembly="GRCh38", chromosome="2", position=208_248_388, ref="C", alt="T"),
         variant("v", assembly="GRCh37", chromosome="15", position=90_631_838, ref="C", alt="T"),
     ],
 )
-def test_a_hotspot_or_a_pathogenic_variant_is_a_mutation(found: Variant) -> None:
+def test_a_hotspot_or_a_pathogenic_gene_is_a_mutation(found: Variant) -> None:
     assert answers(IDH, found) == ["mutated"]
 
 
@@ -55,6 +55,10 @@ def test_a_hotspot_or_a_pathogenic_variant_is_a_mutation(found: Variant) -> None
         variant("v", gene="IDH1", hgvs_p="p.Arg132="),
         variant("v", gene="IDH1", hgvs_p="p.Gly105Ser", significance="benign"),
         variant("v", gene="IDH1", hgvs_p="p.Arg132His", significance="benign"),
+        variant("v", gene="IDH1", hgvs_c="NM_005896.4:c.299G>A", significance="likely pathogenic"),
+        variant("v", gene="IDH2", hgvs_p="p.Arg140Gln", significance="pathogenic"),
+        variant("v", gene="IDH1", hgvs_p="p.Arg132Ter", significance="pathogenic"),
+        variant("v", gene="IDH1", significance="uncertain"),
         variant("v", gene="IDH1", hgvs_p="p.Val178Ile"),
         variant("v", gene="TP53", hgvs_p="p.Arg175His", significance="pathogenic"),
         variant("v", Presence.NO_CALL, gene="IDH1", hgvs_p="p.Arg132His"),
@@ -69,16 +73,69 @@ def test_what_is_harmless_unread_or_half_is_no_answer(found: Variant) -> None:
     assert answers(IDH, found) == []
 
 
+def of(source: str, *facts: Any) -> list[Any]:
+    """The same, of another genome."""
+    return [replace(one, source_class=source) for one in facts]
+
+
 def test_germline_variants_say_nothing_of_the_tumour() -> None:
-    inherited = Variant(
-        id="v", rank=(1, 1.0, 0, ""), presence=Presence.PRESENT, time=1.0,
-        source_class="germline", gene="IDH1", hgvs_p="p.Arg132His",
-    )  # fmt: skip
-    assert answers(IDH, inherited) == []
+    assert answers(IDH, *of("germline", R132H)) == []
+    assert answers(IDH, *of("germline", NO_IDH1, NO_IDH2)) == []
+    assert answers(IDH, *of("germline", examined(_IDH1, _IDH2))) == []
+    assert answers(CODELETION, *of("germline", *LOST)) == []
+
+
+def test_of_a_genome_that_nobody_names_a_hotspot_counts_and_its_absence_does_not() -> None:
+    assert answers(IDH, *of("", R132H)) == ["mutated"]
+    assert answers(CODELETION, *of("", *LOST)) == ["codeleted"]
+    assert answers(IDH, *of("", NO_IDH1, NO_IDH2)) == []
+    assert answers(IDH, NO_IDH1, *of("", NO_IDH2)) == []
+    assert answers(IDH, *of("", examined(_IDH1, _IDH2))) == []
+    assert answers(CODELETION, *of("", KEPT)) == []
+    assert answers(IDH, *of("", variant("v", gene="IDH2", significance="pathogenic"))) == []
 
 
 def test_wild_type_takes_both_genes() -> None:
     assert answers(IDH, NO_IDH1, NO_IDH2) == ["wildtype"]
+    assert answers(IDH, NO_IDH1) == []
+
+
+def test_that_one_hotspot_is_absent_is_no_wild_type() -> None:
+    """As immunohistochemistry and tests of a single variant say it."""
+    one = variant("a", Presence.ABSENT, gene="IDH1", hgvs_p="p.Arg132His")
+    other = variant("b", Presence.ABSENT, gene="IDH2", hgvs_p="p.Arg172Lys")
+    assert answers(IDH, one, other) == []
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"hgvs_p": "p.[Arg132His];[=]"},
+        {"hgvs_p": "p.Arg132fs"},
+        {"hgvs_c": "NM_001289910.1:c.359G>A", "gene": "IDH2"},
+        {"hgvs_p": "p.Arg140Gln", "gene": "IDH2", "significance": "pathogenic"},
+        {},
+    ],
+)
+def test_no_wild_type_beside_what_is_not_understood(found: dict[str, str]) -> None:
+    told = variant("v", report="r", **({"gene": "IDH1"} | found))
+    assert answers(IDH, examined(_IDH1, _IDH2), told) == []
+
+
+@pytest.mark.parametrize(
+    ("presence", "found"),
+    [
+        (Presence.PRESENT, {"gene": "IDH1", "hgvs_p": "p.Val178Ile"}),
+        (Presence.PRESENT, {"gene": "IDH1", "hgvs_p": "p.Arg132="}),
+        (Presence.PRESENT, {"gene": "IDH2", "change": "copy number gain", "copy_number": 3.0}),
+        (Presence.NO_CALL, {"gene": "IDH1", "hgvs_c": "NM_005896.4:c.414+9A>G"}),
+    ],
+)
+def test_wild_type_beside_what_leaves_the_codon_as_it_is(
+    presence: Presence, found: dict[str, Any]
+) -> None:
+    told = variant("v", presence, report="r", **found)
+    assert answers(IDH, examined(_IDH1, _IDH2), told) == ["wildtype"]
 
 
 def examined(*ranges: tuple[str, int, int], bad: tuple[str, int, int] | None = None) -> Examined:
@@ -124,15 +181,60 @@ def test_what_comes_later_does_not_change_what_was_known() -> None:
     assert answers(IDH, *facts) == ["wildtype", "mutated"]
 
 
+LOST = [
+    variant("1p", chromosome="1", position=1, end=121_000_000, change="deletion"),
+    variant("19q", chromosome="19", position=28_000_000, end=58_600_000, copy_number=1.0),
+]
+KEPT = variant("k", Presence.ABSENT, chromosome="1", position=1, end=121_000_000, alt="<DEL>")
+
+
 def test_both_arms_lost_is_codeletion() -> None:
-    one = variant("1p", chromosome="1", position=1, end=121_000_000, change="deletion")
-    other = variant("19q", chromosome="19", position=28_000_000, end=58_600_000, copy_number=1.0)
-    whole = variant("1", chromosome="1", position=1, end=248_000_000, change="deletion")
-    assert answers(CODELETION, one, other) == ["codeleted"]
-    assert answers(CODELETION, one) == []
-    assert answers(CODELETION, whole, other) == []
-    kept = variant("k", Presence.ABSENT, chromosome="1", position=1, end=121_000_000, alt="<DEL>")
-    assert answers(CODELETION, kept) == ["intact"]
+    assert answers(CODELETION, *LOST) == ["codeleted"]
+    assert answers(CODELETION, LOST[0]) == []
+    assert answers(CODELETION, KEPT) == ["intact"]
+
+
+def stretch(chromosome: str, first: float, last: float, **more: Any) -> Variant:
+    """Lost bases, in millions."""
+    place = {"position": int(first * 1e6) + 1, "end": int(last * 1e6)}
+    known = {"copy_number": 1.0, "report": "array"}
+    name = f"{chromosome}:{first}"
+    return variant(name, chromosome=chromosome, **place, **(known | more))
+
+
+IN_PARTS = [
+    stretch("1", 0.9, 13),
+    stretch("1", 13.1, 72),
+    stretch("1", 74, 120.5),
+    stretch("19", 27.8, 41),
+    stretch("19", 41.2, 59),
+]
+
+
+@given(st.permutations(IN_PARTS))
+@settings(max_examples=30, deadline=None)
+def test_an_arm_may_be_lost_in_stretches_in_any_order(found: list[Variant]) -> None:
+    assert answers(CODELETION, *found) == ["codeleted"]
+
+
+@pytest.mark.parametrize("missing", range(len(IN_PARTS)))
+def test_a_part_of_an_arm_is_no_codeletion(missing: int) -> None:
+    rest = [one for number, one in enumerate(IN_PARTS) if number != missing]
+    assert answers(CODELETION, *rest) == []
+
+
+def test_what_is_no_loss_of_an_arm_alone_is_no_codeletion() -> None:
+    one_p, nineteen = stretch("1", 1, 121), stretch("19", 28, 58)
+    whole = [stretch("1", 1, 248), nineteen]
+    both_arms = [one_p, stretch("1", 144, 248), nineteen]
+    monosomy = [one_p, stretch("19", 0.2, 24.4), stretch("19", 27, 58)]
+    two_copies = [one_p, stretch("19", 28, 58, copy_number=2.0, alt="<DEL>")]
+    reports = [stretch("1", 1, 60), stretch("1", 60, 121, report="another"), nineteen]
+    copy_neutral = [one_p, stretch("19", 28, 58, copy_number=None, change="LOH")]
+    not_called = [one_p, replace(nineteen, presence=Presence.NO_CALL)]
+    for found in (whole, both_arms, monosomy, two_copies, reports, copy_neutral, not_called):
+        assert answers(CODELETION, *found) == []
+    assert answers(CODELETION, one_p, nineteen) == ["codeleted"]
 
 
 def test_folding_says_from_when_on_scores_may_differ() -> None:
