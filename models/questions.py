@@ -51,7 +51,9 @@ def _radiomic(feature: str, image: str, name: str, unit: str) -> Input:
 
 IDH = "idh-status"
 # Methylated CpG sites of the promoter, of the 17 that the cohort's laboratory looks at. Where a
-# laboratory says no more than "methylated", the cohort's mean of those stands for it.
+# laboratory says no more than "methylated", the cohort's mean of those stands for it. A percentage
+# of methylated alleles, a ratio to a control gene or a number of another assay's sites cannot be
+# turned into that number; of those the laboratory's own "methylated" or "unmethylated" is read.
 _MGMT = Variable(
     "mgmt-methylation",
     "MGMT promoter",
@@ -64,6 +66,7 @@ _MGMT = Variable(
         *((str(n), float(n)) for n in range(18)),
         ("methylated", 9.35),
     ),
+    counted=("{sites}", "{site}", "{cpg sites}", "{cpg site}", "{cpg}", "sites", "cpg sites"),
 )
 GLIOMA = Question(
     risk="glioma-survival",

@@ -184,6 +184,15 @@ def _rounded(x: float) -> float:
     return float(f"{x:.12g}")
 
 
+def _other_count(variable: Variable, observation: Observation) -> Rejection | None:
+    """Why a number is not of the kind that the variable's answers count; None where it is."""
+    value, unit = observation.value, observation.unit.strip().casefold()
+    is_number = isinstance(value, float | int) or (value or "").strip().isdecimal()
+    if not variable.counted or not is_number or unit in variable.counted:
+        return None
+    return Rejection.UNIT_INCOMPATIBLE if unit else Rejection.UNIT_MISSING
+
+
 def canonical(variable: Variable, observation: Observation) -> float | Rejection:
     """The observation's value in the variable's unit, or why it cannot be used.
 
@@ -192,7 +201,8 @@ def canonical(variable: Variable, observation: Observation) -> float | Rejection
     """
     value = observation.value
     if variable.answers:
-        return _answer(variable, value)
+        reason = _other_count(variable, observation)
+        return _answer(variable, value) if reason is None else reason
     if not isinstance(value, float | int) or not math.isfinite(value):
         return Rejection.NOT_A_NUMBER
     how = affine(variable, observation.unit)

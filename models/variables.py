@@ -27,6 +27,8 @@ class Variable(NamedTuple):
     valence: int = 1  # equivalents per mole
     unit_optional: bool = False  # a number without a unit can only mean one thing
     answers: tuple[tuple[str, float], ...] = ()  # coded answers, in lower case, as numbers
+    # Units, in lower case, in which an answer may be a number; (): a number is one in any.
+    counted: tuple[str, ...] = ()
 
 
 _VENTILATION = (

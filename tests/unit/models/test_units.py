@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from models.questions import GLIOMA
 from models.units import Affine, Rejection, affine, canonical
 from models.variables import BY_CODE, BY_NAME, CATALOGUE
 from tests.unit.models.patients import HEART_RATE, observation
@@ -85,3 +86,35 @@ def test_coded_answers_are_numbers_and_unknown_ones_are_refused() -> None:
 
 def test_no_code_belongs_to_two_variables() -> None:
     assert len(BY_CODE) == sum(len(v.codes) for v in CATALOGUE)
+
+
+_MGMT = next(
+    one.variable for one in GLIOMA.inputs if "mgmt-methylation-index" in one.variable.codes
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "wanted"),
+    [
+        (9.0, "{sites}", 9.0),
+        (9.0, "{CpG sites}", 9.0),
+        ("9", "sites", 9.0),
+        (0.0, "{sites}", 0.0),
+        ("methylated", "", 9.35),
+        ("Unmethylated", "", 0.0),
+        (9.0, "%", Rejection.UNIT_INCOMPATIBLE),
+        ("9", "%", Rejection.UNIT_INCOMPATIBLE),
+        (35.4, "%", Rejection.UNIT_INCOMPATIBLE),
+        (1.0, "1", Rejection.UNIT_INCOMPATIBLE),
+        (0.0, "{ratio}", Rejection.UNIT_INCOMPATIBLE),
+        (9.0, "", Rejection.UNIT_MISSING),
+        ("0", "", Rejection.UNIT_MISSING),
+        (18.0, "{sites}", Rejection.UNKNOWN_ANSWER),
+        (4.5, "{sites}", Rejection.UNKNOWN_ANSWER),
+        ("9/17", "{sites}", Rejection.UNKNOWN_ANSWER),
+    ],
+)
+def test_methylation_is_a_number_of_sites_and_no_other_number(
+    value: float | str, unit: str, wanted: float | Rejection
+) -> None:
+    assert canonical(_MGMT, observation("mgmt-methylation-index", 0, value, unit=unit)) == wanted
