@@ -223,7 +223,9 @@ class Variant(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="variant"
 
     presence: Presence
     time: Time
-    source_class: str  # "germline", "somatic", "" where the laboratory does not say
+    # "germline", "somatic", "" where the laboratory does not say; of what was not found: whose
+    # material was looked at.
+    source_class: str
     status: str = "F"  # HL7 table 0085
     gene: str = ""  # HGNC symbol
     assembly: str = ""  # GRCh37, GRCh38 …; always there with a genomic position

@@ -14,6 +14,7 @@ of LOINC's answer lists. The lists:
 | 92822-6 genomic coordinate system | LL5323-2 |
 | 51968-6 overall interpretation | LL541-4 |
 | 48019-4 DNA change type | LL379-9 |
+| 48000-4 chromosome | LL2938-0 |
 """
 
 from __future__ import annotations
@@ -22,11 +23,20 @@ import re
 from typing import Final
 
 from connectors.facts import Presence
+from connectors.genomics.sequences import assembly_of
 
 POSITIVE, NEGATIVE = "positive", "negative"
 # How a start and an end are counted (LL5323-2).
 INTERVAL_0, CHARACTER_0, CHARACTER_1 = "0-based interval", "0-based character", "1-based character"
 
+_CHROMOSOMES: Final = {
+    "LA21254-0": "1", "LA21255-7": "2", "LA21256-5": "3", "LA21257-3": "4",
+    "LA21258-1": "5", "LA21259-9": "6", "LA21260-7": "7", "LA21261-5": "8",
+    "LA21262-3": "9", "LA21263-1": "10", "LA21264-9": "11", "LA21265-6": "12",
+    "LA21266-4": "13", "LA21267-2": "14", "LA21268-0": "15", "LA21269-8": "16",
+    "LA21270-6": "17", "LA21271-4": "18", "LA21272-2": "19", "LA21273-0": "20",
+    "LA21274-8": "21", "LA21275-5": "22", "LA21276-3": "X", "LA21277-1": "Y",
+}  # fmt: skip
 # By LOINC question: a code of one list says nothing under the question of another.
 LISTS: Final[dict[str, dict[str, str]]] = {
     "69548-6": {
@@ -87,7 +97,9 @@ LISTS: Final[dict[str, dict[str, str]]] = {
         "LA14033-7": "copy number gain",
         "LA14034-5": "copy number loss",
     },
+    "48000-4": _CHROMOSOMES,
 }
+_ASSEMBLY: Final = "62374-4"
 _ANSWER_CODE: Final = re.compile(r"LA\d{1,9}-\d")
 _WORDS: Final[dict[str, str]] = {
     "present": Presence.PRESENT,
@@ -119,8 +131,8 @@ def answer(question: str, text: str) -> str:
     if meant is not None:
         return meant
     if question in LISTS and _ANSWER_CODE.fullmatch(code):
-        return rest[0] if rest else ""
-    return text.strip()
+        text = rest[0] if rest else ""
+    return assembly_of(text) if question == _ASSEMBLY else text.strip()
 
 
 def presence_of(assessed: str) -> Presence:

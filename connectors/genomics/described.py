@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from connectors.facts import Presence
 from connectors.genomics.answers import CHARACTER_0, INTERVAL_0, presence_of
-from connectors.genomics.hgvs import normalised
+from connectors.genomics.hgvs import normalised, parted
 from connectors.genomics.sequences import placed
 
 GENE, ASSESSMENT, OVERALL, SOURCE, ZYGOSITY = "48018-6", "69548-6", "51968-6", "48002-0", "53034-5"
@@ -21,7 +21,7 @@ COUNTING, RANGES_EXAMINED, VARIATION = "92822-6", "51959-5", "81252-9"
 RANGES: Final = ("81254-5", "81302-2", "81301-4")
 _FREQUENCY, _DEPTH, _COPIES = "81258-6", "82121-5", "82155-3"
 _HGVS_C, _HGVS_G = "48004-6", "81290-9"
-_DESCRIPTIONS: Final = ("hgvs_c", "hgvs_p", "hgvs_g")  # in one spelling
+_KINDS: Final = {"hgvs_c": "c", "hgvs_p": "p", "hgvs_g": "g"}  # brought into one spelling
 # LOINC → the field of a variant that holds its text.
 TEXTS: Final[dict[str, str]] = {
     _HGVS_C: "hgvs_c",
@@ -72,8 +72,10 @@ def described(
         texts["hgvs_c"] = ""
         texts["ref"] = texts["ref"] or spdi["ref"]
         texts["alt"] = texts["alt"] or spdi["alt"]  # symbolic alleles have no other place
-    for field in _DESCRIPTIONS:
-        texts[field] = normalised(texts[field])
+    texts["hgvs_c"], protein = parted(texts["hgvs_c"])
+    texts["hgvs_p"] = texts["hgvs_p"] or protein
+    for field, kind in _KINDS.items():
+        texts[field] = normalised(texts[field], kind)
     place = _place(said, ranges, texts["hgvs_g"], spdi)
     significance = said.get(SIGNIFICANCE, "").lower()
     source = said.get(SOURCE, "").lower()

@@ -28,8 +28,8 @@ _UNCALLABLE: Final = "uncallable-regions"  # a code of the guide (TbdCodes)
 class Regions:
     """Gathers what a report says of regions, Observation by Observation."""
 
-    def __init__(self, report: str, visit: str) -> None:
-        self._report, self._visit = report, visit
+    def __init__(self, report: str, visit: str, of_specimens: str) -> None:
+        self._report, self._visit, self._of_specimens = report, visit, of_specimens
         self._ranges: dict[str, list[Range]] = {RANGES_EXAMINED: [], _UNCALLABLE: []}
         self._assemblies: set[str] = set()
         self._sources: set[str] = set()
@@ -76,6 +76,8 @@ class Regions:
     @property
     def _source(self) -> str:
         said = self._sources & {"germline", "somatic"}
+        if not said:
+            return self._of_specimens
         return said.pop() if len(said) == 1 else ""
 
     def _gene(self, gene: str, presence: Presence, version: Version, key: IdentityKey) -> Variant:

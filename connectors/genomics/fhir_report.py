@@ -33,6 +33,7 @@ from connectors.genomics.fhir_findings import (
 from connectors.genomics.fhir_regions import REGION_STUDIED, Regions
 from connectors.genomics.fhir_values import observation
 from connectors.genomics.report_number import report_number
+from connectors.genomics.specimens import source_class, source_of
 from connectors.interpretation import RefusedError
 from connectors.quarantine import Reason
 
@@ -111,6 +112,17 @@ def _is_genomic(report: Element, held: list[Resource]) -> bool:
     return any(code_of(child(o.content, "code")) == ASSESSMENT for o in held)
 
 
+def _specimens(report: Resource, held: list[Resource], document: Document) -> str:
+    """The source class of all specimens that the report and its findings name."""
+    found = [
+        document.find(r, one)
+        for one in (report, *held)
+        for r in references(one.content, "specimen")
+    ]
+    types = ((c.code for c in codings(child(s.content, "type"))) if s else () for s in found)
+    return source_of(types)
+
+
 class _Report:
     """One report being read."""
 
@@ -121,6 +133,7 @@ class _Report:
         self._visit = reading.visit(report)
         self._parts = {o.place: parts_of(o) for o in held}
         self._significance = self._implications()
+        self._of_specimens = _specimens(report, held, reading.document)
         self._names: dict[str, int] = {}  # how many findings had this name so far
         self._genes: set[str] = set()  # of which a variant is told
 
@@ -134,7 +147,7 @@ class _Report:
             self._reading.note(
                 RefusedError(Reason.UNRESOLVED_REFERENCE, detail), f"{self._report.place}.result"
             )
-        regions = Regions(self._number, self._visit)
+        regions = Regions(self._number, self._visit, self._of_specimens)
         for o in self._held:
             try:
                 yield from self._finding(o, regions)
@@ -184,6 +197,9 @@ class _Report:
             detail = "a position, and neither an assembly (62374-4) nor a chromosome (48013-7)"
             raise RefusedError(Reason.NO_ASSEMBLY, detail)
         self._genes.add(fields["gene"])
+        fields["source_class"] = source_class(
+            fields["source_class"], fields["presence"], self._of_specimens
+        )
         name = description(o.content, fields, said)
         number = str(self._count(name))
         return Variant(

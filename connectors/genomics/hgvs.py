@@ -3,18 +3,21 @@
 After the HGVS nomenclature (version 21). Nothing is projected or shifted: that needs the reference
 sequence. What two spellings of one description differ in is taken away: spaces, a gene in brackets
 behind the reference, brackets around a predicted protein change, one-letter amino acids, `*` and
-`X` for a stop, bases that `del`, `dup`, `inv` and `=` need not state. The version of the reference
-stays.
+`X` for a stop, bases that `del`, `dup`, `inv` and `=` need not state, capitals. The version of the
+reference stays. Where a field is of one kind only, `kind` stands for a missing `p.` or `c.`.
 
 >>> normalised("NM_000546.6(TP53):c.215_216delCA")
 'NM_000546.6:c.215_216del'
 >>> normalised("p.(R97Pfs*23)")
 'p.Arg97ProfsTer23'
+>>> normalised("IDH1 R132H", "p")
+'IDH1:p.Arg132His'
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 LONGEST: Final = 2_000  # characters that are looked at; longer text is kept as it is
@@ -27,8 +30,13 @@ _THREE: Final = {
 
 _ACCESSION = re.compile(r"(?:[A-Z]{2}_|LRG_|ENS[A-Z]*[GTP])\d+\S*", re.IGNORECASE)
 _WHOLE = re.compile(
-    r"(?:(?P<ref>[^:()]+)(?:\((?P<inner>[^()]+)\))?:)?(?P<kind>[cgmnp])\.(?P<what>.+)"
+    r"(?:(?P<ref>[^:()]+)(?:\((?P<inner>[^()]+)\))?:)?(?P<kind>[cgmnp])\.(?P<what>.+)",
+    re.IGNORECASE,
 )
+# A gene's symbol holds a digit here: words before a description ("not R132H") are no symbol.
+_NAMED = re.compile(r"\s*([A-Z][A-Z0-9-]*\d[A-Z0-9-]*|\S*_\S*\d\S*)\s+(\S.*)")
+# Both descriptions in one field, as knowledge bases write a variant's name.
+_BOTH = re.compile(r"(.*\b[cgn]\.[^\s(,;]+)[\s,;]*(?:\((p\.\S+)\)|[\s,;](p\.\S+))\s*")
 _POINT = r"(?:[-*]?\d+(?:[+-](?:\d+|\?))?|\?)"
 _PLACE = rf"(?:{_POINT}|\({_POINT}_{_POINT}\))"
 _BASES = r"[ACGTUNRYSWKMBDHV]+"
@@ -44,6 +52,8 @@ _NUCLEOTIDE = re.compile(
 _WORDS: Final = re.compile(r"delins|del|dup|ins|inv", re.IGNORECASE)
 _AMINO = r"(?:Xaa|" + "|".join(sorted(set(_THREE.values()))) + r"|[A-Z*])"
 _AMINOS = rf"(?:{_AMINO})+"
+_NAMES = re.compile("|".join(("Xaa", *sorted(set(_THREE.values())))), re.IGNORECASE)
+_SMALL = re.compile("DELINS|DEL|DUP|INS|EXT|FS")
 _PROTEIN = re.compile(
     rf"(?P<one>{_AMINO})(?P<at>\d+)(?:_(?P<other>{_AMINO})(?P<until>\d+))?"
     rf"(?:(?P<word>delins|ins)(?P<seq>{_AMINOS})|(?P<plain>del|dup)(?:{_AMINOS}|\d+)?"
@@ -54,9 +64,20 @@ _PROTEIN = re.compile(
 _WITHOUT_PLACE: Final = frozenset(("=", "?", "0", "0?"))
 
 
-def normalised(text: str) -> str:
+def normalised(text: str, kind: str = "") -> str:
     """A description in one spelling; text that is none, as it came but for spaces around it."""
-    return _parsed(text) or text.strip()
+    return _parsed(text, kind) or text.strip()
+
+
+def parted(text: str) -> tuple[str, str]:
+    """The description of the DNA, and one of the protein where it stands behind it, else "".
+
+    >>> parted("NM_005896.4(IDH1):c.395G>A (p.Arg132His)")
+    ('NM_005896.4(IDH1):c.395G>A', 'p.Arg132His')
+    """
+    found = _BOTH.fullmatch(text) if len(text) <= LONGEST else None
+    dna, protein = (found[1], found[2] or found[3]) if found else (text, "")
+    return (dna, protein) if is_hgvs(dna) and is_hgvs(protein) else (text, "")
 
 
 def is_hgvs(text: str) -> bool:
@@ -70,17 +91,32 @@ def reference_of(text: str) -> str:
     return reference if colon else ""
 
 
-def _parsed(text: str) -> str | None:
+def _parsed(text: str, kind: str = "") -> str | None:
     if len(text) > LONGEST:
         return None
-    whole = _WHOLE.fullmatch("".join(text.split()))
+    return next((p for one in _ways(text, kind) if (p := _read(one)) is not None), None)
+
+
+def _ways(text: str, kind: str) -> Iterator[str]:
+    """The text without its spaces; with a colon behind a reference, and with its kind."""
+    named = _NAMED.fullmatch(text)
+    yield "".join(text.split())
+    reference, what = (f"{named[1]}:", named[2]) if named else ("", text)
+    plain = "".join(what.split())
+    yield f"{reference}{plain}"
+    if kind and plain not in _WITHOUT_PLACE:
+        yield f"{reference}{kind}.{plain}"
+
+
+def _read(text: str) -> str | None:
+    whole = _WHOLE.fullmatch(text)
     if whole is None:
         return None
-    change = _protein if whole["kind"] == "p" else _nucleotide
-    what = change(whole["what"])
+    kind = whole["kind"].lower()
+    what = (_protein if kind == "p" else _nucleotide)(whole["what"])
     if what is None:
         return None
-    return f"{_reference(whole['ref'] or '', whole['inner'] or '')}{whole['kind']}.{what}"
+    return f"{_reference(whole['ref'] or '', whole['inner'] or '')}{kind}.{what}"
 
 
 def _reference(name: str, inner: str) -> str:
@@ -125,7 +161,7 @@ def _protein(what: str) -> str | None:
     plain = what[1:-1] if what.startswith("(") and what.endswith(")") else what
     if plain in _WITHOUT_PLACE:
         return plain
-    found = _PROTEIN.fullmatch(plain)
+    found = _PROTEIN.fullmatch(plain) or _PROTEIN.fullmatch(_cased(plain))
     if found is None:
         return None
     first = _three(found["one"])
@@ -134,6 +170,12 @@ def _protein(what: str) -> str | None:
         last = _three(found["other"]) + found["until"]
         place = place if last == place else f"{place}_{last}"
     return place + _protein_change(found, first)
+
+
+def _cased(what: str) -> str:
+    """`ARG132HIS` or `r132h` as `Arg132His`, `R132H`: amino acids' names, and small words."""
+    named = _NAMES.sub(lambda name: name[0].title(), what.upper())
+    return _SMALL.sub(lambda word: word[0].lower(), named)
 
 
 def _protein_change(found: re.Match[str], first: str) -> str:

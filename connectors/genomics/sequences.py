@@ -1,4 +1,4 @@
-"""Chromosomes as RefSeq sequences: which assembly a version of one belongs to.
+"""Chromosomes as RefSeq sequences: which assembly a version of one belongs to; assemblies' names.
 
 Genome Reference Consortium, GRCh37.p13 and GRCh38.p14; compared with two systems' tables of them.
 """
@@ -15,6 +15,10 @@ _GRCH37: Final = (
     *(10, 9),  # X, Y
 )
 _NUCLEAR = re.compile(r"NC_0000(\d\d)\.(\d{1,3})")
+_ASSEMBLIES: Final = {
+    "grch37": "GRCh37", "b37": "GRCh37", "build37": "GRCh37", "hg19": "GRCh37", "hs37": "GRCh37",
+    "grch38": "GRCh38", "b38": "GRCh38", "build38": "GRCh38", "hg38": "GRCh38", "hs38": "GRCh38",
+}  # fmt: skip
 _MITOCHONDRION = "NC_012920."  # the same sequence in both
 
 
@@ -34,3 +38,14 @@ def placed(sequence: str) -> tuple[str, str]:
     chromosome = {23: "X", 24: "Y"}.get(number, str(number))
     newer = version - _GRCH37[number - 1]
     return chromosome, {0: "GRCh37", 1: "GRCh38"}.get(newer, "")
+
+
+def assembly_of(text: str) -> str:
+    """An assembly by its usual name, whatever patch or alias of it is named; else the text.
+
+    >>> assembly_of("hg19"), assembly_of("GRCh38.p14"), assembly_of("NCBI36")
+    ('GRCh37', 'GRCh38', 'NCBI36')
+    """
+    plain = text.lower()
+    found = {assembly for name, assembly in _ASSEMBLIES.items() if name in plain}
+    return found.pop() if len(found) == 1 else text.strip()

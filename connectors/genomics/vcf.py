@@ -3,7 +3,7 @@
 The file names no patient: the record's header `subject` does (authority|type|number), and in a file
 of several samples the content type says which (`text/x-vcf; sample=NA12878`). It may also say
 `source-class=germline` or `somatic`, and `assembly=GRCh38` where the file does not; where the file
-says another one, the parameter counts and an issue tells of it.
+says another assembly, the parameter counts and an issue tells of it.
 
 A variant counts as present where its genotype has it and no filter objects. A genotype that is not
 called, or a call that a filter rejects, is *not called*; one of reference alleles alone is
@@ -25,6 +25,7 @@ from connectors.apart import Apart, BrokeError
 from connectors.facts import AnyFact, Examined, Presence, Statement, Variant
 from connectors.genomics.hgvs import normalised
 from connectors.genomics.regions import MOST_RANGES
+from connectors.genomics.sequences import assembly_of
 from connectors.genomics.vcf_records import Call, Contents, VcfError, read
 from connectors.identity import Identity, IdentityKey
 from connectors.interpretation import About, Interpretation, Issue, Profile, RefusedError, Site
@@ -38,10 +39,6 @@ PANEL: Final = "81247-9"  # LOINC: master HL7 genetic variant reporting panel
 _HETEROPLASMIC: Final = 0.99  # of the reads of a mitochondrial site, below which both are there
 CLASSES: Final = ("germline", "somatic")
 ASSEMBLIES: Final = ("GRCh37", "GRCh38")
-_NAMES: Final = {
-    "grch37": "GRCh37", "b37": "GRCh37", "build37": "GRCh37", "hg19": "GRCh37", "hs37": "GRCh37",
-    "grch38": "GRCh38", "b38": "GRCh38", "build38": "GRCh38", "hg38": "GRCh38", "hs38": "GRCh38",
-}  # fmt: skip
 # Genome Reference Consortium: length of chromosome 1, else X, of each assembly.
 _LENGTHS: Final = {
     ("1", 249_250_621): "GRCh37",
@@ -73,7 +70,7 @@ def interpret_vcf(message: WireMessage, key: IdentityKey, site: Site) -> list[In
 def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpretation) -> None:
     subject = subject_of(message.subject, profile)
     said = parameters(message.content_type)
-    source_class = one_of(said.get("source-class", ""), CLASSES, "source-class")
+    named = one_of(said.get("source-class", ""), CLASSES, "source-class")
     contents = _contents(message.raw, said.get("sample", ""))
     stated = one_of(said.get("assembly", ""), ASSEMBLIES, "assembly")
     of_file = _assembly(contents)
@@ -82,10 +79,12 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
         detail = "GRCh37 or 38? Say so in ##reference, ##contig or the content type (`assembly=`)"
         raise RefusedError(Reason.NO_ASSEMBLY, detail, "##reference")
     pseudonym = key.pseudonym(subject)
-    dated = _date(contents.date)
+    dated = _date(contents.header.date)
     time = message.heard if dated is None or dated > message.heard else dated
-    sample = said.get("sample", "") or contents.samples[0]
-    report = report_of(key, pseudonym, message.source, sample, source_class, assembly)
+    sample = contents.sample
+    # What the header says is left out of the report's name, which a BED has to give alike.
+    report = report_of(key, pseudonym, message.source, sample, named, assembly)
+    source_class = named or contents.header.sources.get(sample, "")
     # Of two files of one day, the one that came later is the newer.
     rank = (1, time, 0, f"{message.heard:017.6f}")
     document = Statement(
@@ -167,7 +166,8 @@ def _variant(
 ) -> Variant:
     gene, transcript, hgvs_c, hgvs_p = call.annotation
     presence = _presence(call)
-    known = source_class or ("somatic" if call.somatic else "")
+    is_somatic = call.somatic and presence is Presence.PRESENT  # in another column, elsewhere
+    known = source_class or ("somatic" if is_somatic else "")
     return Variant(
         id=id,
         rank=rank,
@@ -258,13 +258,13 @@ def _contents(raw: bytes, sample: str) -> Contents:
 
 
 def _assembly(contents: Contents) -> str:
-    for name, length in contents.contigs.items():
+    header = contents.header
+    for name, length in header.contigs.items():
         known = _LENGTHS.get((name, length))
         if known:
             return known
-    text = f"{contents.contig_assembly} {contents.reference}".lower()
-    found = {assembly for name, assembly in _NAMES.items() if name in text}
-    return found.pop() if len(found) == 1 else ""
+    found = assembly_of(f"{header.contig_assembly} {header.reference}")
+    return found if found in ASSEMBLIES else ""
 
 
 def _date(text: str) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from connectors.genomics.annotations import Annotation, Annotations
 from connectors.genomics.regions import Range, joined
+from connectors.genomics.vcf_header import Header, read_header
 
 MOST_BYTES: Final = 256_000_000  # unpacked: a whole exome; a whole genome is to be cut to a panel
 MOST_RECORDS: Final = 250_000  # about 15 s
@@ -68,11 +69,8 @@ class Call(NamedTuple):
 class Contents(NamedTuple):
     """What is used of a file."""
 
-    reference: str  # ##reference
-    contigs: dict[str, int]  # name without "chr" → length
-    contig_assembly: str  # ##contig assembly=
-    date: str  # ##fileDate
-    samples: list[str]
+    header: Header
+    sample: str
     calls: list[Call]
     unusable: list[int]  # records (from 1) whose REF is no sequence
     examined: list[Range]  # reference blocks and sites of a gVCF: looked at, no variant
@@ -86,9 +84,11 @@ def read(raw: bytes, sample: str) -> Contents:
     text = unpacked(raw)
     if not text.startswith(b"##fileformat=VCFv4"):
         raise VcfError("bad_vcf", "does not begin with ##fileformat=VCFv4")
-    samples = _samples(text)
-    column = _column(samples, sample)
-    lines = _count(text, len(samples) + _COLUMNS)
+    header = read_header(text)
+    if header is None:
+        raise VcfError("bad_vcf", "no #CHROM line")
+    column = _column(header.samples, sample)
+    lines = _count(text, len(header.samples) + _COLUMNS)
     if lines > MOST_RECORDS:
         raise VcfError("too_many_variants", f"more than {MOST_RECORDS:,} records: send a panel")
     calls: list[Call] = []
@@ -123,7 +123,7 @@ def read(raw: bytes, sample: str) -> Contents:
     if seen != lines:
         raise VcfError("bad_vcf", f"record {seen + 1} of {lines} cannot be read")
     of_blocks = joined(blocks[True]), joined(blocks[False])
-    return Contents(*_header(text), samples, calls, unusable, *of_blocks)
+    return Contents(header, header.samples[column], calls, unusable, *of_blocks)
 
 
 def unpacked(raw: bytes, most: int = MOST_BYTES) -> bytes:
@@ -157,15 +157,6 @@ def _declared(text: bytes) -> bytes:
     return b"\n".join([first.rstrip(b"\r"), *missing, rest])
 
 
-def _samples(text: bytes) -> list[str]:
-    start = text.find(b"\n#CHROM\t")
-    if start < 0:
-        raise VcfError("bad_vcf", "no #CHROM line")
-    end = text.find(b"\n", start + 1)
-    line = text[start + 1 : end if end > 0 else len(text)].decode("utf-8", "replace")
-    return line.rstrip("\r").split("\t")[9:]
-
-
 def _column(samples: list[str], wanted: str) -> int:
     """Raises `VcfError` where it cannot be told whose calls are meant."""
     if not samples:
@@ -192,24 +183,6 @@ def _count(text: bytes, columns: int) -> int:
             if line.count(b"\t") + 1 != columns:
                 raise VcfError("bad_vcf", f"record {records} has not as many columns as #CHROM")
     return records
-
-
-def _header(text: bytes) -> tuple[str, dict[str, int], str, str]:
-    reference, assembly, date = "", "", ""
-    contigs: dict[str, int] = {}
-    for raw in text[: text.find(b"\n#CHROM\t") + 1].splitlines():
-        line = raw.decode("utf-8", "replace")
-        if line.startswith("##reference="):
-            reference = line.partition("=")[2]
-        elif line.startswith("##fileDate="):
-            date = line.partition("=")[2].strip()
-        elif line.startswith("##contig=<"):
-            parts = dict(p.partition("=")[::2] for p in line[10:].rstrip(">").split(","))
-            name = parts.get("ID", "").removeprefix("chr")
-            if parts.get("length", "").isdecimal() and len(parts["length"]) < 12:
-                contigs[name] = int(parts["length"])
-            assembly = assembly or parts.get("assembly", "")
-    return reference, contigs, assembly, date
 
 
 def _calls(r: Any, column: int, annotations: Annotations, record: int) -> list[Call]:

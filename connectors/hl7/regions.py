@@ -28,9 +28,9 @@ _LONGEST_POSITION: Final = 11  # digits
 
 
 def read_regions(
-    report: str, groups: Mapping[str, list[Observation]], context: Context
+    report: str, groups: Mapping[str, list[Observation]], source: str, context: Context
 ) -> Iterator[Examined]:
-    """What a report looked at, as one; `groups` are its OBX by OBX-4."""
+    """What a report of a source class looked at, as one; `groups` are its OBX by OBX-4."""
     found = [o for of_group in groups.values() for o in of_group if o.code == RANGES_EXAMINED]
     ranges: list[Range] = []
     assemblies: set[str] = set()
@@ -52,7 +52,7 @@ def read_regions(
             rank=newest.rank,
             removed=not standing,
             time=newest.time,
-            source_class=source_class(groups),
+            source_class=source,
             assembly=next(iter(assemblies), ""),
             ranges=ranges,
             report=report,

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from connectors.codes import OWN
 from connectors.facts import AnyFact, Observation, StudyEvent
+from connectors.genomics.specimens import source_of
 from connectors.hl7 import values
 from connectors.hl7.context import Context, Issue, RefusedError
 from connectors.hl7.group import Group
@@ -261,7 +262,8 @@ def read_results(group: Group, route: Route, context: Context) -> Iterable[AnyFa
     studies = read_studies(group, context, is_report=not is_order)
     # The OBX that names a study holds its UID, an identifier: it is no observation.
     values = [_of_study(o, studies) for o in found if o.code not in STUDY_CODES]
-    return [*studies.values(), *take_variants(values, context)]
+    types = [[c.strip() for c in context.syntax.components(at(s, 4))] for s in group.all("SPM")]
+    return [*studies.values(), *take_variants(values, context, source_of(types))]
 
 
 def _of_study(o: Observation, studies: dict[str, StudyEvent]) -> Observation:

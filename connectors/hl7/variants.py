@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from connectors.facts import AnyFact, Observation, Presence, Variant
+from connectors.genomics import specimens
 from connectors.genomics.answers import NEGATIVE, answer
 from connectors.genomics.described import (
     ASSESSMENT,
@@ -33,8 +36,13 @@ __all__ = ["CODES", "take_variants"]
 _LONGEST_POSITION: Final = 11  # digits
 
 
-def take_variants(found: Iterable[Observation], context: Context) -> Iterator[AnyFact]:
-    """Observations with those of variants turned into variants."""
+def take_variants(
+    found: Iterable[Observation], context: Context, of_specimens: str = ""
+) -> Iterator[AnyFact]:
+    """Observations with those of variants turned into variants.
+
+    `of_specimens`: the source class of the message's specimens (`connectors.genomics.specimens`).
+    """
     groups: dict[tuple[str, str], list[Observation]] = {}
     for observation in found:
         if observation.system == "LN" and observation.code in CODES:
@@ -42,22 +50,35 @@ def take_variants(found: Iterable[Observation], context: Context) -> Iterator[An
             groups.setdefault(key, []).append(observation)
         else:
             yield observation
-    named: set[tuple[str, str]] = set()  # (report, gene) of which a variant is told
-    for (report, group), observations in groups.items():
-        if any(o.code in TELLS_OF_A_VARIANT for o in observations):
-            variant = _variant(report, group, observations, context)
-            named.add((report, variant.gene))
-            yield variant
     by_report: dict[str, dict[str, list[Observation]]] = {}
     for (report, group), observations in groups.items():
         by_report.setdefault(report, {})[group] = observations
     for report, of_report in by_report.items():
-        yield from read_regions(report, of_report, context)
-    negative = {report for (report, _), found in groups.items() if any(map(_is_negative, found))}
-    for (report, _), observations in groups.items():
-        if not any(o.code in TELLS_OF_A_VARIANT for o in observations):
-            source = source_class(by_report[report])
-            yield from _genes(report, observations, named, report in negative, source, context)
+        yield from _read_report(report, of_report, context, of_specimens)
+
+
+def _read_report(
+    report: str, groups: dict[str, list[Observation]], context: Context, of_specimens: str
+) -> Iterator[AnyFact]:
+    """One report's variants, regions and genes; `groups` are its OBX by OBX-4."""
+    told = {g: found for g, found in groups.items() if _tells_of_a_variant(found)}
+    general = {g: found for g, found in groups.items() if g not in told}
+    named: set[str] = set()  # genes of which a variant is told
+    for group, observations in told.items():
+        variant = _variant(report, group, observations, context)
+        named.add(variant.gene)
+        said = variant.source_class or source_class(general)
+        source = specimens.source_class(said, variant.presence, of_specimens)
+        yield replace(variant, source_class=source)
+    source = source_class(groups) or of_specimens
+    yield from read_regions(report, groups, source, context)
+    negative = any(_is_negative(o) for found in groups.values() for o in found)
+    for observations in general.values():
+        yield from _genes(report, observations, named, negative, source, context)
+
+
+def _tells_of_a_variant(observations: list[Observation]) -> bool:
+    return any(o.code in TELLS_OF_A_VARIANT for o in observations)
 
 
 def _variant(report: str, group: str, observations: list[Observation], context: Context) -> Variant:
@@ -89,7 +110,7 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
 def _genes(
     report: str,
     observations: list[Observation],
-    named: set[tuple[str, str]],
+    named: set[str],
     negative: bool,
     source: str,
     context: Context,
@@ -99,7 +120,7 @@ def _genes(
         if o.code != GENE or not isinstance(o.value, str):
             continue
         for gene in filter(None, map(_symbol, o.value.split("\n"))):
-            if (report, gene) in named:
+            if gene in named:
                 continue
             yield Variant(
                 id=context.key.short("gene", report, gene),

@@ -471,3 +471,39 @@ def test_a_message_that_is_cut_off_has_a_reason() -> None:
     raw = json.dumps(report(variant(*BRAF))).encode()
     for end in range(0, len(raw), 97):
         assert read(raw[:end]).reason == "bad_fhir"
+
+
+@pytest.mark.parametrize(
+    ("types", "source"),
+    [
+        ([("TUMOR", "http://terminology.hl7.org/CodeSystem/v2-0487")], "somatic"),
+        ([("258435002", "http://snomed.info/sct")], "somatic"),
+        ([("119297000", "http://snomed.info/sct")], ""),
+        ([("TUMOR", ""), ("119297000", "http://snomed.info/sct")], ""),
+        ([], ""),
+    ],
+)
+def test_what_a_tumours_specimen_lacks_the_tumour_lacks(
+    types: list[tuple[str, str]], source: str
+) -> None:
+    specimens = [
+        {"resourceType": "Specimen", "id": f"s{n}", "type": concept(code, system=system)}
+        for n, (code, system) in enumerate(types)
+    ]
+    named = [{"reference": f"#s{n}"} for n in range(len(types))]
+    gene = part("48018-6", concept("HGNC:5382", "IDH1", HGNC))
+    content = report(
+        variant(gene, part("48004-6", "c.1A>G"), present="LA9634-2"),
+        variant(gene, part("48004-6", "c.2A>G")),
+        *specimens,
+        specimen=named,
+    )
+    found = {v.hgvs_c: v.source_class for v in variants(read(content))}
+    assert found == {"c.1A>G": source, "c.2A>G": ""}
+
+
+def test_a_specimen_that_is_not_in_the_message_says_nothing() -> None:
+    content = report(
+        variant(*BRAF[:3], present="LA9634-2"), specimen=[{"reference": "Specimen/elsewhere"}]
+    )
+    assert [v.source_class for v in variants(read(content))] == [""]

@@ -7,7 +7,7 @@ import doctest
 import pytest
 
 from connectors.facts import Presence
-from connectors.genomics import answers, sequences
+from connectors.genomics import answers, sequences, specimens
 from connectors.genomics.described import described
 from connectors.site import loinc_is_right
 
@@ -89,3 +89,44 @@ def test_a_place_on_anything_but_a_known_genome_is_none(
 )
 def test_an_allele_fraction_is_between_0_and_1(sent: float, fraction: float | None) -> None:
     assert described({}, {"81258-6": sent}, {})["allele_fraction"] == fraction
+
+
+@pytest.mark.parametrize(
+    "chromosome", ["LA21255-7", "LA21255-7^Chromosome 2^LN", "chr2", "2", "Chromosome 2"]
+)
+@pytest.mark.parametrize("assembly", ["LA26806-2", "GRCh38", "hg38", "GRCh38.p14"])
+def test_chromosome_and_assembly_by_code_or_by_name(chromosome: str, assembly: str) -> None:
+    said = {
+        question: answers.answer(question, text)
+        for question, text in (("48000-4", chromosome), ("62374-4", assembly))
+    }
+    found = described(said, {}, {"81254-5": (208_248_388, 208_248_388)})
+    place = found["assembly"], found["chromosome"], found["position"]
+    assert place == ("GRCh38", "2", 208_248_388)
+
+
+def test_a_protein_change_beside_the_dna_is_taken_where_none_is_told() -> None:
+    both = {"48004-6": "NM_005896.4(IDH1):c.395G>A (p.Arg132His)"}
+    found = described(both, {}, {})
+    assert (found["hgvs_c"], found["hgvs_p"]) == ("NM_005896.4:c.395G>A", "p.Arg132His")
+    told = described(both | {"48005-3": "R132C"}, {}, {})
+    assert told["hgvs_p"] == "p.Arg132Cys"
+
+
+@pytest.mark.parametrize(
+    ("types", "source"),
+    [
+        ([["TUMOR"]], "somatic"),
+        ([["258435002", "Tumor tissue", "SCT"]], "somatic"),
+        ([["TUMOR"], ["258435002"]], "somatic"),
+        ([["TUMOR"], ["BLD"]], ""),
+        ([["TISS"]], ""),
+        ([[]], ""),
+        ([], ""),
+    ],
+)
+def test_only_a_tumours_own_tissue_is_somatic(types: list[list[str]], source: str) -> None:
+    assert specimens.source_of(types) == source
+    assert specimens.source_class("", Presence.ABSENT, source) == source
+    assert specimens.source_class("", Presence.PRESENT, source) == ""
+    assert specimens.source_class("germline", Presence.ABSENT, source) == "germline"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.genomics.hgvs import is_hgvs, normalised, reference_of
+from connectors.genomics import hgvs
+from connectors.genomics.hgvs import is_hgvs, normalised, parted, reference_of
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,10 @@ from connectors.genomics.hgvs import is_hgvs, normalised, reference_of
         (["NC_000023.11(NM_004006.2):c.93+1G>T"], "NC_000023.11(NM_004006.2):c.93+1G>T"),
         (["LRG_199t1:c.11T>G", "lrg_199T1:c.11T>G"], "LRG_199t1:c.11T>G"),
         (["NC_012920.1:m.3243A>G"], "NC_012920.1:m.3243A>G"),
-        (["p.R72P", "p.Arg72Pro", "p.(Arg72Pro)", "p.( R72P )"], "p.Arg72Pro"),
+        (["p.R72P", "p.Arg72Pro", "p.(Arg72Pro)", "p.( R72P )", "P.R72P", "p.ARG72PRO",
+          "p.(arg72pro)", "p.r72p"], "p.Arg72Pro"),
+        (["IDH1 p.R132H", "IDH1:p.(Arg132His)"], "IDH1:p.Arg132His"),
+        (["NM_005896.4 c.395G>A", "nm_005896.4 C.395g>a"], "NM_005896.4:c.395G>A"),
         (["p.R213*", "p.R213X", "p.Arg213Ter", "p.(Arg213*)"], "p.Arg213Ter"),
         (["p.R97Pfs*23", "p.Arg97ProfsTer23", "p.Arg97ProfsX23"], "p.Arg97ProfsTer23"),
         (["p.R97fs", "p.(Arg97fs)"], "p.Arg97fs"),
@@ -56,10 +62,54 @@ def test_what_is_no_description_is_kept_and_told(text: str) -> None:
     assert not is_hgvs(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "meant"),
+    [
+        ("R132H", "p", "p.Arg132His"),
+        ("Arg132His", "p", "p.Arg132His"),
+        ("IDH1 R132H", "p", "IDH1:p.Arg132His"),
+        ("395G>A", "c", "c.395G>A"),
+        ("NM_005896.4:c.395G>A", "p", "NM_005896.4:c.395G>A"),
+        ("not R132H", "p", "not R132H"),
+        ("NO R132H", "p", "NO R132H"),
+        ("negative for R132H", "p", "negative for R132H"),
+        ("R132", "p", "R132"),
+        ("0", "p", "0"),
+        ("?", "c", "?"),
+        ("R132H", "c", "R132H"),
+    ],
+)
+def test_a_field_of_one_kind_may_leave_its_letter_out(text: str, kind: str, meant: str) -> None:
+    assert normalised(text, kind) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["c.395G>A (p.Arg132His)", "c.395G>A, p.(Arg132His)", "c.395G>A(p.R132H)", "c.395G>A p.R132H"],
+)
+def test_both_descriptions_in_one_field_are_parted(text: str) -> None:
+    assert [normalised(one) for one in parted(text)] == ["c.395G>A", "p.Arg132His"]
+
+
+@pytest.mark.parametrize("text", ["c.395G>A", "c.395G>A (p.what)", "what (p.R132H)", "", "p.R132H"])
+def test_what_is_not_both_stays_whole(text: str) -> None:
+    assert parted(text) == (text, "")
+
+
+def test_the_examples_in_the_documentation_hold() -> None:
+    assert doctest.testmod(hgvs).failed == 0
+
+
 def test_a_reference_keeps_its_version() -> None:
     assert normalised("NM_000546.5:c.215C>G") != normalised("NM_000546.6:c.215C>G")
     assert reference_of("NM_000546.6(TP53):c.215C>G") == "NM_000546.6"
     assert reference_of("c.215C>G") == ""
+
+
+@given(st.text(max_size=60))
+def test_parting_breaks_on_no_text(text: str) -> None:
+    dna, protein = parted(text)
+    assert dna in text and protein in text
 
 
 @given(st.text(alphabet="NMcgp.:()_0123456789ACGTRKVdelinsupfx*=?>+- ", max_size=40))

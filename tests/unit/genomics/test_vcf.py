@@ -387,3 +387,36 @@ def _present(text: bytes) -> list[tuple[int, str]]:
             if not skipped and (copies is None or str(number) in copies):
                 found.append((int(pos), alt))
     return found
+
+
+_PAIR = "chr1 100 A G PASS SOMATIC GT 0/0 0/1"
+
+
+@pytest.mark.parametrize(
+    ("header", "samples", "of_normal", "of_tumour"),
+    [
+        (("##tumor_sample=T", "##normal_sample=N"), "N T", "germline", "somatic"),
+        ((), "NORMAL TUMOR", "germline", "somatic"),
+        (("##tumor_sample=T",), "N T", "", "somatic"),
+        ((), "NORMAL S1", "", "somatic"),  # by the flag of the record, where it is found
+    ],
+)
+def test_a_caller_of_somatic_variants_says_whose_column_it_is(
+    header: tuple[str, ...], samples: str, of_normal: str, of_tumour: str
+) -> None:
+    raw = file(_PAIR, samples=samples, header=(CHR1, *header))
+    normal, tumour = samples.split()
+    found = [variants(read(raw, f"; sample={name}")) for name in (normal, tumour)]
+    assert [v.source_class for one in found for v in one] == [of_normal, of_tumour]
+    (said,) = variants(read(raw, f"; sample={normal}; source-class=somatic"))
+    assert said.source_class == "somatic", "what is said beside the file counts"
+
+
+def test_a_bed_beside_the_file_names_the_same_report() -> None:
+    """What the header says is no part of the report's name: a BED has no such header."""
+    header = (CHR1, "##tumor_sample=S1")
+    plain, told = (
+        variants(read(file("chr1 100 A G PASS . GT 0/1", header=h))) for h in ((CHR1,), header)
+    )
+    assert (plain[0].source_class, told[0].source_class) == ("", "somatic")
+    assert plain[0].report == told[0].report

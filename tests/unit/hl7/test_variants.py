@@ -57,8 +57,9 @@ def test_descriptions_are_in_one_spelling_and_other_words_as_they_came() -> None
     ]
     (plain,), (found,) = variants(report(1, *BRAF)), variants(report(1, *spelled))
     assert (found.hgvs_c, found.hgvs_p) == (plain.hgvs_c, plain.hgvs_p)
-    words = [line.replace("p.Val600Glu", "V600E") for line in BRAF]
-    assert [v.hgvs_p for v in variants(report(1, *words))] == ["V600E"]
+    for words, meant in {"V600E": "p.Val600Glu", "no V600E": "no V600E"}.items():
+        told = [line.replace("p.Val600Glu", words) for line in BRAF]
+        assert [v.hgvs_p for v in variants(report(1, *told))] == [meant]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,43 @@ def test_regions_are_of_the_genome_that_the_report_is_of() -> None:
     (gene,) = [v for v in variants(report(1, genes, *germline)) if v.gene == "TP53"]
     assert gene.source_class == "germline"
     assert [e.source_class for e in examined(report(1, *lines, *germline))] == ["germline"]
+
+
+def test_a_variant_is_of_the_genome_that_the_report_names_and_not_of_another_variants() -> None:
+    somatic = "CWE|48002-0^Source^LN|1|LA6684-0^Somatic^LN"
+    germline = "CWE|48002-0^Source^LN|2b|LA6683-2^Germline^LN"
+    one, other = "ST|48004-6^c^LN|2a|c.1A>G", "ST|48004-6^c^LN|2b|c.2A>G"
+    assert [v.source_class for v in variants(report(1, somatic, one))] == ["somatic"]
+    found = {v.hgvs_c: v.source_class for v in variants(report(1, one, other, germline))}
+    assert found == {"c.1A>G": "", "c.2A>G": "germline"}
+
+
+@pytest.mark.parametrize(
+    ("specimens", "source"),
+    [
+        (["SPM|1|||TUMOR^Tumor^HL70487"], "somatic"),
+        (["SPM|1|||T1^Tumour^L^258435002^Tumor tissue^SCT"], "somatic"),
+        (["SPM|1|||TUMOR^Tumor^HL70487", "SPM|2|||BLD^Blood^HL70487"], ""),
+        (["SPM|1|||BLD^Whole blood^HL70487"], ""),
+        (["SPM|1"], ""),
+        ([], ""),
+    ],
+)
+def test_what_a_tumours_specimen_lacks_the_tumour_lacks(specimens: list[str], source: str) -> None:
+    raw = report(
+        1,
+        "CWE|48018-6^Gene^LN|1a|HGNC:5382^IDH1^HGNC",
+        "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN",
+        SEQUENCE,
+        "NR|51959-5^R^LN|1a.a|1^5",
+        "ST|48004-6^c^LN|2a|c.1A>G",
+        "CWE|69548-6^A^LN|2a|LA9634-2^Absent^LN",
+        "ST|48004-6^c^LN|2b|c.2A>G",
+    )
+    raw += "".join(f"{line}\r" for line in specimens).encode()
+    assert [e.source_class for e in examined(raw)] == [source]
+    found = {v.gene or v.hgvs_c: v.source_class for v in variants(raw)}
+    assert found == {"IDH1": source, "c.1A>G": source, "c.2A>G": ""}
 
 
 @pytest.mark.parametrize(
