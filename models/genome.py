@@ -25,6 +25,7 @@ Source: WHO Classification of Tumours, Central Nervous System, 5th edition (2021
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Final
 
 from connectors.facts import AnyFact, Examined, Observation, Presence, Statement, Variant
@@ -44,6 +45,29 @@ def variants(facts: Iterable[AnyFact]) -> list[Variant]:
     """The variants that stand (`models.reported`), by chromosome and position; every presence."""
     found = standing(Variant, facts)
     return sorted(found, key=lambda v: (v.gene, v.chromosome, v.position or 0, v.id))
+
+
+class Unused(StrEnum):
+    """Why a finding about a marker's gene or arm does not count towards the marker."""
+
+    GERMLINE = "germline"  # it is of the patient, not of the tumour
+    UNNAMED = "unnamed"  # not found, in a genome that nobody calls the tumour's
+    NO_HOTSPOT = "no_hotspot"  # something else than another amino acid in the codon
+    UNREADABLE = "unreadable"  # a description that says nothing of the codon
+
+
+def why_unused(v: Variant) -> Unused | None:
+    """None for what counts, and for what speaks for itself: not called, not examined."""
+    if v.presence not in (Presence.PRESENT, Presence.ABSENT) or not concerns(v):
+        return None
+    if v.source_class == "germline":
+        return Unused.GERMLINE
+    if v.presence is Presence.ABSENT:
+        return None if v.source_class == "somatic" else Unused.UNNAMED
+    codon = codon_of(v)
+    if codon is None or _is_mutation(v, codon):
+        return None
+    return Unused.UNREADABLE if effect(v, codon) is Effect.UNKNOWN else Unused.NO_HOTSPOT
 
 
 def concerns(fact: AnyFact) -> bool:

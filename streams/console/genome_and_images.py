@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.facts import ImagingObject, Presence, Stage, StudyEvent, Variant
+from models.genome import Unused, why_unused
 from models.record import PatientRecord
 from models.studies import Study, studies
 from streams.console.diff import Row
@@ -42,6 +43,12 @@ MODALITIES = {  # DICOM PS3.16, CID 29
     "MG": "Mammography",
 }
 MOST_VARIANTS = 60
+UNUSED = {
+    Unused.GERMLINE: "says nothing of the tumour",
+    Unused.UNNAMED: "no wild type: the report does not say that it is of the tumour",
+    Unused.NO_HOTSPOT: "not the mutation that the marker is about",
+    Unused.UNREADABLE: "its description says nothing of the hotspot",
+}
 
 
 def study_rows(record: PatientRecord, times: HospitalTime) -> list[Row]:
@@ -84,6 +91,8 @@ def _variant(slot: str, one: Variant, record: PatientRecord, times: HospitalTime
     details = [one.source_class, one.zygosity, one.significance]
     if one.allele_fraction is not None:
         details.append(f"{percent(one.allele_fraction)} of reads")
+    unused = why_unused(one)
+    details.append(UNUSED[unused] if unused else "")
     return Row(
         key=slot,
         tone="strong" if one.presence is Presence.PRESENT else "",

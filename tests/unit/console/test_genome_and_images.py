@@ -75,3 +75,30 @@ def test_a_variant_without_a_name_is_shown_by_its_place(more: dict[str, Any], sh
     )
     (row,) = variant_rows(record(one), TIMES)
     assert row["cells"][0]["v"] == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"hgvs_p": "p.Arg132His"}, "somatic"),
+        ({"hgvs_p": "p.Arg132His", "source_class": ""}, ""),
+        (
+            {"hgvs_p": "p.Arg132His", "source_class": "germline"},
+            "germline, says nothing of the tumour",
+        ),
+        ({"hgvs_p": "p.Arg132fs"}, "somatic, not the mutation that the marker is about"),
+        ({"hgvs_p": "p.?"}, "somatic, its description says nothing of the hotspot"),
+        (
+            {"presence": Presence.ABSENT, "source_class": ""},
+            "no wild type: the report does not say that it is of the tumour",
+        ),
+        ({"presence": Presence.ABSENT}, "somatic"),
+        ({"presence": Presence.NO_CALL, "hgvs_p": "p.?"}, "somatic"),
+        ({"gene": "TP53", "hgvs_p": "p.?"}, "somatic"),
+    ],
+)
+def test_a_variant_says_why_it_is_no_marker(said: dict[str, Any], shown: str) -> None:
+    known = {"presence": Presence.PRESENT, "source_class": "somatic", "gene": "IDH1"} | said
+    one = Variant(id="v", rank=(1, 0.0, 0, ""), time=0.0, **known)
+    (row,) = variant_rows(record(one), TIMES)
+    assert row["cells"][1]["sub"] == shown
