@@ -13,6 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from connectors.facts import AnyFact, Examined, Presence, Rank, Statement, Variant
+from connectors.genomics.described import genes_of
 
 _Reported = TypeVar("_Reported", Variant, Examined)
 
@@ -32,8 +33,16 @@ def standing(kind: type[_Reported], facts: Iterable[AnyFact]) -> list[_Reported]
         and not fact.removed
         # Regions come in a file of their own, whose date says nothing of the variants' file.
         and (isinstance(fact, Examined) or fact.rank >= files.get(fact.report, fact.rank))
-        and not (fact.report in withdrawn and fact.rank <= withdrawn[fact.report])
+        and not any(fact.rank <= withdrawn[name] for name in _names(fact) if name in withdrawn)
     ]
+
+
+def _names(fact: Variant | Examined) -> list[str]:
+    """By what it may be withdrawn: its report, or that report's list of genes."""
+    is_gene = isinstance(fact, Variant) and not (
+        fact.position or fact.hgvs_c or fact.hgvs_p or fact.hgvs_g
+    )
+    return [fact.report, genes_of(fact.report)] if is_gene else [fact.report]
 
 
 def examined(facts: Iterable[AnyFact]) -> list[Examined]:

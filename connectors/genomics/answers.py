@@ -135,6 +135,11 @@ def answer(question: str, text: str) -> str:
     return assembly_of(text) if question == _ASSEMBLY else text.strip()
 
 
+def is_negative(text: str) -> bool:
+    """Does an overall interpretation (51968-6) say that nothing was found?"""
+    return answer("51968-6", text).lower() == NEGATIVE
+
+
 def presence_of(assessed: str) -> Presence:
     """An assessment in words; one that nobody knows is no answer."""
     try:

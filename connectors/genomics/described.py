@@ -111,6 +111,7 @@ def _place(
         sequence = sequence or spdi["sequence"]
         start = int(spdi["at"]) + 1 if start is None else start
     chromosome, assembly = placed(sequence)
+    chromosome = chromosome or _named(sequence)
     if sequence and not chromosome:
         start = end = None  # a place on a gene's or a transcript's sequence
     if not chromosome:
@@ -118,13 +119,19 @@ def _place(
         substituted = _SUBSTITUTION.fullmatch(hgvs_g)
         if substituted is not None and chromosome:
             start, end = int(substituted[1]), int(substituted[1])
-    named = _NAMED_CHROMOSOME.fullmatch(said.get(CHROMOSOME, "").strip())
-    if named is not None and not chromosome:
-        chromosome = "M" if named[1].upper() == "MT" else named[1].upper()
+    chromosome = chromosome or _named(said.get(CHROMOSOME, ""))
     assembly = said.get(ASSEMBLY, "") or assembly
     if not assembly and chromosome != "M":
         start = end = None  # on a genome that nobody names
     return _Place(assembly, chromosome, start, end)
+
+
+def _named(text: str) -> str:
+    """A chromosome by its usual name; "" for anything else."""
+    found = _NAMED_CHROMOSOME.fullmatch(text.strip())
+    if found is None:
+        return ""
+    return "M" if found[1].upper() == "MT" else found[1].upper()
 
 
 def one_based(start: int | None, end: int | None, counting: str) -> tuple[int | None, int | None]:
@@ -134,6 +141,11 @@ def one_based(start: int | None, end: int | None, counting: str) -> tuple[int | 
     if counting == CHARACTER_0 and end is not None:
         end += 1
     return start, end
+
+
+def genes_of(report: str) -> str:
+    """The id under which the list of genes that a report studied is withdrawn."""
+    return f"{report}/genes"
 
 
 def _fraction(number: float | None) -> float | None:

@@ -17,7 +17,7 @@ from connectors.fhir.elements import (
     text,
 )
 from connectors.fhir.reading import Reading
-from connectors.genomics.answers import NEGATIVE, answer, listed
+from connectors.genomics import answers
 from connectors.genomics.described import ASSESSMENT, GENE, OVERALL, RANGES, symbol
 from connectors.hl7.tables import STATUSES
 from connectors.interpretation import RefusedError
@@ -123,7 +123,8 @@ def parts_of(o: Resource) -> Parts:
         if word:
             said.setdefault(name, word)
         quantity = child(one, "valueQuantity")
-        value = number(quantity, "value")
+        # "More than one copy" says of none how many there are.
+        value = None if text(quantity, "comparator") else number(quantity, "value")
         if value is not None and _PERCENT in (text(quantity, "code"), text(quantity, "unit")):
             value /= 100
         if value is None:
@@ -162,7 +163,7 @@ def _word(element: Element, name: str) -> str:
     concept = child(element, "valueCodeableConcept")
     found = codings(concept)
     for one in found:
-        meant = listed(name, one.code)
+        meant = answers.listed(name, one.code)
         if meant is not None:
             return meant
     plain = text(element, "valueString") or text(concept, "text")
@@ -172,8 +173,8 @@ def _word(element: Element, name: str) -> str:
             is_number = one.code.upper().startswith("HGNC:") or one.code.isdecimal()
             return symbol(one.display if is_number and one.display else one.code or one.display)
         first, second = (one.code, one.display) if name in _BY_CODE else (one.display, one.code)
-        return answer(name, first or plain or second)
-    return answer(name, plain)
+        return answers.answer(name, first or plain or second)
+    return answers.answer(name, plain)
 
 
 def description(o: Element, fields: Mapping[str, Any], said: Mapping[str, str]) -> str:
@@ -193,6 +194,6 @@ def description(o: Element, fields: Mapping[str, Any], said: Mapping[str, str]) 
 def is_negative(report: Resource, parts: Iterable[Parts]) -> bool:
     """Does the report as a whole say that nothing was found?"""
     concluded = [c.code for one in children(report.content, "conclusionCode") for c in codings(one)]
-    if any(listed(OVERALL, code) == NEGATIVE for code in concluded):
+    if any(answers.listed(OVERALL, code) == answers.NEGATIVE for code in concluded):
         return True
-    return any(one.said.get(OVERALL) == NEGATIVE for one in parts)
+    return any(answers.is_negative(one.said.get(OVERALL, "")) for one in parts)

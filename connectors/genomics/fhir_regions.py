@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from connectors.facts import Examined, Presence, Variant
 from connectors.genomics.described import (
     ASSEMBLY,
@@ -65,11 +67,14 @@ class Regions:
     def facts(
         self, told: set[str], negative: bool, key: IdentityKey
     ) -> Iterator[Examined | Variant]:
-        """The ranges, and the genes of which no variant is told. Raises `RefusedError`."""
+        """The ranges, and the genes; those of which a variant is told are no more without one.
+
+        Raises `RefusedError`.
+        """
         for gene, (version, missing) in self._genes.items():
-            if gene not in told:
-                presence = missing or (Presence.ABSENT if negative else Presence.NO_CALL)
-                yield self._gene(gene, presence, version, key)
+            presence = missing or (Presence.ABSENT if negative else Presence.NO_CALL)
+            of_gene = self._gene(gene, presence, version, key)
+            yield replace(of_gene, removed=True) if gene in told else of_gene
         if self._version is not None:
             yield self._examined(self._version, key)
 

@@ -165,7 +165,7 @@ def _variant(
     report: str,
 ) -> Variant:
     gene, transcript, hgvs_c, hgvs_p = call.annotation
-    presence = _presence(call)
+    presence = _presence(call, source_class)
     is_somatic = call.somatic and presence is Presence.PRESENT  # in another column, elsewhere
     known = source_class or ("somatic" if is_somatic else "")
     return Variant(
@@ -210,9 +210,11 @@ def _unsettled(variant: Variant) -> Variant:
     )
 
 
-def _presence(call: Call) -> Presence:
+def _presence(call: Call, source_class: str) -> Presence:
     if not call.passed:
         return Presence.NO_CALL
+    if not call.alleles and call.somatic and source_class == "germline":
+        return Presence.NO_CALL  # the record's call is of the tumour, in another column
     if 1 in call.alleles or not call.alleles:
         return Presence.PRESENT  # of half a genotype too: one copy was seen
     return Presence.NO_CALL if -1 in call.alleles else Presence.ABSENT

@@ -27,6 +27,7 @@ _GZIP: Final = b"\x1f\x8b"
 _REFERENCE: Final = frozenset(("<NON_REF>", "<*>"))  # anything else: alone, a block of a gVCF
 # Alternatives that are no variant: windows of coverage, "anything else", covered by a deletion.
 _NOT_VARIANTS: Final = frozenset(("<CGA_CNVWIN>", "<NON_REF>", "<*>", "*", "."))
+_OF_A_STRETCH: Final = ("<DEL", "<DUP", "<INV", "<CNV")
 # VCF 4.3, tables 1 and 2; those that are read here.
 _STANDARD: Final = {
     b"##FORMAT=<ID=GT,": b'##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
@@ -34,6 +35,7 @@ _STANDARD: Final = {
     b"##FORMAT=<ID=DP,": b'##FORMAT=<ID=DP,Number=1,Type=Integer,Description="Depth">',
     b"##FORMAT=<ID=CN,": b'##FORMAT=<ID=CN,Number=1,Type=Float,Description="Copies">',
     b"##INFO=<ID=END,": b'##INFO=<ID=END,Number=1,Type=Integer,Description="End">',
+    b"##INFO=<ID=SVLEN,": b'##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length">',
     b"##INFO=<ID=SVTYPE,": b'##INFO=<ID=SVTYPE,Number=1,Type=String,Description="Kind">',
     b"##INFO=<ID=SOMATIC,": b'##INFO=<ID=SOMATIC,Number=0,Type=Flag,Description="Somatic">',
 }
@@ -205,7 +207,7 @@ def _calls(r: Any, column: int, annotations: Annotations, record: int) -> list[C
         if fraction is None and own is not None and total:
             fraction = min(1.0, own / total)
         symbolic = not set(alt) <= _BASES
-        end = r.end if symbolic and get("END") is not None else None
+        end = _end(r, alt, number) if symbolic else None
         found.append(
             Call(
                 chromosome=chromosome(str(r.CHROM)),
@@ -225,6 +227,18 @@ def _calls(r: Any, column: int, annotations: Annotations, record: int) -> list[C
             )
         )
     return found
+
+
+def _end(r: Any, alt: str, number: int) -> int | None:
+    """INFO END, else POS and SVLEN, which VCF 4.4 has in its place; None for what has no length."""
+    if r.INFO.get("END") is not None:
+        return int(r.end)
+    length = r.INFO.get("SVLEN")
+    if isinstance(length, tuple):
+        length = length[number - 1] if number <= len(length) else None
+    if length is None or not alt.startswith(_OF_A_STRETCH):
+        return None
+    return int(r.POS) + abs(int(length))
 
 
 def _is_reference(r: Any, column: int) -> bool | None:

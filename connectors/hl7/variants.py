@@ -9,14 +9,15 @@ LOINC list each is from, is in `connectors.genomics.answers`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
-from connectors.facts import AnyFact, Observation, Presence, Variant
+from connectors.facts import AnyFact, Observation, Presence, Statement, Variant
 from connectors.genomics import specimens
-from connectors.genomics.answers import NEGATIVE, answer
+from connectors.genomics.answers import answer, is_negative
 from connectors.genomics.described import (
     ASSESSMENT,
     CODES,
@@ -25,6 +26,7 @@ from connectors.genomics.described import (
     RANGES,
     TELLS_OF_A_VARIANT,
     described,
+    genes_of,
     symbol,
 )
 from connectors.hl7.context import Context
@@ -33,7 +35,8 @@ from connectors.identity import SHORT
 
 __all__ = ["CODES", "take_variants"]
 
-_LONGEST_POSITION: Final = 11  # digits
+_RANGE = re.compile(r"(?:[^:^]*:)?\s*(\d{1,11})\s*(?:[-^]\s*(\d{1,11})?\s*)?")
+_PERCENT: Final = frozenset(("%", "percent", "pct"))
 
 
 def take_variants(
@@ -85,13 +88,15 @@ def _variant(report: str, group: str, observations: list[Observation], context: 
     said: dict[str, str] = {}
     numbers: dict[str, float] = {}
     for o in observations:
-        if o.code == ASSESSMENT and not o.removed:
+        if o.code == ASSESSMENT:
             said[ASSESSMENT] = Presence.NO_CALL  # unless it is answered
         if isinstance(o.value, float):
-            numbers[o.code] = o.value / 100 if o.unit == "%" else o.value
+            if not o.comparator:  # "more than one copy" says of none how many there are
+                numbers[o.code] = o.value / 100 if o.unit in _PERCENT else o.value
         elif isinstance(o.value, str):
             said[o.code] = _symbol(o.value) if o.code == GENE else answer(o.code, o.value)
     ranges = {code: _range(text) for code, text in said.items() if code in RANGES}
+    ranges |= {code: (int(n), None) for code, n in numbers.items() if code in RANGES}
     newest = max(observations, key=lambda o: o.rank)
     if newest.status == "X":  # cannot be obtained: it comes without values
         said[ASSESSMENT] = Presence.NO_CALL
@@ -114,18 +119,20 @@ def _genes(
     negative: bool,
     source: str,
     context: Context,
-) -> Iterator[Variant]:
-    """Genes that were studied without a finding: absent where the report is negative as a whole."""
-    for o in observations:
-        if o.code != GENE or not isinstance(o.value, str):
-            continue
-        for gene in filter(None, map(_symbol, o.value.split("\n"))):
-            if gene in named:
-                continue
+) -> Iterator[Variant | Statement]:
+    """Genes that were studied without a finding: absent where the report is negative as a whole.
+
+    A gene of which a variant is told is none of them any more. A list that is deleted comes without
+    its genes: it is withdrawn as a whole.
+    """
+    for o in (o for o in observations if o.code == GENE):
+        if o.removed:
+            yield _withdrawn(report, o)
+        for gene in filter(None, map(_symbol, str(o.value or "").split("\n"))):
             yield Variant(
                 id=context.key.short("gene", report, gene),
                 rank=o.rank,
-                removed=o.removed,
+                removed=o.removed or gene in named,
                 presence=Presence.ABSENT if negative else Presence.NO_CALL,
                 time=o.time,
                 status=o.status,
@@ -136,8 +143,20 @@ def _genes(
             )
 
 
+def _withdrawn(report: str, o: Observation) -> Statement:
+    return Statement(
+        id=genes_of(report),
+        rank=o.rank,
+        removed=True,
+        kind=Statement.DOCUMENT,
+        code=o.code,
+        system=o.system,
+        time=o.time,
+    )
+
+
 def _is_negative(o: Observation) -> bool:
-    return o.code == OVERALL and isinstance(o.value, str) and answer(OVERALL, o.value) == NEGATIVE
+    return o.code == OVERALL and isinstance(o.value, str) and is_negative(o.value)
 
 
 def _symbol(text: str) -> str:
@@ -148,7 +167,8 @@ def _symbol(text: str) -> str:
 
 
 def _range(text: str) -> tuple[int | None, int | None]:
-    """`123^456`, `123-456` or `123`."""
-    parts = (part.strip() for part in text.replace("^", "-").split("-"))
-    found = [int(n) for n in parts if n.isdecimal() and len(n) <= _LONGEST_POSITION]
-    return (found[0] if found else None, found[1] if len(found) > 1 else None)
+    """`123^456`, `123-456`, `chr1:123-456` or `123`; nothing of what is none of these."""
+    found = _RANGE.fullmatch(text.strip())
+    if found is None:
+        return None, None
+    return int(found[1]), int(found[2]) if found[2] else None

@@ -507,3 +507,27 @@ def test_a_specimen_that_is_not_in_the_message_says_nothing() -> None:
         variant(*BRAF[:3], present="LA9634-2"), specimen=[{"reference": "Specimen/elsewhere"}]
     )
     assert [v.source_class for v in variants(read(content))] == [""]
+
+
+def test_a_gene_whose_variant_an_amendment_tells_is_not_absent_any_more() -> None:
+    gene = part("48018-6", concept("HGNC:5382", "IDH1", HGNC))
+    studied = observation("53041-0", gene)
+    negative = concept("LA6577-6", "Negative")
+    first = report(studied, conclusionCode=[negative])
+    found = variant(gene, part("48005-3", "p.Arg132His"))
+    amended = report(studied, found, status="amended", issued="2026-01-01T11:00:00Z")
+    for order in permutations((first, amended)):
+        record = PatientRecord()
+        for content in order:
+            record.fold_facts(read(content).facts)
+        standing = [f for f in record.facts.values() if isinstance(f, Variant) and not f.removed]
+        assert [(v.hgvs_p, v.presence) for v in standing] == [("p.Arg132His", Presence.PRESENT)]
+
+
+def test_a_number_with_a_bound_is_none() -> None:
+    bound = part("82155-3", 1)
+    bound["valueQuantity"]["comparator"] = ">"
+    assert [v.copy_number for v in variants(read(report(variant(*BRAF, bound))))] == [None]
+    assert [v.copy_number for v in variants(read(report(variant(*BRAF, part("82155-3", 1)))))] == [
+        1.0
+    ]

@@ -420,3 +420,33 @@ def test_a_bed_beside_the_file_names_the_same_report() -> None:
     )
     assert (plain[0].source_class, told[0].source_class) == ("", "somatic")
     assert plain[0].report == told[0].report
+
+
+@pytest.mark.parametrize(
+    ("alt", "info", "end"),
+    [
+        ("<DEL>", "SVTYPE=DEL;SVLEN=-800", 900),
+        ("<DEL>", "SVTYPE=DEL;SVLEN=800", 900),  # VCF 4.4: without a sign, and no END
+        ("<DEL>", "SVTYPE=DEL;END=900;SVLEN=-5", 900),
+        ("<DUP:TANDEM>", "SVTYPE=DUP;SVLEN=800", 900),
+        ("<CNV>", "SVTYPE=CNV;SVLEN=800", 900),
+        ("<INS>", "SVTYPE=INS;SVLEN=800", None),
+        ("<DEL>", "SVTYPE=DEL", None),
+        ("<DEL>", "SVTYPE=DEL;SVLEN=.", None),
+    ],
+)
+def test_a_stretch_ends_where_its_length_says(alt: str, info: str, end: int | None) -> None:
+    (found,) = variants(read(file(f"1 100 A {alt} PASS {info} GT 0/1")))
+    assert found.end == end
+
+
+def test_each_of_two_stretches_has_its_own_length() -> None:
+    raw = file("1 100 A <DEL>,<DUP> PASS SVLEN=50,800 GT 1/2")
+    assert [v.end for v in variants(read(raw))] == [150, 900]
+
+
+def test_a_somatic_record_without_genotypes_was_not_called_in_the_normal() -> None:
+    """Strelka writes no GT."""
+    raw = file("chr1 100 A G PASS SOMATIC DP 30 60", samples="NORMAL TUMOR")
+    found = [variants(read(raw, f"; sample={s}"))[0] for s in ("NORMAL", "TUMOR")]
+    assert [v.presence for v in found] == [Presence.NO_CALL, Presence.PRESENT]

@@ -276,3 +276,107 @@ def test_an_amended_report_replaces_variant_by_variant_in_any_order() -> None:
     assert len(digests) == 1
     standing = [f for f in record.facts.values() if isinstance(f, Variant) and not f.removed]
     assert [(v.gene, v.significance) for v in standing] == [("BRAF", "uncertain")]
+
+
+IDH_PANEL = (
+    "CWE|48018-6^Gene^LN|1a|HGNC:5382^IDH1^HGNC~HGNC:5383^IDH2^HGNC",
+    "CWE|48002-0^Source^LN|1a|LA6684-0^Somatic^LN",
+    "CWE|51968-6^Overall^LN|1|LA6577-6^Negative^LN",
+)
+
+
+def idh_after(*messages: bytes) -> list[object]:
+    """What is known of IDH in the end; the same in whatever order the messages come."""
+    found = []
+    for order in permutations(messages):
+        record = PatientRecord()
+        for raw in (*order, order[0]):
+            record.fold_facts(read(raw).facts)
+        found.append([o.value for o in record.series("idh-status")])
+    assert all(one == found[0] for one in found)
+    return list(found[0])
+
+
+@pytest.mark.parametrize("status", ["D", "W"])
+def test_a_negative_panel_that_is_deleted_or_was_anothers_is_gone(status: str) -> None:
+    """Deleted results come without values, so without the names of the genes."""
+    panel = report(1, *IDH_PANEL)
+    gone = report(2, *(f"{text.rpartition('|')[0]}|" for text in IDH_PANEL), status=status)
+    assert idh_after(panel) == ["wildtype"]
+    assert idh_after(panel, gone) == []
+    assert idh_after(panel, gone, report(3, *IDH_PANEL)) == ["wildtype"]
+
+
+def test_a_gene_whose_variant_an_amendment_tells_is_not_absent_any_more() -> None:
+    variant_now = (
+        "CWE|48018-6^Gene^LN|2a|HGNC:5382^IDH1^HGNC",
+        "ST|48005-3^p.HGVS^LN|2a|p.Arg132His",
+    )
+    positive = [text.replace("LA6577-6^Negative", "LA6576-8^Positive") for text in IDH_PANEL]
+    amended = report(2, *positive, *variant_now, status="C")
+    record = PatientRecord()
+    for raw in (report(1, *IDH_PANEL), amended):
+        record.fold_facts(read(raw).facts)
+    standing = [f for f in record.facts.values() if isinstance(f, Variant) and not f.removed]
+    assert {(v.gene, v.hgvs_p, v.presence) for v in standing} == {
+        ("IDH1", "p.Arg132His", Presence.PRESENT),
+        ("IDH2", "", Presence.NO_CALL),
+    }
+    assert idh_after(report(1, *IDH_PANEL), amended) == ["mutated"]
+
+
+def test_a_negative_report_says_so_by_code_or_in_words() -> None:
+    for words in ("Negative", "LA6577-6\\S\\Negative\\S\\LN", "negative"):
+        lines = [*IDH_PANEL[:2], f"ST|51968-6^Overall^LN|1|{words}"]
+        assert idh_after(report(1, *lines)) == ["wildtype"]
+    for words in ("Inconclusive", "Not negative", "LA9663-1^Inconclusive^LN"):
+        assert idh_after(report(1, *IDH_PANEL[:2], f"CWE|51968-6^Overall^LN|1|{words}")) == []
+
+
+@pytest.mark.parametrize(
+    ("type_and_value", "position", "end"),
+    [
+        ("NR|81254-5^S^LN|2a|10^15", 10, 15),
+        ("SN|81254-5^S^LN|2a|^10^-^15", 10, 15),
+        ("ST|81254-5^S^LN|2a|10 - 15", 10, 15),
+        ("ST|81254-5^S^LN|2a|chr7:10-15", 10, 15),
+        ("ST|81254-5^S^LN|2a|10", 10, None),
+        ("NM|81254-5^S^LN|2a|10", 10, None),
+        ("ST|81254-5^S^LN|2a|exon 10-15", None, None),
+        ("ST|81254-5^S^LN|2a|123456789012-5", None, None),
+    ],
+)
+@pytest.mark.parametrize("sequence", ["NC_000007.14", "chr7", "7"])
+def test_a_place_in_every_form(
+    type_and_value: str, position: int | None, end: int | None, sequence: str
+) -> None:
+    (found,) = variants(
+        report(
+            1,
+            "ST|48004-6^c^LN|2a|c.1A>G",
+            type_and_value,
+            f"ST|48013-7^Sequence^LN|2a|{sequence}",
+            "CWE|62374-4^Assembly^LN|2a|LA26806-2^GRCh38^LN",
+        )
+    )
+    assert (found.chromosome, found.position, found.end) == ("7", position, end)
+
+
+def test_a_number_with_a_bound_is_none() -> None:
+    """More than one copy is no loss of one."""
+    found = [
+        variants(report(1, "ST|48004-6^c^LN|2a|c.1A>G", f"SN|82155-3^CN^LN|2a|{value}"))[0]
+        for value in (">^1", "^1", "<^1")
+    ]
+    assert [v.copy_number for v in found] == [None, 1.0, None]
+    (percent,) = variants(
+        report(1, "ST|48004-6^c^LN|2a|c.1A>G", "NM|81258-6^VAF^LN|2a|0.5|percent")
+    )
+    assert percent.allele_fraction == 0.005
+
+
+def test_an_assessment_that_was_deleted_is_no_finding() -> None:
+    segments = ["OBX|1|ST|48004-6^c^LN|2a|c.1A>G||||||F", "OBX|2|CWE|69548-6^A^LN|2a|||||||D"]
+    obr = "OBR|1||G1^LAB|81247-9^Panel^LN|||20251230"
+    (found,) = variants(lines(PID, obr, *segments))
+    assert found.presence is Presence.NO_CALL
