@@ -245,6 +245,7 @@ class Variant(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="variant"
     depth: int | None = None
     copy_number: float | None = None
     iscn: str = ""
+    cytoband: str = ""  # 1p36.3, or a whole arm: 1p
     report: str = ""  # keyed hash of the report's order number
     visit: str = ""
 

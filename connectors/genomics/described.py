@@ -32,6 +32,7 @@ TEXTS: Final[dict[str, str]] = {
     "69551-0": "alt",
     "48019-4": "change",
     "81291-7": "iscn",
+    "48001-2": "cytoband",
 }
 TELLS_OF_A_VARIANT: Final = frozenset(
     (_HGVS_C, "48005-3", _HGVS_G, VARIATION, "81291-7", ASSESSMENT)

@@ -44,7 +44,7 @@ _NOT_EXAMINED: Final = frozenset(
 )
 # Components whose code is what is meant; of others it is what people call it.
 _BY_CODE: Final = frozenset(
-    ("48004-6", "48005-3", "81290-9", "51958-7", "48013-7", "81291-7", "81252-9")
+    ("48004-6", "48005-3", "81290-9", "51958-7", "48013-7", "81291-7", "81252-9", "48001-2")
 )
 _PERCENT: Final = "%"
 _LARGEST_POSITION: Final = 1e11
@@ -185,7 +185,7 @@ def description(o: Element, fields: Mapping[str, Any], said: Mapping[str, str]) 
     if fields["position"] is not None:
         of_place = ("assembly", "chromosome", "position", "end", "ref", "alt", "change")
         return "|".join(str(fields[name]) for name in of_place)
-    for name in ("hgvs_g", "hgvs_c", "hgvs_p", "iscn"):
+    for name in ("hgvs_g", "hgvs_c", "hgvs_p", "iscn", "cytoband"):
         if fields[name]:
             return f"{fields['gene']}|{fields[name]}"
     return f"{fields['gene']}|{said.get('81252-9', '')}"

@@ -173,6 +173,29 @@ MOVES: dict[str, tuple[Callable[[], list[Interpretation]], dict[str, object]]] =
         lambda: by_hl7(*ONE_P, *NINETEEN_Q),
         {"1p/19q": "codeleted"},
     ),
+    "HL7: arms by their names": (
+        lambda: by_hl7(
+            *(
+                line
+                for group, arm in (("2c", "1p"), ("2d", "19q"))
+                for line in (
+                    f"ST|48001-2^Location^LN|{group}|{arm}",
+                    f"CWE|48019-4^Type^LN|{group}|LA14034-5^Copy number loss^LN",
+                    assessed(group, "LA9633-4"),
+                )
+            )
+        ),
+        {"1p/19q": "codeleted"},
+    ),
+    "FHIR: arms by their names": (
+        lambda: by_fhir(
+            *(
+                fhir.variant(fhir.part("48001-2", arm), fhir.part("82155-3", 1))
+                for arm in ("1p", "19q")
+            )
+        ),
+        {"1p/19q": "codeleted"},
+    ),
     "HL7: methylated sites, counted": (
         lambda: by_hl7("NM|mgmt-methylation-index^MGMT^99TCS||12|{sites}"),
         {"MGMT promoter": "12"},

@@ -237,6 +237,49 @@ def test_what_is_no_loss_of_an_arm_alone_is_no_codeletion() -> None:
     assert answers(CODELETION, one_p, nineteen) == ["codeleted"]
 
 
+_Q = "19q11q13.43(27500000_58600000)"
+
+
+@pytest.mark.parametrize(
+    ("iscn", "known"),
+    [
+        (f"arr[GRCh38] 1p36.33p11.2(849467_121000000)x1,{_Q}x1", True),
+        (f"arr[GRCh37] 1p36.33p12(849,467_120,500,000)x1,{_Q} x1", True),
+        ("arr[GRCh38] 1p36.33p11.2(849467_121000000)x1", False),
+        (f"arr[GRCh38] 1p36.33p35(849467_30000000)x1,{_Q}x1", False),
+        (f"arr[GRCh38] 1p36.33p11.2(849467_121000000)x1~2,{_Q}x1", False),
+        (f"arr[GRCh38] 1p36.33p11.2(849467_121000000)x2 hmz,{_Q}x1", False),
+        (f"arr[GRCh38] 1p36.33p11.2(849467_121000000)x10,{_Q}x1", False),
+        (f"arr[GRCh38] 1p36.33p11.2(849467_121000000)x1[0.2],{_Q}x1", False),
+        ("46,XX,del(1)(p36p11),del(19)(q12q13)", False),
+        ("ish 1p36(D1Z2x1),19q13(GLTSCR1x1)", False),
+    ],
+)
+def test_arms_by_an_arrays_nomenclature(iscn: str, known: bool) -> None:
+    assert answers(CODELETION, variant("a", iscn=iscn)) == (["codeleted"] if known else [])
+
+
+def test_arms_by_their_names() -> None:
+    arms = {
+        name: variant(name, cytoband=name, change="copy number loss", report="r")
+        for name in ("1p", "1q", "19q", "19p", "1p36")
+    }
+    assert answers(CODELETION, arms["1p"], arms["19q"]) == ["codeleted"]
+    assert answers(CODELETION, arms["1p36"], arms["19q"]) == []
+    assert answers(CODELETION, arms["1p"], arms["1q"], arms["19q"]) == []
+    assert answers(CODELETION, arms["1p"], arms["19q"], arms["19p"]) == []
+    gained = replace(arms["19q"], change="copy number gain")
+    assert answers(CODELETION, arms["1p"], gained) == []
+    absent = replace(arms["19q"], presence=Presence.ABSENT)
+    assert answers(CODELETION, arms["1p"], absent) == ["intact"]
+    assert answers(CODELETION, replace(absent, source_class="")) == []
+
+
+@given(st.text(alphabet="arseq[]GRCh38 119pq.(),_x12~-", max_size=60))
+def test_no_nomenclature_breaks_it(text: str) -> None:
+    assert answers(CODELETION, variant("a", iscn=f"arr{text}")) in ([], ["codeleted"])
+
+
 def test_folding_says_from_when_on_scores_may_differ() -> None:
     record = PatientRecord()
     assert record.fold_facts([NO_IDH1]).since is None
