@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -387,6 +388,39 @@ def test_the_order_of_reports_does_not_matter(glioma: MultimodalModel) -> None:
     ]
     scores = {scored(glioma, _facts(list(order))).log_odds for order in permutations(found)}
     assert len(scores) == 1
+
+
+GERMLINE = ("HG00404_b37.vcf", "NB6TK328_filtered.vcf", "vcf_example3.vcf")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", GERMLINE)
+def test_a_public_germline_file_leaves_the_score_as_it_was_until_a_hotspot_is_in_it(
+    name: str, shared: Path, glioma: MultimodalModel
+) -> None:
+    """Nobody says whose genome it is; all of it was examined."""
+    raw = (shared / "data" / "vcf" / name).read_bytes()
+    sample = f"; sample={_sample(raw)}; assembly=GRCh37"
+    looked = bed.read(b"chr2\t1\t240000000\nchr15\t1\t102000000\n", sample)
+    before = scored(glioma, [])
+    plain = scored(glioma, [*vcf.read(raw, sample).facts, *looked.facts])
+    assert (plain.log_odds, plain.evidence) == (before.log_odds, before.evidence)
+    spiked = vcf.read(_with_hotspot(raw), sample)
+    assert said(scored(glioma, [*spiked.facts, *looked.facts])) == {"IDH": "mutated"}
+
+
+def _sample(raw: bytes) -> str:
+    (columns,) = (line for line in raw.splitlines() if line.startswith(b"#CHROM"))
+    return columns.decode().split("\t")[-1].strip()
+
+
+def _with_hotspot(raw: bytes) -> bytes:
+    """The same file with p.Arg132His of IDH1 as its first record, in its own names."""
+    lines = raw.splitlines()
+    first = next(n for n, line in enumerate(lines) if not line.startswith(b"#"))
+    prefix = "chr" if lines[first].startswith(b"chr") else ""
+    record = f"{prefix}2\t209113112\t.\tC\tT\t.\tPASS\t.\tGT\t0/1".encode()
+    return b"\n".join([*lines[:first], record, *lines[first:], b""])
 
 
 @pytest.mark.parametrize(
