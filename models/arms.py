@@ -53,6 +53,7 @@ _ARMS: Final = (  # 1p, 19q
     _Arm("1", (12_000_000, 110_000_000), (0, 150_000_000), (150_000_000, 240_000_000)),
     _Arm("19", (34_000_000, 55_000_000), (10_000_000, 70_000_000), (3_000_000, 18_000_000)),
 )
+_CHROMOSOMES: Final = frozenset(arm.chromosome for arm in _ARMS)
 
 
 def of_arm(v: Variant) -> bool:
@@ -84,6 +85,8 @@ def kept(found: Iterable[Variant]) -> list[Variant]:
 
 def _stretches(v: Variant) -> list[_Stretch]:
     """What is lost of chromosomes 1 and 19."""
+    if v.chromosome and v.chromosome not in _CHROMOSOMES:
+        return []
     found = _by_iscn(v.iscn) if v.iscn else []
     is_loss = v.change.casefold() in _LOSSES or v.alt == "<DEL>"
     if v.copy_number is not None:
@@ -92,7 +95,7 @@ def _stretches(v: Variant) -> list[_Stretch]:
         found.append(_Stretch(v.cytoband[:-1], *_WHOLE[v.cytoband]))
     elif is_loss and v.position is not None and v.end is not None:
         found.append(_Stretch(v.chromosome, v.position, v.end))
-    of_arms = (one for one in found if one.chromosome in ("1", "19"))
+    of_arms = (one for one in found if one.chromosome in _CHROMOSOMES)
     return [one for one in of_arms if one.last - one.first >= _SHORTEST]
 
 

@@ -62,6 +62,8 @@ CODONS: Final = (
     ),
 )  # fmt: skip
 
+_BY_NAME: Final = {name: codon for codon in CODONS for name in codon.names | codon.references}
+_CHROMOSOMES: Final = frozenset(codon.chromosome for codon in CODONS)
 _BASES: Final = "TCAG"
 _AMINO: Final = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 _CODE: Final = {
@@ -87,12 +89,15 @@ _RESIDUE = re.compile(r"[A-Z][a-z]{2}")
 
 def codon_of(v: Variant) -> Codon | None:
     """The codon that the variant may touch: by its place, its gene or its reference sequence."""
-    for codon in CODONS:
-        if any(_overlaps(place, codon) for place in _places(v)):
-            return codon
-    named = {_unversioned(x) for x in (v.transcript, _split(v.hgvs_c)[0], _split(v.hgvs_p)[0])}
-    names = {v.gene.upper()} if v.gene else named
-    return next((c for c in CODONS if names & (c.names | c.references)), None)
+    if not v.chromosome or v.chromosome in _CHROMOSOMES:
+        for codon in CODONS:
+            if any(_overlaps(place, codon) for place in _places(v)):
+                return codon
+    if v.gene:
+        return _BY_NAME.get(v.gene.upper())
+    references = (v.transcript, _split(v.hgvs_c)[0], _split(v.hgvs_p)[0])
+    found = (_BY_NAME.get(_unversioned(one)) for one in references if one)
+    return next(filter(None, found), None)
 
 
 def effect(v: Variant, codon: Codon) -> Effect:
