@@ -72,6 +72,11 @@ class ColumnReader:
         """The patient's series, one for each variable."""
         return self._cache.of(record)
 
+    def forget(self, record: PatientRecord) -> None:
+        """Let go of a patient's arrays."""
+        self._kept.pop(record, None)
+        self._cache.forget(record)
+
     def read(self, asked: Sequence[Asked]) -> Batch:
         """All patients' observations with start <= time <= as_of, and nothing else."""
         times, values, lengths = array("d"), array("d"), list[int]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from connectors.clock import iso
@@ -74,6 +74,10 @@ class DeteriorationModel(Answering):
     def concerns(self, record: PatientRecord) -> bool:
         """Everybody who is in the hospital."""
         return True
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """As in `RiskModel`."""
+        self._reader.forget(records)
 
     def answer(
         self,

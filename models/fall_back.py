@@ -9,7 +9,7 @@ that its `clear`, `fire` and `critical` lie on those of the risk.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -39,6 +39,16 @@ class FallingBack(Answering):
     def concerns(self, record: PatientRecord) -> bool:
         """Whom the learned model's question concerns."""
         return self._learned.concerns(record)
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """As in `RiskModel`."""
+        some = list(records)
+        self._learned.forget(some)
+        self._rule.forget(some)
+
+    def with_parts(self, change: Callable[[RiskModel], RiskModel]) -> FallingBack:
+        """See `models.contained.Composed`: where the model fails the rule answers, too."""
+        return FallingBack(change(self._learned), change(self._rule))
 
     def answer(
         self, patients: _Patients, points: _Patients

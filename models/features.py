@@ -263,6 +263,12 @@ class FeatureReader:
         self._blocks = [_kind(v) for v in CATALOGUE]
         self._empty = [[NAN] * len(statistics(v)) for v in CATALOGUE]
 
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """These patients are strangers from now on, with new seats."""
+        for record in records:
+            self._kept.pop(record, None)
+            self._series.forget(record)
+
     def read(self, record: PatientRecord, as_of: float) -> tuple[list[float], Window]:
         """The features, in the order of `FEATURES`, and the window that they rest on."""
         x, windows = self.matrix([(record, as_of)])

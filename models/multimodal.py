@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from weakref import WeakKeyDictionary
 
@@ -73,6 +73,11 @@ class MultimodalModel(Answering):
     def only(self, member: int) -> MultimodalModel:
         """The same bundle answering with one member alone."""
         return MultimodalModel(self.question, single_member(self.bundle, member))
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """As in `RiskModel`."""
+        for record in records:
+            self._said.pop(record, None)
 
     def concerns(self, record: PatientRecord) -> bool:
         """Has anything been said of this patient that the question is about?"""

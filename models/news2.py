@@ -10,7 +10,7 @@ consciousness: SNOMED CT, and LOINC 80288-4 and 67775-7.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from connectors.facts import Observation
@@ -127,6 +127,11 @@ class Chart:
 
     def __init__(self) -> None:
         self._series = SeriesCache(READ)
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """Look at all of these patients' series again."""
+        for record in records:
+            self._series.forget(record)
 
     def read(self, record: PatientRecord, as_of: float) -> list[Points]:
         """The seven parameters: the newest value of each within a day and the present stay."""

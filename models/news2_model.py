@@ -14,7 +14,7 @@ Letters in shape comments: N patients, M members.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from connectors.clock import iso
@@ -65,6 +65,10 @@ class News2Model(Answering):
     def only(self, member: int) -> News2Model:
         """The same bundle answering with one member alone (see `models.ensemble.Scorer`)."""
         return News2Model(single_member(self.bundle, member))
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """As in `RiskModel`."""
+        self._chart.forget(records)
 
     def concerns(self, record: PatientRecord) -> bool:
         """Everybody who is in the hospital."""

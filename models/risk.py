@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -130,6 +130,13 @@ class RiskModel(Protocol):
         """`assess` of the patients and `log_odds` of the points, in one batch."""
         ...
 
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """Let go of what is remembered of these patients, half done or not: they are strangers.
+
+        Called after an error. What was remembered saved time, and no answer rests on it.
+        """
+        ...
+
 
 class Answering(ABC):
     """What follows from `answer`, for those who implement a `RiskModel`."""
@@ -143,6 +150,9 @@ class Answering(ABC):
         points: Sequence[tuple[PatientRecord, float]],
     ) -> tuple[list[Assessment], list[float | None]]:
         """As in `RiskModel`."""
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:  # noqa: B027 - some have nothing
+        """Who remembers something of patients lets go of it here."""
 
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         """One answer for each (record, as_of), with reasons."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -52,6 +52,10 @@ class SepsisModel(Answering):
     def concerns(self, record: PatientRecord) -> bool:
         """Everybody who is in the hospital."""
         return True
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """As in `RiskModel`."""
+        self._reader.forget(records)
 
     def answer(
         self,

@@ -11,7 +11,7 @@ Letters in shape comments: P patients, V variables, F features, K segments that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -151,6 +151,12 @@ class SepsisReader:
     def seat(self, record: PatientRecord) -> Seat:
         """The patient's, in the model's forest."""
         return self._seats.setdefault(record, Seat())
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """These patients are strangers from now on, with new seats."""
+        for record in records:
+            self._seats.pop(record, None)
+            self.columns.forget(record)
 
     def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:
         """(P, F) features, NaN where not measured."""

@@ -46,9 +46,11 @@ class Series:
 
     def refresh(self, record: PatientRecord, variable: Variable) -> None:
         """Follow the record, unless another reader had it done."""
-        if self._revision == record.revision:
-            return
-        self._revision = record.revision
+        if self._revision != record.revision:
+            self._follow(record, variable)
+            self._revision = record.revision  # not where that raised: the next reader tries again
+
+    def _follow(self, record: PatientRecord, variable: Variable) -> None:
         filled = [s for code in variable.codes if (s := record.series(code))]
         # What came at the end of lists that are the same is taken over; else all is read anew.
         new: list[Observation] = []
@@ -72,8 +74,9 @@ class Series:
         return True
 
     def _rebuild(self, sources: list[list[Observation]], variable: Variable) -> None:
+        rows = _rows((o for source in sources for o in source), variable)
         self.times, self.values, self.observations = [], [], []
-        self._extend(_rows((o for source in sources for o in source), variable))
+        self._extend(rows)
         self.version += 1
 
     def _extend(self, rows: list[tuple[float, float, Observation]]) -> None:
@@ -148,6 +151,10 @@ class SeriesCache:
             found[i].refresh(record, self.variables[i])
         self._patients[record] = (record.revision, found)
         return found
+
+    def forget(self, record: PatientRecord) -> None:
+        """Look at all of a patient's series again. They are others' too, and stay."""
+        self._patients.pop(record, None)
 
     def touched(self, record: PatientRecord, revision: int) -> set[int]:
         """Positions of the variables that may have changed since a revision of the record."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ HEART_RATE = "8867-4"
 BREATHING = "9279-1"
 START = 1_700_000_000.0
 MINUTE = 60.0
+POISON = 666.0  # a heart rate that nobody foresaw
 RULE = AlertRule(fire=0.6, clear=0.4, critical=0.9, version="test-1")
 
 
@@ -35,6 +36,9 @@ class HeartRateRisk:
 
     def concerns(self, record: PatientRecord) -> bool:
         return True
+
+    def forget(self, records: Iterable[PatientRecord]) -> None:
+        """It remembers nobody."""
 
     def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
         return [answer.log_odds for answer in self.assess(patients)]
@@ -67,6 +71,16 @@ class HeartRateRisk:
         )
         probability = 1.0 / (1.0 + 2.718281828459045**-llr)
         return Assessment(as_of, 0.0, (evidence,), llr, probability, None, None, missing)
+
+
+class FailingRisk(HeartRateRisk):
+    """The same model with a bug: it raises for whoever had a heart rate of `POISON` lately."""
+
+    def _one(self, record: PatientRecord, as_of: float) -> Assessment:
+        for found in record.between(self.code, as_of - self.expires_s, as_of):
+            if found.value == POISON:
+                raise ValueError(f"{found.value} of somebody")
+        return super()._one(record, as_of)
 
 
 class BreathingRisk(HeartRateRisk):
