@@ -153,6 +153,8 @@ class AlertReason(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # somebody takes care
     SNOOZED = "snoozed"  # quiet until a time
     COMMENTED = "commented"  # words were added
+    UNWATCHED = "unwatched"  # the model gives no answer any more (`score.abstained`): it stays open
+    WATCHED_AGAIN = "watched_again"  # the model answers again
     # It ends
     BELOW_THRESHOLD = "below_threshold"  # the score fell below the clearing threshold
     DISCHARGED = "discharged"  # the patient has left the hospital

@@ -60,6 +60,14 @@ class AlertLife:
         if want is not None:
             self._open(want)
 
+    def keep_watch(self) -> None:
+        """An open alert says when its model stops answering for this patient, and when it does
+        again."""
+        last, lost = open_alert(self._state), self._now.abstained in alerting.UNWATCHED
+        if last is not None and last.unwatched is not lost:
+            reason = R.UNWATCHED if lost else R.WATCHED_AGAIN
+            self._tell(replace(last, unwatched=lost), reason)
+
     def _change(self, last: Published, want: Wanted) -> None:
         worse = RANK[want.severity] > RANK[last.severity]
         if want.severity is last.severity and want.since == last.since:
@@ -284,6 +292,8 @@ class AlertLife:
         new = replace(new, revision=revision, state=into)
         if into is not AlertState.PENDING:
             new = replace(new, held=None, held_by="")
+        if into in ENDED:
+            new = replace(new, unwatched=False)
         calls = calls or (into in ENDED and before in OPEN and new.called > 0)
         if calls:
             new = replace(new, called=revision, called_at=self._now.at)

@@ -11,11 +11,12 @@ on. So every order of arrival ends in the same alert. What people and clocks do 
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from connectors.contract import Acted, AlertReason, AlertState, Severity
+from models.contained import MODEL_ERROR
 from streams.trajectory import CRITICAL, QUIET, UNCONFIRMED, Steps
 
 
@@ -41,6 +42,7 @@ class Published(msgspec.Struct, omit_defaults=True):
     snoozed_until: float | None = None
     handed_to: str = ""
     by_hand: bool = False  # ended by somebody: it comes back only when it gets worse
+    unwatched: bool = False  # the model does not answer, and it was told
     comments: int = 0
     actions: list[Acted] = []  # the newest ones
 
@@ -61,6 +63,11 @@ class RiskState(msgspec.Struct, omit_defaults=True):
     model: str = ""  # digest of the model that made the points
     live: bool = False  # the newest score did not abstain
     top: dict[str, float] = {}  # the newest score's strongest features and their contributions
+
+
+# Abstentions of a model that would not reassure, or failed: an open alert goes on, unwatched. The
+# others say that the data are gone or the question is over, and the alert ends with them.
+UNWATCHED: Final = frozenset({MODEL_ERROR, "out_of_distribution", "too_little_data"})
 
 
 class Wanted(NamedTuple):
@@ -84,6 +91,12 @@ def wanted(state: RiskState) -> Wanted | None:
         return None
     severity = Severity.CRITICAL if code & ~UNCONFIRMED == CRITICAL else Severity.WARNING
     return Wanted(f"{state.stay}-{count}", onset, severity, not code & UNCONFIRMED)
+
+
+def as_published(alert: Published) -> Wanted:
+    """What keeps an open alert as it is."""
+    confirmed = alert.held is not AlertReason.AWAITING_CONFIRMATION
+    return Wanted(alert.episode, alert.since, alert.severity, confirmed)
 
 
 def episodes(state: RiskState) -> int:

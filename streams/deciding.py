@@ -15,13 +15,14 @@ from connectors.contract import (
 )
 from connectors.facts import Order, Statement
 from connectors.feedback import Feedback
+from models.contained import MODEL_ERROR
 from models.record import EVER, PatientRecord, Presence, Stay
 from models.risk import Assessment, RiskModel
 from streams import alerting, lifecycle, trajectory
-from streams.alerting import RiskState
+from streams.alerting import RiskState, Wanted
 from streams.lifecycle import Concern, Decided
 from streams.policy.rules import Case, Code, Rule, Rulebook
-from streams.situation import Situation, open_alert
+from streams.situation import ENDS, Situation, open_alert
 from streams.state import PatientState, Touched
 from streams.trajectory import Trajectory
 
@@ -92,7 +93,7 @@ def judge(
     trajectory.walk(points, start, risk.steps, todo.rule, model.expires_s)
     points.trim()
     risk.points, risk.dropped, risk.live = len(points), points.dropped, answer.abstained is None
-    want = alerting.wanted(risk) if risk.live else None
+    want, abstained = _wanted(model, state, answer)
     if want is not None and not want.confirmed:
         lasted_s = answer.as_of - want.since
         confirmed = trajectory.confirmed_since(points, todo.rule, lasted_s)
@@ -102,13 +103,33 @@ def judge(
         risk=model.risk,
         at=state.logged,
         presence=_presence_of(model, state, answer.as_of),
-        abstained=answer.abstained,
+        abstained=abstained,
         case=case_of(patient, model.risk, state, todo.ward),
         book=book,
         rule_changed=rule_changed,
         model_changed=todo.model_changed,
     )
     return Concern(risk, want, now)
+
+
+def _wanted(
+    model: RiskModel, state: PatientState, answer: Assessment
+) -> tuple[Wanted | None, str | None]:
+    """The alert that should be open now, and why the model abstains."""
+    risk, reason = state.risks[model.risk], answer.abstained
+    if reason is not None and reason not in alerting.UNWATCHED:
+        return None, reason
+    want, last = alerting.wanted(risk), open_alert(risk)
+    if reason != MODEL_ERROR or last is None:
+        return want, reason
+    # A model that fails takes no alert back. Whether it has left, or nothing new has come for too
+    # long, is known without the model.
+    if _presence_of(model, state, answer.as_of) in ENDS:
+        return None, reason
+    newest = state.record.newest(model.codes, math.nextafter(answer.as_of, math.inf))
+    if answer.as_of - newest > model.expires_s:
+        return None, "stale_data"
+    return want or alerting.as_published(last), reason
 
 
 def decide(
@@ -172,7 +193,7 @@ def due(
         risk = state.risks.get(model.risk)
         if risk is None:
             continue
-        if risk.live:
+        if risk.live or open_alert(risk) is not None:
             newest = record.newest(model.codes, math.nextafter(now, math.inf))
             expiry = newest + model.expires_s + 1.0
             # A model that goes on answering is looked at again later, not with every tick.

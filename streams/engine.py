@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from connectors.clock import iso
 from connectors.contract import Alert, Answer, FeedbackAnswer, LogPosition, Score
 from connectors.facts import FactRecord, MessageFacts
 from connectors.feedback import Feedback
+from models.contained import Contained, Failure, contain
 from models.record import EVER
 from models.risk import Assessment, RiskModel
 from streams import deciding
@@ -50,6 +51,21 @@ class Effects:
     answers: list[FeedbackAnswer] = field(default_factory=list)  # what became of actions
     handed_on: list[MessageFacts] = field(default_factory=list)  # to be logged for other patients
     due: dict[str, float | None] = field(default_factory=dict)  # next tick of interest per patient
+
+
+class Down(NamedTuple):
+    """A model that fails for everybody."""
+
+    risk: str
+    digest: str
+    shadow: bool
+
+
+OnFailure = Callable[[Failure, bool], None]
+
+
+def _nobody_hears(failure: Failure, shadow: bool) -> None:
+    """For those who apply a log again: the scores say `model_error`."""
 
 
 class Step(NamedTuple):
@@ -117,9 +133,29 @@ class _Turn:
 class Engine:
     """Folds, scores, decides. `shadows` score beside the models, and nothing follows from that."""
 
-    def __init__(self, models: Sequence[RiskModel], shadows: Sequence[RiskModel] = ()) -> None:
-        self.models = tuple(models)
-        self.shadows = tuple(shadows)
+    def __init__(
+        self,
+        models: Sequence[RiskModel],
+        shadows: Sequence[RiskModel] = (),
+        on_failure: OnFailure = _nobody_hears,
+    ) -> None:
+        """`on_failure(failure, shadow)` hears of errors of models, each kept to its patient."""
+        self._guards: list[tuple[Contained, bool]] = []
+        self._on_failure = on_failure
+        self.models = tuple(self._contained(model, shadow=False) for model in models)
+        self.shadows = tuple(self._contained(model, shadow=True) for model in shadows)
+
+    def _contained(self, model: RiskModel, *, shadow: bool) -> RiskModel:
+        def make(part: RiskModel) -> RiskModel:
+            guard = Contained(part, lambda failure: self._on_failure(failure, shadow))
+            self._guards.append((guard, shadow))
+            return guard
+
+        return contain(model, make)
+
+    def down(self) -> list[Down]:
+        """Models that fail for everybody."""
+        return [Down(g.risk, g.digest, shadow) for g, shadow in self._guards if g.is_down]
 
     def apply(
         self,

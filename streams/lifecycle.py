@@ -51,6 +51,7 @@ def step(concerns: Sequence[Concern], actions: Sequence[Feedback] = ()) -> Decid
     ordered = [lives[place] for place in _order(concerns)]
     for life in ordered:
         life.follow()
+        life.keep_watch()
         life.keep_time()
     answers = [_act(lives, concerns, action) for action in actions]
     for life in ordered:
@@ -64,6 +65,7 @@ def _alone(one: Concern, actions: Sequence[Feedback], told: list[Announcement]) 
     """As `step`, for a risk that shares a call with no other."""
     life = AlertLife(one.state, one.now, one.want, tuple, told)
     life.follow()
+    life.keep_watch()
     life.keep_time()
     answers = [_act([life], [one], action) for action in actions]
     life.hold_or_release()

@@ -65,3 +65,4 @@ _ENDED_BY_PRESENCE: Final = {
     Presence.NOT_YET: R.STAY_CANCELLED,
     Presence.MERGED: R.MERGED,
 }
+ENDS: Final = frozenset(_ENDED_BY_PRESENCE)  # of alerts, whatever the data say

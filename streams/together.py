@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from models.risk import RiskModel
-from streams.engine import Effects, Engine, Step
+from streams.engine import Down, Effects, Engine, Step
 from streams.state import PatientState
 
 MOST_MESSAGES = 1_000  # in one batch, where one request alone has not more
@@ -49,6 +49,10 @@ class Together:
     def models(self) -> tuple[RiskModel, ...]:
         """The engine's."""
         return self._engine.models
+
+    def down(self) -> list[Down]:
+        """As `Engine.down`."""
+        return self._engine.down()
 
     async def apply_all(
         self, patients: Mapping[str, PatientState], steps: Sequence[Step]

@@ -20,7 +20,7 @@ From = AlertState | None  # None: there was no such alert
 _NOT_OPEN: Final[tuple[From, ...]] = (None, RESOLVED, WITHDRAWN)
 _CALLING: Final = (F, E)  # somebody is called and has not answered
 HOLDS: Final = (R.AWAITING_CONFIRMATION, R.INHIBITED, R.SILENCED, R.QUIET_HOURS, R.SHADOW)
-STAYS: Final = (R.SCORE_CHANGED, R.AMENDED, R.COMMENTED)
+STAYS: Final = (R.SCORE_CHANGED, R.AMENDED, R.COMMENTED, R.UNWATCHED, R.WATCHED_AGAIN)
 RESOLVES: Final = (
     R.BELOW_THRESHOLD,
     R.DATA_EXPIRED,

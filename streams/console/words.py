@@ -68,6 +68,8 @@ REASONS = {
     AlertReason.ACKNOWLEDGED: "somebody takes care",
     AlertReason.SNOOZED: "it is quiet for a while",
     AlertReason.COMMENTED: "somebody commented",
+    AlertReason.UNWATCHED: "the model does not answer for this patient any more: look yourself",
+    AlertReason.WATCHED_AGAIN: "the model answers for this patient again",
     AlertReason.DISMISSED: "it was dismissed",
     AlertReason.OUTCOME: "the outcome is known",
     AlertReason.THRESHOLD_CHANGED: "by the thresholds now in force it would not be",

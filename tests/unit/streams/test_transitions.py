@@ -11,7 +11,9 @@ from connectors.contract import ENDED, OPEN, Alert, AlertReason, AlertState
 from connectors.feedback import Action
 from streams.transitions import TRANSITIONS, From
 from tests.unit.streams.timeline import (
+    POISON,
     BreathingRisk,
+    FailingRisk,
     HeartRateRisk,
     admitted,
     breathing,
@@ -134,6 +136,8 @@ TRIGGERS: dict[AlertReason, Trigger] = {
     R.MERGED: lambda w, s: w.say(merged(14)),
     R.DATA_CHANGED: lambda w, s: w.say(heart_rate(1, 80.0, order="b", status="C", sent=14)),
     R.THRESHOLD_CHANGED: lambda w, s: w.policy(HIGH),
+    R.UNWATCHED: lambda w, s: w.say(heart_rate(14, POISON, order="d")),
+    R.WATCHED_AGAIN: lambda w, s: w.say(heart_rate(14, 110.0, order="d", status="C", sent=15)),
 }
 
 
@@ -230,13 +234,15 @@ async def leave_pending(ward: Ward, reason: AlertReason) -> None:
     elif reason in HELD_BY:
         await ward.policy(HELD_BY[reason])
     else:
+        if reason is R.WATCHED_AGAIN:
+            await TRIGGERS[R.UNWATCHED](ward, P)
         await TRIGGERS[reason](ward, P)
 
 
 @pytest.mark.parametrize(("state", "reason"), TRANSITIONS, ids=str)
 async def test_every_transition(state: From, reason: AlertReason) -> None:
     two = reason in OF_A_CALL or (state, reason) == (F, R.QUIET_HOURS)
-    ward = Ward(HeartRateRisk(), BreathingRisk()) if two else Ward()
+    ward = Ward(HeartRateRisk(), BreathingRisk()) if two else Ward(FailingRisk())
     before = 0
     if reason in OF_A_CALL:
         await shares_a_call(ward, state, reason)
@@ -261,6 +267,8 @@ async def test_every_transition(state: From, reason: AlertReason) -> None:
         if reason in HELD_BY:
             await hold(ward, state, reason)
         else:
+            if reason is R.WATCHED_AGAIN:
+                await TRIGGERS[R.UNWATCHED](ward, state)
             await TRIGGERS[reason](ward, state)
     expected = (TRANSITIONS[state, reason], reason)
     told = [alert for alert in ward.told if alert.risk == HeartRateRisk.risk]
