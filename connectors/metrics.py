@@ -101,6 +101,27 @@ CATALOGUE = (
     ),
     Metric("tocsin_worker_records", "counter", "1", (), "records of facts applied"),
     Metric("tocsin_worker_scores", "counter", "1", ("risk", "abstained"), "scores emitted"),
+    Metric(
+        "tocsin_model_errors",
+        "counter",
+        "1",
+        ("risk", "shadow"),
+        "errors of models, each kept to one patient, who has no score of that risk",
+    ),
+    Metric(
+        "tocsin_models_down",
+        "gauge",
+        "1",
+        ("risk", "shadow"),
+        "1: the model fails on every patient",
+    ),
+    Metric(
+        "tocsin_shadows_refused",
+        "gauge",
+        "1",
+        (),
+        "bundles of worker.shadow that cannot be used; the log says why",
+    ),
     Metric("tocsin_worker_alerts", "counter", "1", ("risk", "state"), "alert changes emitted"),
     Metric(
         "tocsin_worker_pass_seconds",

@@ -53,8 +53,8 @@ class Effects:
     due: dict[str, float | None] = field(default_factory=dict)  # next tick of interest per patient
 
 
-class Down(NamedTuple):
-    """A model that fails for everybody."""
+class AskedModel(NamedTuple):
+    """A model that is asked, by itself or in the place of another one."""
 
     risk: str
     digest: str
@@ -153,9 +153,13 @@ class Engine:
 
         return contain(model, make)
 
-    def down(self) -> list[Down]:
-        """Models that fail for everybody."""
-        return [Down(g.risk, g.digest, shadow) for g, shadow in self._guards if g.is_down]
+    def asked(self) -> list[AskedModel]:
+        """All that are asked, rules behind models too."""
+        return [AskedModel(g.risk, g.digest, shadow) for g, shadow in self._guards]
+
+    def down(self) -> list[AskedModel]:
+        """Of these, those that fail for everybody."""
+        return [AskedModel(g.risk, g.digest, shadow) for g, shadow in self._guards if g.is_down]
 
     def apply(
         self,

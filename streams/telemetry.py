@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import traceback
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -44,20 +45,26 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+@dataclass(slots=True)
+class State:
+    """What `/ready` says."""
+
+    ready: bool = False
+    trouble: str = ""
+
+
 class _Probe(BaseHTTPRequestHandler):
     """`/metrics` for Prometheus, `/ready` for whoever starts the process."""
 
-    ready: threading.Event
+    state: State
 
     def do_GET(self) -> None:
         """Answer."""
         if self.path == "/metrics":
             self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
         elif self.path == "/ready":
-            ready = self.ready.is_set()
-            self._answer(
-                200 if ready else 503, b"ready\n" if ready else b"starting\n", "text/plain"
-            )
+            trouble = self.state.trouble if self.state.ready else "starting"
+            self._answer(503 if trouble else 200, f"{trouble or 'ready'}\n".encode(), "text/plain")
         else:
             self._answer(404, b"see /metrics and /ready\n", "text/plain")
 
@@ -75,14 +82,18 @@ class _Probe(BaseHTTPRequestHandler):
 class Telemetry:
     """What `start` switched on."""
 
-    def __init__(self, ready: threading.Event, server: ThreadingHTTPServer) -> None:
-        self._ready = ready
+    def __init__(self, state: State, server: ThreadingHTTPServer) -> None:
+        self._state = state
         self._server = server
         self.address = f"{server.server_address[0]!s}:{server.server_port}"
 
     def set_ready(self) -> None:
         """The process has made its round trip."""
-        self._ready.set()
+        self._state.ready = True
+
+    def set_trouble(self, trouble: str) -> None:
+        """It runs, and cannot do its work: why; "": it can again."""
+        self._state.trouble = trouble
 
     def stop(self) -> None:
         """Close the port."""
@@ -122,8 +133,13 @@ def start(process: str, settings: TelemetrySettings) -> Telemetry:
     resource = Resource.create({"service.name": f"tocsin-{process}"})
     reader = PrometheusMetricReader()
     metrics.set_meter_provider(MeterProvider(metric_readers=[reader], resource=resource))
-    ready = threading.Event()
-    handler = type("Probe", (_Probe,), {"ready": ready})
+    return probe(settings)
+
+
+def probe(settings: TelemetrySettings) -> Telemetry:
+    """Answer `/metrics` and `/ready`. Raises `OSError` for a used port."""
+    state = State()
+    handler = type("Probe", (_Probe,), {"state": state})
     server = ThreadingHTTPServer((settings.metrics_host, settings.metrics_port), handler)
     threading.Thread(target=server.serve_forever, daemon=True, name="probe").start()
-    return Telemetry(ready, server)
+    return Telemetry(state, server)

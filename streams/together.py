@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from models.risk import RiskModel
-from streams.engine import Down, Effects, Engine, Step
+from streams.engine import AskedModel, Effects, Engine, Step
 from streams.state import PatientState
 
 MOST_MESSAGES = 1_000  # in one batch, where one request alone has not more
@@ -50,7 +50,11 @@ class Together:
         """The engine's."""
         return self._engine.models
 
-    def down(self) -> list[Down]:
+    def asked(self) -> list[AskedModel]:
+        """As `Engine.asked`."""
+        return self._engine.asked()
+
+    def down(self) -> list[AskedModel]:
         """As `Engine.down`."""
         return self._engine.down()
 

@@ -28,6 +28,7 @@ from connectors.settings import KafkaSettings
 from models.risk import RiskModel
 from streams import tracing
 from streams.engine import Effects, Engine
+from streams.failing import FailingModels
 from streams.ownership import Ownership
 from streams.partition import Applied, LogLostError, Output, PartitionOwner, check_log
 from streams.passes import MOST_RECORDS, Numbered
@@ -78,11 +79,14 @@ class Worker:
         session_s: float,
         hops: tracing.Hops,
         shadows: Sequence[RiskModel] = (),
+        on_trouble: Callable[[str], None] = lambda trouble: None,
     ) -> None:
         self._settings = settings
         self._store = RedisStore(redis)
         linger_s = settings.worker.linger_ms / 1_000
-        self._engine = Together(Engine(models, shadows), linger_s)
+        self._failing = FailingModels(on_trouble)
+        self._engine = Together(Engine(models, shadows, self._failing.hear), linger_s)
+        self._failing.begin(self._engine.asked())
         self._log = KafkaFactsLog(settings.kafka)
         self._publisher = KafkaPublisher(settings.kafka)
         self._hops = hops
@@ -110,7 +114,7 @@ class Worker:
         await self._queues.put(event.message.partition, waiting)
 
     async def keep_telling(self) -> None:
-        """How much waits, and how old the oldest of it is; until cancelled."""
+        """How much waits, how old the oldest of it is, which models fail; until cancelled."""
         oldest = metrics.Level("tocsin_worker_oldest_seconds", {})
         records = metrics.Level("tocsin_worker_waiting", {})
         while True:
@@ -118,6 +122,7 @@ class Worker:
             written = time.time() if first is None else first.event.message.timestamp
             oldest.set(max(0.0, time.time() - written))
             records.set(len(self._waiting))
+            self._failing.look(self._engine.down())
             await asyncio.sleep(_LOOK_S)
 
     def _forget(self, those: Sequence[_Waiting]) -> None:
@@ -316,6 +321,7 @@ async def run(
     on_ready: Callable[[], None],
     stop: asyncio.Event,
     shadows: Sequence[RiskModel] = (),
+    on_trouble: Callable[[str], None] = lambda trouble: None,
 ) -> None:
     """Run until `stop`. Raises what stopped the worker, when it was not `stop`."""
     # A line that died without a word must not keep a partition waiting for ever.
@@ -328,7 +334,7 @@ async def run(
     hops = tracing.start(settings.telemetry, settings.home)
     wanted = settings.worker.session_timeout_s
     session_s = await asyncio.to_thread(session_timeout_s, settings.kafka, wanted)
-    worker = Worker(settings, redis, models, session_s, hops, shadows)
+    worker = Worker(settings, redis, models, session_s, hops, shadows, on_trouble)
     app: Any = build_app(settings, session_s)
     facts_topic = app.topic(topics.FACTS, value_serializer="raw", key_serializer="raw")
 

@@ -209,8 +209,9 @@ def sequencer() -> None:
 def worker() -> None:
     """Keep patients' state, score, raise alerts. Example: tocsin worker"""
     try:
-        from models.bundle import BundleError, load_folder, load_risks  # noqa: PLC0415  # torch
+        from models.bundle import BundleError, load_risks  # noqa: PLC0415  # torch
         from streams import worker as worker_module  # noqa: PLC0415
+        from streams.trial import load_shadows  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UserError(
             f"The worker needs {error.name}: install the extra with `pip install 'tocsin[models]'`."
@@ -219,13 +220,18 @@ def worker() -> None:
     redis_url(settings)
     try:
         models = load_risks(settings.worker.bundles, settings.worker.risks)
-        shadows = [load_folder(folder) for folder in settings.worker.shadow]
     except BundleError as error:
         raise UserError(str(error)) from None
+    shadows = load_shadows(settings.worker.shadow, models)
 
     async def body(stop: asyncio.Event) -> None:
         await worker_module.run(
-            settings, models, on_ready=probe.set_ready, stop=stop, shadows=shadows
+            settings,
+            models,
+            on_ready=probe.set_ready,
+            on_trouble=probe.set_trouble,
+            stop=stop,
+            shadows=shadows,
         )
 
     wait_for_broker(settings.kafka)
