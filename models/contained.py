@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from traceback import walk_tb
 from typing import Final, NamedTuple, Protocol, runtime_checkable
@@ -24,7 +25,6 @@ from connectors.contract import Missing
 from models.record import PatientRecord
 from models.risk import Answering, Assessment, RiskModel
 
-MODEL_ERROR: Final = "model_error"  # abstained: the model failed on this patient
 DOWN: Final = 5  # patients, one after the other, without an answer in between: it fails for all
 _OUR_CODE: Final = Path(__file__).resolve().parents[1]
 _OUR_PACKAGES: Final = ("connectors", "models", "streams")
@@ -32,6 +32,14 @@ _MOST_LOG_ODDS: Final = 700.0  # beyond, e to the power of them is no number
 _MACHINE: Final = (MemoryError, OSError, ImportError)
 _OUT_OF_MEMORY: Final = "DefaultCPUAllocator"  # how torch says it
 
+
+class Abstention(StrEnum):
+    """Why there is no score, of any model."""
+
+    MODEL_ERROR = "model_error"  # the model failed on this patient's data; operators are told
+
+
+MODEL_ERROR: Final = Abstention.MODEL_ERROR.value
 _Asked = tuple[PatientRecord, float]  # as_of
 _Answers = tuple[list[Assessment], list[float | None]]
 

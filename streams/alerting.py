@@ -67,7 +67,9 @@ class RiskState(msgspec.Struct, omit_defaults=True):
 
 # Abstentions of a model that would not reassure, or failed: an open alert goes on, unwatched. The
 # others say that the data are gone or the question is over, and the alert ends with them.
-UNWATCHED: Final = frozenset({MODEL_ERROR, "out_of_distribution", "too_little_data"})
+UNWATCHED: Final = frozenset(
+    {MODEL_ERROR, "out_of_distribution", "too_little_data", "critical_value"}
+)
 
 
 class Wanted(NamedTuple):

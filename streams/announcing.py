@@ -17,11 +17,12 @@ from connectors.contract import (
     Threshold,
 )
 from streams.policy.rules import Rule, Rulebook
+from streams.silence import Silence
 from streams.situation import Announcement
 from streams.state import PatientState
 
 MOST_MOVED: Final = 3
-RETIRED: Final = "retired"  # abstained: the worker does not ask about this risk any more
+RETIRED: Final = Silence.RETIRED.value
 NEVER: Final = Rule(fire=1.0, clear=1.0, critical=1.0, version=RETIRED)  # of such a risk
 
 

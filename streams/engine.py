@@ -23,16 +23,16 @@ from models.record import EVER
 from models.risk import Assessment, RiskModel
 from streams import deciding
 from streams.acting import answered
+from streams.alerting import UNWATCHED
 from streams.announcing import NEVER, moved, retired, to_alert
 from streams.lifecycle import Concern
 from streams.policy.rules import Rulebook
+from streams.silence import Silence
 from streams.situation import Announcement
 from streams.state import PatientState, Touched
 
 TREND_STEP_S = 300.0  # the trend keeps one score for each such span of the patient's time
 TREND_POINTS = 288
-MERGED = "merged"  # abstained: the patient goes on under another identity
-FEED_DOWN = "feed_down"  # abstained: data are lacking, and a feed of theirs is silent
 _LACKING = frozenset({"no_data", "too_little_data", "stale_data"})  # what a silent feed explains
 MOST_SOURCES = 32  # feeds remembered of one patient
 AS_SHIPPED = Rulebook()
@@ -314,7 +314,8 @@ def _to_alert(turn: _Turn, told: Announcement) -> Alert:
         score = retired(turn.patient, told.risk, state, turn.step.log, turn.touched.caused_by)
         return to_alert(state, told, score, NEVER, book, [])
     score = turn.scores[told.risk]
-    why = moved(judged.top, score.evidence)
+    unwatched = score.abstained in UNWATCHED  # then nothing moved: nothing was computed
+    why = [] if unwatched else moved(judged.top, score.evidence)
     return to_alert(state, told, score, judged.plan.rule, book, why)
 
 
@@ -407,9 +408,9 @@ def _to_score(turn: _Turn, model: RiskModel, answer: Assessment, config: str, wa
     down = [s for s in touched.state.sources if any(fnmatchcase(s, name) for name in silent)]
     abstained = answer.abstained
     if abstained is not None and touched.state.record.merged_into:
-        abstained = MERGED
+        abstained = Silence.MERGED.value
     elif down and abstained in _LACKING:
-        abstained = FEED_DOWN
+        abstained = Silence.FEED_DOWN.value
     return Score(
         patient=turn.patient,
         risk=model.risk,

@@ -23,13 +23,14 @@ from connectors.interpret import INTERPRETERS, READS
 from connectors.interpretation import NoFacts
 from connectors.quarantine import Reason
 from connectors.sinks import deliveries
-from models import deterioration, multimodal, news2, news2_model
+from models import contained, deterioration, multimodal, news2, news2_model
 from models.questions import QUESTIONS
 from models.sepsis_variables import SEPSIS_CATALOGUE
 from models.variables import CATALOGUE, Variable
 from streams.delivery import reference as receivers
 from streams.doctor.listing import listing
 from streams.settings import Settings
+from streams.silence import Silence
 from streams.transitions import TRANSITIONS
 
 _MEMBER = re.compile(r'^\s+[A-Z0-9_]+ = "(?P<value>[^"]+)"\s*# (?P<text>.+)$')
@@ -207,6 +208,8 @@ def _reasons() -> str:
         ("Quarantine: why a message, or a part of one, could not be understood", Reason),
         ("No facts: understood, and nothing for a patient's record in it", NoFacts),
         ("Alerts: why one changed", AlertReason),
+        ("Scores: why there is none, whatever the model", Silence),
+        ("Scores: why any model gives none", contained.Abstention),
         ("Scores: why deterioration gives none", deterioration.Abstention),
         ("Scores: why news2 gives none", news2_model.Abstention),
         ("Scores: why a multimodal risk gives none", multimodal.Abstention),

@@ -75,7 +75,8 @@ class WorkerSettings(Section):
     )
     shadow: tuple[Path, ...] = Field(
         (),
-        description="folders of bundles on trial: their scores are recorded, and nobody is alerted",
+        description="folders of bundles on trial: their scores are recorded, and nobody is "
+        "alerted; one that cannot be used is left out, and the log says why",
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from connectors.contract import ENDED, Alert, AlertState, Evidence, Severity
+from connectors.contract import ENDED, Alert, AlertState, Evidence, Score, Severity
 from connectors.identity import Identifier
 from connectors.sinks.links import headline, risk_in_words
 
@@ -65,7 +65,7 @@ def risk_assessment(alert: Alert, subject: Resource) -> Resource:
         "code": _risk(alert),
         "subject": subject,
         "occurrenceDateTime": score.as_of,
-        "note": [{"text": _evidence(e)} for e in score.evidence],
+        "note": [{"text": text} for text in (*_silence(score), *map(_evidence, score.evidence))],
     }
     if score.probability is not None:
         found["prediction"] = _predictions(alert, score.probability)
@@ -184,6 +184,15 @@ def _evidence(evidence: Evidence) -> str:
         for c in evidence.top
     )
     return f"{evidence.modality}: {evidence.llr:+.2f}{f' = {top}' if top else ''}"
+
+
+def _silence(score: Score) -> list[str]:
+    """Why there is no estimate, or who gives it in the model's place."""
+    reason = score.silence.replace("_", " ")
+    if score.probability is None:
+        return [f"no estimate: {reason or 'no reason given'}"]
+    rule = score.fall_back
+    return [f"estimate by {rule.risk}; the model gives none: {reason}"] if rule else []
 
 
 def _without_empty(resource: Resource) -> Resource:

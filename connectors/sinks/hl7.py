@@ -236,7 +236,8 @@ def filler(alert: Alert) -> str:
 
 def _words(notice: Notice, alert: Alert, to: Addresses) -> str:
     score = alert.score
-    sure = "" if score.probability is None else f", {_percent(score.probability):.0f} %"
+    none = f", no estimate ({score.silence.replace('_', ' ')})"
+    sure = none if score.probability is None else f", {_percent(score.probability):.0f} %"
     address = link(to.link, alert)
     return f"{headline(alert, test=notice.test)}{sure}{f' {address}' if address else ''}"
 

@@ -92,7 +92,7 @@ def chance(score: Score, threshold: float | None) -> Cell:
     if score.fall_back is not None:
         name = f"{name}, by {risk_words(score.fall_back.risk).name}"
     if score.probability is None:
-        why = abstention_words(score.abstained or "")
+        why = abstention_words(score.abstained or "", score.risk)
         return {"label": name, "v": "No score", "sub": why}
     cell: Cell = {"label": name, "v": percent(score.probability), "at": score.probability}
     if score.interval is not None:

@@ -118,7 +118,7 @@ class ScoreSection:
 
     def _headline(self, score: Score, threshold: Threshold | None, now: float) -> None:
         if score.probability is None:
-            why = abstention_words(score.abstained or "")
+            why = abstention_words(score.abstained or "", score.risk)
             self._big.text = "No score"
             self._interval.text = f"Tocsin gives none: {why}."
         else:

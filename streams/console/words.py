@@ -85,15 +85,30 @@ MODALITIES = {
     "tma": "Tissue microarray",
 }
 
+_UNREADABLE = "nothing that it could read has been reported yet"
+_DIED = "the patient has died"
 ABSTENTIONS = {
     "no_data": "nothing has been measured yet",
     "too_little_data": "too little has been measured yet",
     "stale_data": "the newest data are too old",
     "not_eligible": "nothing says that this question concerns the patient",
-    "data_expired": "the newest data are too old",
+    "critical_value": "one value is an emergency by itself, whatever a model would say",
+    "model_error": "the model failed on this patient’s data: it does not watch them, so look "
+    "yourself; the technical staff have been told",
+    "merged": "the patient goes on under another number",
+    "feed_down": "data are lacking, and a source of this patient’s data is silent",
     "out_of_distribution": "this patient is unlike those the model learned from",
     "retired": "this question is not asked here any more",
     "not_present": "the patient is not in the hospital",
+}
+
+# Where the same reason means something else.
+_OF_A_RISK = {
+    ("news2", "out_of_distribution"): "the chart is for people of 16 years and older",
+    ("glioma-survival", "no_data"): _UNREADABLE,
+    ("glioma-survival", "not_present"): _DIED,
+    ("head-neck-recurrence", "no_data"): _UNREADABLE,
+    ("head-neck-recurrence", "not_present"): _DIED,
 }
 
 STATUSES = {  # HL7 table 0085
@@ -170,9 +185,9 @@ def modality_words(modality: str) -> str:
     return MODALITIES.get(modality) or plain(modality)
 
 
-def abstention_words(reason: str) -> str:
-    """Why there is no score."""
-    return ABSTENTIONS.get(reason) or plain(reason).lower()
+def abstention_words(reason: str, risk: str) -> str:
+    """Why there is no score of that risk."""
+    return _OF_A_RISK.get((risk, reason)) or ABSTENTIONS.get(reason) or plain(reason).lower()
 
 
 def stand_in_words(score: Score) -> str:
@@ -182,7 +197,7 @@ def stand_in_words(score: Score) -> str:
         return ""
     return (
         f"by {risk_words(told.risk).name}, at its own triggers; the model gives none: "
-        f"{abstention_words(told.reason)}"
+        f"{abstention_words(told.reason, score.risk)}"
     )
 
 

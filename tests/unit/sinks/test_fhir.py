@@ -86,10 +86,12 @@ def test_the_estimate_is_the_score_in_percent() -> None:
 
 def test_an_abstention_has_no_prediction() -> None:
     """Rather than one of nothing."""
-    silent = msgspec.structs.replace(SCORE, probability=None, interval=None, evidence=[])
+    silent = msgspec.structs.replace(
+        SCORE, probability=None, interval=None, evidence=[], abstained="stale_data"
+    )
     found = fhir.risk_assessment(alert(score=silent), SUBJECT)
     assert "prediction" not in found
-    assert "note" not in found
+    assert found["note"] == [{"text": "no estimate: stale data"}]
 
 
 @pytest.mark.parametrize(
