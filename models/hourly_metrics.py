@@ -17,7 +17,7 @@ from models.metrics import Array, Estimate, calibration_line
 from models.utility import Gains
 
 REPEATS = 300
-_SLOPE_BINS = 2_000
+_SLOPE_BINS, _SLOPE_REPEATS = 2_000, 100
 
 
 class Hours(NamedTuple):
@@ -112,21 +112,38 @@ def difference(
     }
 
 
+class _Slope:
+    """Calibration slope of resampled patients, on rows grouped by score."""
+
+    def __init__(self, hours: Hours) -> None:
+        self.value = calibration_line(hours.labels, hours.scores)[0]
+        self._hours = hours
+        cuts = np.unique(np.quantile(hours.scores, np.linspace(0, 1, _SLOPE_BINS + 1)[1:-1]))
+        self._bins = np.searchsorted(cuts, hours.scores)
+        self._size = len(cuts) + 1
+        n = np.maximum(np.bincount(self._bins, minlength=self._size), 1)
+        self._middle = np.bincount(self._bins, hours.scores, self._size) / n
+
+    def of(self, weights: Array) -> float:
+        """(P,) a weight for each patient."""
+        w = weights[self._hours.patient]
+        sums = (w * self._hours.labels, w)
+        positive, total = (np.bincount(self._bins, v, self._size) for v in sums)
+        return _grouped_slope(self._middle, positive.astype(float), total.astype(float))
+
+
 def slope(hours: Hours, patients: int) -> Estimate:
     """Calibration slope; its interval is computed on rows grouped by score."""
-    value = calibration_line(hours.labels, hours.scores)[0]
-    cuts = np.unique(np.quantile(hours.scores, np.linspace(0, 1, _SLOPE_BINS + 1)[1:-1]))
-    bins = np.searchsorted(cuts, hours.scores)
-    size = len(cuts) + 1
-    n = np.maximum(np.bincount(bins, minlength=size), 1)
-    middle = np.bincount(bins, hours.scores, size) / n
+    one = _Slope(hours)
+    return estimate(one.value, patients, one.of, repeats=_SLOPE_REPEATS)
 
-    def resampled(weights: Array) -> float:
-        w = weights[hours.patient]
-        positive, total = (np.bincount(bins, v, size) for v in (w * hours.labels, w))
-        return _grouped_slope(middle, positive.astype(float), total.astype(float))
 
-    return estimate(value, patients, resampled, repeats=100)
+def slope_difference(own: Hours, other: Hours, patients: int) -> Estimate:
+    """Slope of one minus that of the other, on the same rows: paired."""
+    a, b = _Slope(own), _Slope(other)
+    return estimate(
+        a.value - b.value, patients, lambda w: a.of(w) - b.of(w), repeats=_SLOPE_REPEATS
+    )
 
 
 def _grouped_slope(z: Array, positive: Array, total: Array) -> float:

@@ -1,66 +1,189 @@
-"""A bundle on trial against the active one, from what both recorded (`tocsin compare`).
+"""A bundle on trial beside the active one, from what both recorded (`tocsin compare`).
 
-Both scored the same patient at the same record of the log, so their scores come in pairs. Where
-somebody said what became of a patient, both are judged by it.
+Both scored the same patient at the same record of the log, so their scores come in pairs. The topic
+is read once, from front to end, and no score is kept: of each patient and risk the newest record,
+sums of the pairs, and where somebody said what became of the patient, one pair for each hour.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
-import numpy as np
+import msgspec
 
-from connectors.contract import Score
+from connectors.contract import LogPosition
 from connectors.feedback import RIGHT, WRONG, Action, Feedback
-from models import metrics
-from models.metrics import Array
 
-_ROUND = 4
+MOST_POINTS = 3_000  # kept for the picture
 
-Place = tuple[str, int, int, str]  # risk, partition and offset of the log, patient
+Outcomes = Mapping[tuple[str, str], int]  # (patient, risk) → did the event come, or was averted?
 
 
-class Point(NamedTuple):
-    """What is kept of a score."""
+class Rule(msgspec.Struct, frozen=True, gc=False):
+    """Who spoke in the model's place."""
+
+    risk: str
+
+
+class Brief(msgspec.Struct, frozen=True, gc=False):
+    """What is read of a score."""
 
     patient: str
-    log_odds: float | None  # None: it abstained, whether or not a rule spoke in its place
+    risk: str
+    as_of: str
+    log_odds: float | None
+    model: str
+    log: LogPosition
+    fall_back: Rule | None = None
+    shadow: bool = False
+
+    @property
+    def own(self) -> float | None:
+        """The model's own log-odds; None where it abstained, whether or not a rule spoke."""
+        return None if self.fall_back else self.log_odds
+
+
+brief = msgspec.json.Decoder(Brief).decode
+
+
+@dataclass(slots=True)
+class PatientSums:
+    """Of one patient's pairs in which both answered."""
+
+    pairs: int = 0
+    apart: float = 0.0  # log-odds, on trial − active
 
 
 @dataclass(slots=True)
 class Trial:
-    """Pairs of one risk and one bundle on trial, in order of the log."""
+    """One risk and one bundle on trial."""
 
     risk: str
     active: str  # digests
     shadow: str
-    pairs: list[tuple[Point, Point]] = field(default_factory=list)  # (active, shadow)
+    scores: int = 0  # pairs
+    silent: list[int] = field(default_factory=lambda: [0, 0])  # active, on trial
+    patients: dict[str, PatientSums] = field(default_factory=dict)
+    # Sums over pairs in which both answered: z log-odds, p probabilities; active, on trial.
+    both: int = 0
+    z: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    squares: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # aa, ss, as
+    apart: float = 0.0
+    apart_squares: float = 0.0
+    apart_most: float = 0.0
+    p_apart: float = 0.0
+    above: list[int] = field(default_factory=lambda: [0, 0, 0, 0])  # neither, active, trial, both
+    # (patient → hour → (active, on trial)), of patients whose outcome is known.
+    hours: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    # For the picture: those with the largest hash, so that the same pairs are drawn each time.
+    drawn: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def points(self) -> list[tuple[float, float]]:
+        """(active, on trial) probabilities of some pairs."""
+        return [(a, s) for _, a, s in sorted(self.drawn)]
 
 
-def trials(scores: Iterable[Score]) -> list[Trial]:
-    """Pairs by risk and bundles. Scores without a partner do not count, repeated ones count once.
+@dataclass(slots=True)
+class _Newest:
+    """A patient's newest record of one risk."""
 
-    The scores may come in any order, as a topic's partitions do.
-    """
-    active: dict[Place, tuple[str, Point]] = {}
-    shadows: dict[tuple[str, Place], Point] = {}
-    for s in scores:
-        place: Place = (s.risk, s.log.partition, s.log.offset, s.patient)
-        point = Point(s.patient, None if s.fall_back else s.log_odds)
-        if s.shadow:
-            shadows[s.model, place] = point
+    offset: int
+    active: Brief | None = None
+    shadows: dict[str, Brief] = field(default_factory=dict)
+    paired: set[str] = field(default_factory=set)
+
+
+class Comparison:
+    """Hears scores in the order of their partition; those told twice count once."""
+
+    def __init__(self, thresholds: Mapping[str, float], known: Outcomes) -> None:
+        """`thresholds`: by risk, where an alert begins; risks without one are passed over."""
+        self._fire = {risk: _log_odds(p) for risk, p in thresholds.items()}
+        self._known = known
+        self._newest: dict[tuple[str, str], _Newest] = {}
+        self._trials: dict[tuple[str, str, str], Trial] = {}
+
+    def trials(self) -> list[Trial]:
+        """What was found, by risk and bundles."""
+        return [self._trials[key] for key in sorted(self._trials)]
+
+    def hear(self, score: Brief) -> None:
+        """The next score."""
+        if score.risk not in self._fire:
+            return
+        key, offset = (score.risk, score.patient), score.log.offset
+        newest = self._newest.get(key)
+        if newest is None or newest.offset < offset:
+            newest = self._newest[key] = _Newest(offset)
+        elif newest.offset > offset:  # told again after a crash
+            return
+        if score.shadow:
+            newest.shadows[score.model] = score
         else:
-            active[place] = (s.model, point)
-    found: dict[tuple[str, str, str], Trial] = {}
-    for model, place in sorted(shadows):
-        if place in active:
-            of, point = active[place]
-            trial = found.setdefault((place[0], of, model), Trial(place[0], of, model))
-            trial.pairs.append((point, shadows[model, place]))
-    return [found[key] for key in sorted(found)]
+            newest.active = score
+        if newest.active is None:
+            return
+        for model, one in newest.shadows.items():
+            if model not in newest.paired:
+                newest.paired.add(model)
+                self._pair(newest.active, one)
+
+    def _pair(self, active: Brief, shadow: Brief) -> None:
+        names = (active.risk, active.model, shadow.model)
+        trial = self._trials.get(names)
+        if trial is None:
+            trial = self._trials[names] = Trial(*names)
+        trial.scores += 1
+        sums = trial.patients.get(active.patient)
+        if sums is None:
+            sums = trial.patients[active.patient] = PatientSums()
+        a, s = active.own, shadow.own
+        trial.silent[0] += a is None
+        trial.silent[1] += s is None
+        if a is None or s is None:
+            return
+        sums.pairs += 1
+        sums.apart += s - a
+        _add(trial, a, s, self._fire[active.risk])
+        _draw(trial, active, a, s)
+        if (active.patient, active.risk) in self._known:
+            trial.hours.setdefault(active.patient, {})[active.as_of[:13]] = (a, s)
+
+
+def _add(trial: Trial, a: float, s: float, fire: float) -> None:
+    trial.both += 1
+    trial.z[0] += a
+    trial.z[1] += s
+    trial.squares[0] += a * a
+    trial.squares[1] += s * s
+    trial.squares[2] += a * s
+    trial.apart += s - a
+    trial.apart_squares += (s - a) ** 2
+    trial.apart_most = max(trial.apart_most, abs(s - a))
+    trial.p_apart += abs(probability(s) - probability(a))
+    trial.above[(a >= fire) + 2 * (s >= fire)] += 1
+
+
+def _draw(trial: Trial, active: Brief, a: float, s: float) -> None:
+    name = f"{active.patient}/{active.log.partition}/{active.log.offset}"
+    point = (zlib.crc32(name.encode()), probability(a), probability(s))
+    if len(trial.drawn) < MOST_POINTS:
+        heapq.heappush(trial.drawn, point)
+    elif point > trial.drawn[0]:
+        heapq.heapreplace(trial.drawn, point)
+
+
+def _log_odds(p: float) -> float:
+    return math.log(p / (1 - p)) if 0 < p < 1 else math.copysign(math.inf, p - 0.5)
+
+
+def probability(log_odds: float) -> float:
+    """Of log-odds."""
+    return 1.0 / (1.0 + math.exp(-log_odds)) if log_odds > -700 else 0.0
 
 
 def outcomes(actions: Iterable[Feedback]) -> dict[tuple[str, str], int]:
@@ -72,86 +195,3 @@ def outcomes(actions: Iterable[Feedback]) -> dict[tuple[str, str], int]:
         key = (one.patient, one.risk)
         found[key] = max(found.get(key, (-math.inf, 0)), (one.at, int(one.outcome in RIGHT)))
     return {key: label for key, (_, label) in found.items()}
-
-
-def report(trial: Trial, fire: float, known: Mapping[tuple[str, str], int]) -> dict[str, Any]:
-    """Agreement and difference of the scores, and what both are worth where outcomes are known.
-
-    `fire`: the threshold at which the two are said to agree or not.
-    """
-    both = [(a, s) for a, s in trial.pairs if a.log_odds is not None and s.log_odds is not None]
-    z = np.array([(a.log_odds, s.log_odds) for a, s in both], dtype=np.float64).reshape(-1, 2)
-    silent = [sum(pair[at].log_odds is None for pair in trial.pairs) for at in (0, 1)]
-    found: dict[str, Any] = {
-        "risk": trial.risk,
-        "active": trial.active,
-        "shadow": trial.shadow,
-        "scores": len(trial.pairs),
-        "patients": len({a.patient for a, _ in trial.pairs}),
-        "both_scored": len(both),
-        "abstained": {"active": silent[0], "shadow": silent[1]},
-    }
-    if both:
-        found |= _difference(z, fire)
-    found["outcomes"] = _judged(both, trial.risk, known)
-    return found
-
-
-def probabilities(trial: Trial) -> list[tuple[float, float]]:
-    """(active, on trial) where both answered, in order of the log."""
-    return [
-        (1 / (1 + math.exp(-a.log_odds)), 1 / (1 + math.exp(-s.log_odds)))
-        for a, s in trial.pairs
-        if a.log_odds is not None and s.log_odds is not None
-    ]
-
-
-def _difference(z: Array, fire: float) -> dict[str, Any]:
-    p = 1 / (1 + np.exp(-z))
-    apart = z[:, 1] - z[:, 0]
-    fires = p >= fire
-    varied = len(z) > 1 and bool((z.max(0) > z.min(0)).all())
-    correlation = float(np.corrcoef(z[:, 0], z[:, 1])[0, 1]) if varied else float("nan")
-    return {
-        "log_odds_difference": {
-            "mean": round(float(apart.mean()), _ROUND),
-            "standard_deviation": round(float(apart.std()), _ROUND),
-            "largest": round(float(np.abs(apart).max()), _ROUND),
-        },
-        "probability_difference": round(float(np.abs(p[:, 1] - p[:, 0]).mean()), _ROUND),
-        "correlation": metrics.rounded(correlation),
-        "threshold": fire,
-        "above_both": int((fires[:, 0] & fires[:, 1]).sum()),
-        "above_active_only": int((fires[:, 0] & ~fires[:, 1]).sum()),
-        "above_shadow_only": int((~fires[:, 0] & fires[:, 1]).sum()),
-        "above_neither": int((~fires).all(1).sum()),
-        "kappa": metrics.rounded(_kappa(fires[:, 0], fires[:, 1])),
-    }
-
-
-def _kappa(a: Any, b: Any) -> float:
-    """Agreement beyond chance (Cohen 1960); 1 where both always say the same thing."""
-    agree = float((a == b).mean())
-    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
-    return 1.0 if chance == 1.0 else (agree - chance) / (1 - chance)
-
-
-def _judged(
-    both: list[tuple[Point, Point]], risk: str, known: Mapping[tuple[str, str], int]
-) -> dict[str, Any]:
-    """The last pair of each patient whose outcome is known."""
-    last = {a.patient: (a, s) for a, s in both if (a.patient, risk) in known}
-    y = np.array([known[patient, risk] for patient in last], dtype=np.float64)
-    found: dict[str, Any] = {"patients": len(y), "events": int(y.sum())}
-    for at, name in enumerate(("active", "shadow")):
-        z = np.array([pair[at].log_odds for pair in last.values()], dtype=np.float64)
-        if 0 < y.sum() < len(y):
-            p = 1 / (1 + np.exp(-z))
-            found[name] = {
-                "auroc": metrics.bootstrap(metrics.auroc, y, z).as_dict(),
-                "calibration_slope": metrics.rounded(metrics.slope(y, z)),
-                "observed": round(float(y.mean()), _ROUND),
-                "predicted": round(float(p.mean()), _ROUND),
-                "brier": metrics.rounded(metrics.brier(y, p)),
-            }
-    return found

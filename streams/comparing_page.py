@@ -7,9 +7,8 @@ from html import escape
 from typing import Any
 
 from streams.backtest.page import STYLE
-from streams.comparing import Trial, probabilities
+from streams.comparing import MOST_POINTS, Trial
 
-_MOST_POINTS = 3_000  # in the picture
 _LEFT, _TOP, _SIDE = 56, 16, 360
 
 
@@ -19,7 +18,7 @@ def title(found: Mapping[str, Any]) -> str:
 
 
 def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a comparison says (`streams.comparing.report`), line by line."""
+    """What a comparison says (`streams.compared.report`), line by line."""
     silent = found["abstained"]
     return [
         ("Records scored by both", f"{found['scores']:,} of {found['patients']:,} patients"),
@@ -33,7 +32,8 @@ def _apart(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     z = found["log_odds_difference"]
     yield (
         "Log-odds, on trial − active",
-        f"{z['mean']:+g} on average (standard deviation {z['standard_deviation']:g}), "
+        f"{z['mean']:+g} on average{_span(z, '+')} (standard deviation "
+        f"{z['standard_deviation']:g}), "
         f"at most {z['largest']:g} apart",
     )
     yield "Probabilities", f"{found['probability_difference']:g} apart on average"
@@ -48,31 +48,61 @@ def _apart(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 _FAVOURS = (
     "Outcomes are marked on alerts, so they are known of patients for whom the active bundle has "
-    "called. Among these it looks worse than it is: choose by tocsin evaluate on a labelled cohort."
+    "called. Among these it looks worse than it is: choose by tocsin evaluate on a labelled "
+    "cohort. Intervals resample patients, with all their hours; each hour is judged by what became "
+    "of the patient in the end."
 )
+_LEAST = 10  # patients with and without the event
+_TOO_FEW = f"With fewer than {_LEAST} patients of either outcome the intervals mean little."
 
 
 def _worth(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         "Patients whose outcome is known",
-        f"{outcomes['patients']:,}, with the event {outcomes['events']:,}",
+        f"{outcomes['patients']:,} in {outcomes['hours']:,} hours, with the event "
+        f"{outcomes['events']:,}",
     )
     for name, shown in (("active", "active"), ("shadow", "on trial")):
         if name in outcomes:
             of = outcomes[name]
-            low, high = (_number(of["auroc"][k]) for k in ("low", "high"))
             yield (
                 f"Of these, {shown}",
-                f"AUROC {_number(of['auroc']['value'])} ({low} to {high}), calibration slope "
-                f"{_number(of['calibration_slope'])}, predicted {of['predicted']:g} where "
-                f"{of['observed']:g} was observed, Brier score {_number(of['brier'])}",
+                f"{_figures(of, '')}; predicted {of['predicted']:g} where {of['observed']:g} was "
+                "observed",
             )
+    if "difference" in outcomes:
+        of = outcomes["difference"]
+        predicted = f"predicted {_estimate(of['predicted'], '+')}"
+        yield "Of these, on trial − active", f"{_figures(of, '+')}; {predicted}"
     if outcomes["patients"]:
-        yield "Mind", _FAVOURS
+        yield "Mind", _FAVOURS if _tell_apart(outcomes) else f"{_TOO_FEW} {_FAVOURS}"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+def _tell_apart(outcomes: Mapping[str, Any]) -> bool:
+    events: int = outcomes["events"]
+    return bool(min(events, outcomes["patients"] - events) >= _LEAST)
+
+
+def _figures(of: Mapping[str, Any], sign: str) -> str:
+    return (
+        f"AUROC {_estimate(of['auroc'], sign)}, calibration slope "
+        f"{_estimate(of['calibration_slope'], sign)}, Brier score {_estimate(of['brier'], sign)}"
+    )
+
+
+def _estimate(of: Mapping[str, float | None], sign: str) -> str:
+    """With its 95 % interval."""
+    return f"{_number(of['value'], sign)}{_span(of, sign)}"
+
+
+def _span(of: Mapping[str, float | None], sign: str) -> str:
+    if of["low"] is None or of["high"] is None:
+        return ""
+    return f" ({_number(of['low'], sign)} to {_number(of['high'], sign)})"
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3g}".replace("-", "−")
 
 
 def page(found: Sequence[tuple[Trial, Mapping[str, Any]]]) -> str:
@@ -90,9 +120,11 @@ def _section(trial: Trial, found: Mapping[str, Any]) -> Iterator[str]:
     for name, said in rows(found):
         yield f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>"
     yield "</table>"
-    pairs = probabilities(trial)
+    pairs = trial.points()
     if pairs:
-        yield _picture(pairs[:: max(1, -(-len(pairs) // _MOST_POINTS))], found["threshold"])
+        yield _picture(pairs, found["threshold"])
+    if trial.both > len(pairs):
+        yield f"<p>{MOST_POINTS:,} pairs drawn by lot are shown.</p>"
 
 
 def _picture(pairs: Sequence[tuple[float, float]], fire: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from models.multimodal import MultimodalModel
 from models.patient import Patient
 from models.questions import GLIOMA
 from models.rule import DESCRIPTION, SHIPPED
-from streams import comparing, comparing_page
+from streams import compared, comparing, comparing_page
+from streams.comparing import Comparison, Trial
 from streams.engine import Effects, Engine
 from streams.partition import to_outputs
 from streams.passes import Encoded
@@ -33,10 +34,10 @@ RESULTS = [
 ]
 
 
-def trained_otherwise(folder: Path) -> Path:
+def trained_otherwise(folder: Path, more: float = 0.5) -> Path:
     """The shipped bundle with a higher baseline, as another training run might give it."""
     bundle = read(SHIPPED / GLIOMA.risk, GLIOMA.risk)
-    answers = bundle.answers | {"baseline": bundle.answers["baseline"] + 0.5}
+    answers = bundle.answers | {"baseline": bundle.answers["baseline"] + more}
     write(folder, dataclasses.replace(bundle, answers=answers))
     return folder
 
@@ -91,15 +92,15 @@ def test_nothing_else_follows_from_a_shadow(effects: list[Effects]) -> None:
 
 
 def test_both_are_told_and_the_marker_is_read_from_the_bytes(effects: list[Effects]) -> None:
-    told = [
+    raws = [
         o.value
         for one in effects
         for o in to_outputs(Encoded.of(one))
         if o.topic == "tocsin.scores"
     ]
-    assert [contract.is_shadow(raw) for raw in told] == [False, True] * len(RESULTS)
-    assert [contract.decode_score(raw).shadow for raw in told] == [False, True] * len(RESULTS)
-    assert b"shadow" not in told[0], "active scores have the bytes that they always had"
+    assert [contract.is_shadow(raw) for raw in raws] == [False, True] * len(RESULTS)
+    assert [contract.decode_score(raw).shadow for raw in raws] == [False, True] * len(RESULTS)
+    assert b"shadow" not in raws[0], "active scores have the bytes that they always had"
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
@@ -110,22 +111,47 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
-def test_pairs_are_found_whatever_the_order_and_however_often_told(effects: list[Effects]) -> None:
+def heard(scores: Sequence[Score], known: comparing.Outcomes | None = None) -> list[Trial]:
+    comparison = Comparison({GLIOMA.risk: 0.5}, known or {})
+    for score in scores:
+        comparison.hear(comparing.brief(contract.encode(score)))
+    return comparison.trials()
+
+
+def told(effects: Sequence[Effects]) -> list[Score]:
+    """As a partition of the topic holds them."""
+    return [score for one in effects for score in (*one.scores, *one.shadows)]
+
+
+def test_pairs_are_found_however_often_they_are_told(effects: list[Effects]) -> None:
     active, shadow = of(effects)
-    for scores in ([*active, *shadow], [*shadow, *active, *active], [*active, *shadow, *shadow]):
-        (trial,) = comparing.trials(scores)
-        assert len(trial.pairs) == len(RESULTS)
-        assert [a.log_odds for a, _ in trial.pairs] == [s.log_odds for s in active]
-        assert [s.log_odds for _, s in trial.pairs] == [s.log_odds for s in shadow]
-    assert comparing.trials(active) == []
+    once = told(effects)
+    other_way = [s for pair in zip(shadow, active, strict=True) for s in pair]
+    for scores in (once, other_way, [*once[:3], *once], [*once, *once[2:], *once]):
+        (trial,) = heard(scores)
+        assert (trial.scores, trial.both) == (len(RESULTS), len(RESULTS))
+        assert trial.z[0] == pytest.approx(sum(s.log_odds or 0.0 for s in active))
+        assert trial.z[1] == pytest.approx(sum(s.log_odds or 0.0 for s in shadow))
+    assert heard(active) == []
+
+
+def test_several_bundles_of_one_risk_are_on_trial_at_once(tmp_path: Path) -> None:
+    folders = [trained_otherwise(tmp_path / f"{n}", 0.25 * (n + 1)) for n in range(3)]
+    found = applied(Engine([load_bundle(None, GLIOMA.risk)], [load_folder(f) for f in folders]))
+    trials = heard(told(found))
+    digests = {load_folder(folder).digest for folder in folders}
+    assert len(digests) == 3
+    assert {t.shadow for t in trials} == digests
+    apart = sorted(compared.report(t, 0.5, {})["log_odds_difference"]["mean"] for t in trials)
+    assert apart == pytest.approx([0.25, 0.5, 0.75])
 
 
 def test_the_report_says_how_far_they_are_apart(effects: list[Effects]) -> None:
-    active, shadow = of(effects)
-    (trial,) = comparing.trials([*active, *shadow])
-    found = comparing.report(trial, 0.5, {})
+    (trial,) = heard(told(effects))
+    found = compared.report(trial, 0.5, {})
     assert (found["scores"], found["patients"], found["both_scored"]) == (4, 1, 4)
     assert found["log_odds_difference"]["mean"] == pytest.approx(0.5)
+    assert found["log_odds_difference"]["standard_deviation"] == pytest.approx(0.0)
     assert found["correlation"] == pytest.approx(1.0)
     total = sum(found[f"above_{k}"] for k in ("both", "active_only", "shadow_only", "neither"))
     assert total == 4
@@ -134,19 +160,17 @@ def test_the_report_says_how_far_they_are_apart(effects: list[Effects]) -> None:
 
 def test_what_a_rule_says_in_the_place_of_a_model_is_not_compared(effects: list[Effects]) -> None:
     """Its log-odds are another question's."""
-    active, shadow = of(effects)
     rule = FallBack(risk="news2", version="1", model="d", reason="out_of_distribution", as_if=0.1)
-    spoken = [replace(active[0], fall_back=rule), *active[1:]]
-    (trial,) = comparing.trials([*spoken, *shadow])
-    found = comparing.report(trial, 0.5, {})
+    first, *others = told(effects)
+    (trial,) = heard([replace(first, fall_back=rule), *others])
+    found = compared.report(trial, 0.5, {})
     assert (found["scores"], found["both_scored"]) == (4, 3)
     assert found["abstained"] == {"active": 1, "shadow": 0}
 
 
 def test_a_comparison_is_in_words_and_in_a_picture(effects: list[Effects]) -> None:
-    active, shadow = of(effects)
-    (trial,) = comparing.trials([*active, *shadow])
-    found = comparing.report(trial, 0.5, {})
+    (trial,) = heard(told(effects))
+    found = compared.report(trial, 0.5, {})
     said = dict(comparing_page.rows(found))
     assert said["Records scored by both"] == "4 of 1 patients"
     assert said["Log-odds, on trial − active"].startswith("+0.5 on average")
@@ -154,9 +178,10 @@ def test_a_comparison_is_in_words_and_in_a_picture(effects: list[Effects]) -> No
     assert page.startswith("<!doctype html>")
     assert page.count("<circle") == len(RESULTS)
     assert "http" not in page
-    nothing = comparing.report(comparing.Trial("r", "a", "b"), 0.5, {})
+    empty = Trial("r", "a", "b")
+    nothing = compared.report(empty, 0.5, {})
     assert len(comparing_page.rows(nothing)) == 3
-    assert "<svg" not in comparing_page.page([(comparing.Trial("r", "a", "b"), nothing)])
+    assert "<svg" not in comparing_page.page([(empty, nothing)])
 
 
 def action(patient: str, outcome: Outcome, at: float) -> Feedback:
@@ -173,24 +198,84 @@ def action(patient: str, outcome: Outcome, at: float) -> Feedback:
     )
 
 
-def test_outcomes_judge_both(effects: list[Effects]) -> None:
-    active, shadow = of(effects)
-    scores = []
-    for n in range(12):
-        for one in (active[n % 4], shadow[n % 4]):
-            scores.append(of_patient(one, f"p-{n}"))
-    (trial,) = comparing.trials(scores)
+def of_patient(score: Score, patient: str) -> Score:
+    return contract.decode_score(contract.encode(score).replace(b'"p-1"', f'"{patient}"'.encode()))
+
+
+def test_outcomes_judge_both_and_their_difference_is_paired(effects: list[Effects]) -> None:
+    """Twelve patients, each with four hours; the bundle on trial says half a unit more of all."""
     actions = [
         action(f"p-{n}", Outcome.EVENT if n % 4 > 1 else Outcome.NO_EVENT, 5.0) for n in range(12)
     ]
     known = comparing.outcomes([action("p-0", Outcome.EVENT, 1.0), *actions])
     assert known["p-0", GLIOMA.risk] == 0, "the newest word counts"
-    judged = comparing.report(trial, 0.5, known)["outcomes"]
-    assert (judged["patients"], judged["events"]) == (12, 6)
+    scores = [
+        # Of each patient other log-odds, so that there is an order among them.
+        replace(of_patient(s, f"p-{n}"), log_odds=(s.log_odds or 0.0) + 0.3 * (n % 5))
+        for n in range(12)
+        for s in told(effects)
+    ]
+    (trial,) = heard(scores, known)
+    judged = compared.report(trial, 0.5, known)["outcomes"]
+    assert (judged["patients"], judged["events"], judged["hours"]) == (12, 6, 48)
     assert judged["shadow"]["predicted"] > judged["active"]["predicted"]
     assert judged["active"]["auroc"] == judged["shadow"]["auroc"]
+    assert judged["active"]["auroc"]["low"] < judged["active"]["auroc"]["high"]
+    # The same order of the same patients: whoever is drawn, the difference is nothing.
+    assert judged["difference"]["auroc"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    predicted = judged["difference"]["predicted"]
+    assert 0 < predicted["low"] <= predicted["value"] <= predicted["high"]
+    for name in ("brier", "calibration_slope"):
+        apart = judged["shadow"][name]["value"] - judged["active"][name]["value"]
+        assert judged["difference"][name]["value"] == pytest.approx(apart, abs=2e-4)
+    said = dict(comparing_page.rows(compared.report(trial, 0.5, known)))
+    assert said["Of these, on trial − active"].startswith("AUROC +0 (+0 to +0)")
+    assert said["Mind"].startswith("With fewer than 10")
     assert comparing.outcomes([action("p", Outcome.UNKNOWN, 1.0)]) == {}
 
 
-def of_patient(score: Score, patient: str) -> Score:
-    return contract.decode_score(contract.encode(score).replace(b'"p-1"', f'"{patient}"'.encode()))
+def test_hours_of_one_patient_belong_together(effects: list[Effects]) -> None:
+    """Forty hours that say the same of a patient do not make an interval narrower."""
+    actions = [action(f"p-{n}", list(Outcome)[n % 2 * 2], 5.0) for n in range(12)]
+    known = comparing.outcomes(actions)
+    assert 0 < sum(known.values()) < len(known)
+    first = told(effects)[:2]
+
+    def scores(hours: int) -> Iterator[Score]:
+        for n in range(12):
+            for hour in range(hours):
+                for at, score in enumerate(first):
+                    yield replace(
+                        of_patient(score, f"p-{n}"),
+                        as_of=f"2026-01-{hour // 24 + 1:02}T{hour % 24:02}:00:00.000Z",
+                        log=replace(score.log, offset=hour),
+                        log_odds=float((n * 7) % 12) - 5.0 + at * ((n * 5) % 3),
+                    )
+
+    def interval(hours: int) -> dict[str, float]:
+        (trial,) = heard(list(scores(hours)), known)
+        found = compared.report(trial, 0.5, known)["outcomes"]
+        assert found["hours"] == 12 * hours
+        of: dict[str, float] = found["difference"]["auroc"]
+        return of
+
+    once, often = interval(1), interval(40)
+    assert once["low"] < once["high"]
+    assert often == pytest.approx(once)
+
+
+def test_what_is_kept_grows_with_patients_and_hours_and_not_with_scores(
+    effects: list[Effects],
+) -> None:
+    first = [comparing.brief(contract.encode(score)) for score in told(effects)[:2]]
+    known = {("p-1", GLIOMA.risk): 1}
+    comparison = Comparison({GLIOMA.risk: 0.5}, known)
+    for offset in range(5_000):
+        for score in first:
+            log = replace(score.log, offset=offset)
+            comparison.hear(replace(score, log=log))
+    (trial,) = comparison.trials()
+    assert (trial.scores, trial.both) == (5_000, 5_000)
+    assert [len(hours) for hours in trial.hours.values()] == [1]
+    assert len(trial.points()) == comparing.MOST_POINTS
+    assert len(trial.patients) == 1
