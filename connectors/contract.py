@@ -43,6 +43,14 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     probability: float
 
 
+class NotUsed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A datum whose newest result cannot be used; what was said before counts no more."""
+
+    datum: str
+    reason: str  # as `models.units.Rejection`: unknown_answer, contradiction …
+    as_of: str
+
+
 class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is not known."""
 
@@ -52,6 +60,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     features: list[str] = []  # variables of present modalities never seen in this stay
     feeds_down: list[str] = []  # feeds of this patient that are silent although they should speak
     what_if: list[WhatIf] = []  # answers of a pending result that the risk turns on
+    rejected: list[NotUsed] = []  # results that came, and cannot be used
 
 
 class FallBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -161,6 +170,7 @@ class AlertReason(StrEnum):
     STAY_CANCELLED = "stay_cancelled"  # the admission never was
     DATA_CHANGED = "data_changed"  # a correction or late datum took the ground away
     DATA_EXPIRED = "data_expired"  # nothing recent enough to stand on
+    QUESTION_OVER = "question_over"  # the time that the question is about has passed
     DIED = "died"  # the patient has died
     MERGED = "merged"  # the patient goes on under another identity, with alerts of their own
     DISMISSED = "dismissed"  # by hand, with a reason

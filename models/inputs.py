@@ -1,22 +1,14 @@
-"""What a multimodal model reads of a patient: declared inputs, grouped by modality.
+"""What a multimodal model reads of a patient, declared: inputs, grouped by modality.
 
-An input is the newest value known at the time of prediction, in its canonical unit, NaN where there
-is none. Nothing later than that time is read. Not measured is no evidence: the column stays at its
-training mean.
-
-Letters in shape comments: N patients, I inputs, C columns, K modalities.
+How they are read, and from when on and until when, says `models.reading`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from connectors.facts import PersonDetail
-from models.record import EVER, PatientRecord
-from models.units import canonical
 from models.variables import Variable
 
 AGE = Variable("age", "Age", (), "a", 0, 120)
@@ -40,6 +32,7 @@ class Modality(NamedTuple):
     display: str
     inputs: tuple[Input, ...]
     half_life_d: float | None = None  # evidence halves in so many days; None: it does not age
+    preoperative: bool = False  # what is measured after the index date says another thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +42,14 @@ class Question:
     risk: str
     asks: str
     modalities: tuple[Modality, ...]  # that are fused
-    eligible: frozenset[str]  # codes: a patient without any of them is not asked about
+    eligible: frozenset[str]  # codes: of whom none of them can be read, it is not asked
+    # Codes whose first result dates the operation, the index date. Before there is one, it is the
+    # first eligible result.
+    operation: frozenset[str]
+    window_d: float  # days around the index date within which results are of this tumour
     expires_d: float  # without any newer datum, no answer
-    horizon_d: float = 365.0  # days within which the event counts; for training alone
+    horizon_d: float  # days from the index date within which the event counts; then it is over
+    youngest: float  # years at the index date: the age of the youngest training patient
     stand_in: Modality | None = None  # predicts an input of another modality until it is known
     predicts: str = ""  # the name of that input, which has two answers
     left_out: tuple[Modality, ...] = ()  # tried in training, not in the bundle
@@ -90,7 +88,12 @@ class Question:
             ],
             "predicts": self.predicts,
             "eligible": sorted(self.eligible),
+            "operation": sorted(self.operation),
+            "preoperative": [m.name for m in self.sources if m.preoperative],
+            "window_d": self.window_d,
             "expires_d": self.expires_d,
+            "horizon_d": self.horizon_d,
+            "youngest": self.youngest,
         }
 
 
@@ -106,41 +109,6 @@ def _described(one: Input) -> dict[str, Any]:
         "log": one.log,
         "knots": list(one.knots),
     }
-
-
-class Reading(NamedTuple):
-    """What is known of one modality."""
-
-    values: list[float]  # of its inputs, NaN where not known
-    times: list[float]  # of observation; `EVER` of what has none
-    newest: float  # time of the newest observation, `EVER` without one
-
-
-def read(modality: Modality, record: PatientRecord, as_of: float) -> Reading:
-    """The newest usable values at `as_of`."""
-    pairs = [_newest(one.variable, record, as_of) for one in modality.inputs]
-    return Reading([v for v, _ in pairs], [t for _, t in pairs], max(t for _, t in pairs))
-
-
-def _newest(variable: Variable, record: PatientRecord, as_of: float) -> tuple[float, float]:
-    if variable is AGE:
-        age = record.age(as_of)
-        return (math.nan if age is None else age), EVER
-    if variable is SEX:
-        said = str(record.person(PersonDetail.SEX) or "").casefold()
-        return dict(variable.answers).get(said, math.nan), EVER
-    newest, found = EVER, math.nan
-    for code in variable.codes:
-        for one in reversed(record.series(code)):
-            if one.time > as_of:
-                continue
-            if one.time <= newest:  # of codes that are reported together the first counts
-                break
-            value = canonical(variable, one)
-            if isinstance(value, float):
-                newest, found = one.time, value
-                break
-    return found, newest
 
 
 def codes_of(modalities: Sequence[Modality]) -> frozenset[str]:

@@ -18,9 +18,11 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from connectors.clock import iso
@@ -28,22 +30,32 @@ from connectors.contract import Evidence
 from models.bundle import Bundle, BundleError, single_member
 from models.encoding import Encoder, columns_of
 from models.ensemble import interval, spread
-from models.inputs import DAY_S, Question, Reading, codes_of, read
+from models.inputs import AGE, DAY_S, Question, codes_of
 from models.multimodal_network import Network
 from models.multimodal_reasons import Reasons
+from models.reading import Read, Reader, Reading
 from models.record import EVER, PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
-from models.worked import Read, Worked
+from models.worked import Worked
 
 
 class Abstention(StrEnum):
     """Why there is no score."""
 
     NOT_ELIGIBLE = "not_eligible"  # nothing says that the question concerns this patient
-    NO_DATA = "no_data"  # nothing that was said could be read: words for a number, a foreign unit
-    STALE_DATA = "stale_data"  # the newest datum is older than the bundle allows
-    OUT_OF_DISTRIBUTION = "out_of_distribution"  # a value farther out than nearly all of training's
+    NO_DATA = "no_data"  # what would say so cannot be read: other words, or two answers at once
+    QUESTION_OVER = "question_over"  # the years that it asks about have passed since the operation
+    STALE_DATA = "stale_data"  # the newest datum that counts is older than the bundle allows
+    # A value farther out than nearly all of training's, or younger than anybody in training.
+    OUT_OF_DISTRIBUTION = "out_of_distribution"  # unlike the patients of training
     NOT_PRESENT = "not_present"  # dead
+
+
+class Silent(NamedTuple):
+    """No answer, and why; with what is known, where that was looked at."""
+
+    reason: Abstention
+    one: Read | None = None
 
 
 class MultimodalModel(Answering):
@@ -65,6 +77,10 @@ class MultimodalModel(Answering):
         self.digest = bundle.digest
         self.codes = codes_of(question.sources)
         self.expires_s = question.expires_d * DAY_S
+        self._reader = Reader(question)
+        names = [one.variable.name for one in question.inputs]
+        self._age = names.index(AGE.name) if AGE.name in names else None
+        self._predicted = names.index(question.predicts) if question.predicts else None
         self._encode = Encoder(columns_of(question.sources))
         self._fades = any(modality.half_life_d is not None for modality in question.modalities)
         # What was said of each patient last, and of what.
@@ -92,21 +108,30 @@ class MultimodalModel(Answering):
         """`assess` of the patients and `log_odds` of the points, in one batch."""
         asked = [*patients, *points]
         found = [self._found(record, as_of) for record, as_of in asked]
-        reasons = [None if isinstance(one, Read) else one for one in found]
         known = [
             (record, one)
             for (record, _), one in zip(asked, found, strict=True)
             if isinstance(one, Read)
         ]
         works = iter(self._works(known))
-        at = [next(works) if reason is None else None for reason in reasons]
+        at = [one if isinstance(one, Silent) else next(works) for one in found]
         n = len(patients)
         assessed = [
-            self._abstained(as_of, reason) if work is None else self._assessment(*work)
-            for (_, as_of), reason, work in zip(patients, reasons[:n], at[:n], strict=True)
+            self._abstained(as_of, one) if isinstance(one, Silent) else self._assessment(*one)
+            for (_, as_of), one in zip(patients, at[:n], strict=True)
         ]
-        scored = [None if work is None else self._log_odds(work[1]) for work in at[n:]]
+        scored = [None if isinstance(one, Silent) else self._log_odds(one[1]) for one in at[n:]]
         return assessed, scored
+
+    def expires_at(self, record: PatientRecord, as_of: float) -> float:
+        """When what is known now is too old, or the question over: whichever comes first."""
+        one = self._reader.read(record, as_of)
+        return min(one.newest + self.expires_s, self._over(one))
+
+    def _over(self, one: Read) -> float:
+        """When the question is over."""
+        since = math.inf if one.index_date is None else one.index_date
+        return since + self.question.horizon_d * DAY_S
 
     def _works(self, known: Sequence[tuple[PatientRecord, Read]]) -> list[tuple[Read, Worked]]:
         """What the network says of each; it is asked about those of whom anything is new."""
@@ -124,35 +149,43 @@ class MultimodalModel(Answering):
     def _key(self, one: Read) -> bytes:
         """All that the network's answer rests on: values and, where evidence fades, the time."""
         when = (one.as_of, *(reading.newest for reading in one.readings)) if self._fades else ()
-        return array("d", (*one.values, *when)).tobytes()
+        return array("d", (*one.values, self._refuses(one), *when)).tobytes()
 
-    def _read(self, record: PatientRecord, as_of: float) -> Read:
-        readings = [read(m, record, as_of) for m in self.question.sources]
-        values = [v for r in readings for v in r.values]
-        return Read(as_of, readings, values, [t for r in readings for t in r.times])
+    def _refuses(self, one: Read) -> bool:
+        """Has the laboratory answered what is predicted, so that nobody can read it? Then the
+        images must not answer in its place, as if nothing had come."""
+        return any(unread.at == self._predicted for unread in one.unread)
 
-    def _found(self, record: PatientRecord, as_of: float) -> Read | Abstention:
+    def _found(self, record: PatientRecord, as_of: float) -> Read | Silent:
         """What is known, or why there is no answer."""
-        reason = self._abstention(record, as_of)
-        if reason is not None:
-            return reason
-        one = self._read(record, as_of)
-        return one if any(r.newest != EVER for r in one.readings) else Abstention.NO_DATA
-
-    def _abstention(self, record: PatientRecord, as_of: float) -> Abstention | None:
-        after = math.nextafter(as_of, math.inf)
         if record.presence(as_of) is Presence.DIED:
-            return Abstention.NOT_PRESENT
-        if record.newest(self.question.eligible, after) == EVER:
-            return Abstention.NOT_ELIGIBLE
-        stale = as_of - record.newest(self.codes, after) > self.expires_s
-        return Abstention.STALE_DATA if stale else None
+            return Silent(Abstention.NOT_PRESENT)
+        if record.newest(self.question.eligible, math.nextafter(as_of, math.inf)) == EVER:
+            return Silent(Abstention.NOT_ELIGIBLE)
+        one = self._reader.read(record, as_of)
+        reason = self._abstention(one)
+        return one if reason is None else Silent(reason, one)
 
-    def _abstained(self, as_of: float, reason: Abstention | None) -> Assessment:
-        reason = reason or Abstention.NOT_ELIGIBLE
+    def _abstention(self, one: Read) -> Abstention | None:
+        if one.as_of > self._over(one):
+            return Abstention.QUESTION_OVER
+        if not self._reader.is_eligible(one):
+            unread = one.index_date is None or self._reader.doubts_eligible(one)
+            return Abstention.NO_DATA if unread else Abstention.NOT_ELIGIBLE
+        if one.as_of - one.newest > self.expires_s:
+            return Abstention.STALE_DATA
+        if self._age is not None and one.values[self._age] < self.question.youngest:
+            return Abstention.OUT_OF_DISTRIBUTION
+        return None
+
+    def _abstained(self, as_of: float, silent: Silent) -> Assessment:
         absent = [m.name for m in self.question.modalities]
-        lacking = [] if reason is Abstention.NOT_PRESENT else absent
-        return abstained(as_of, self.baseline, reason, lacking)
+        lacking = [] if silent.reason is Abstention.NOT_PRESENT else absent
+        found = abstained(as_of, self.baseline, silent.reason, lacking)
+        if silent.reason is not Abstention.NO_DATA or silent.one is None:
+            return found
+        missing = replace(found.missing, rejected=self._reasons.rejected(silent.one))
+        return replace(found, missing=missing)
 
     def _work(self, known: list[Read]) -> Worked:
         net, fused = self._net, self._net.fused
@@ -161,7 +194,7 @@ class MultimodalModel(Answering):
         columns = self._encode(values)
         strange = net.strange(columns).tolist()
         pending = columns.clone()
-        guess = self._stand_in(columns, there)
+        guess = self._stand_in(columns, there, [self._refuses(one) for one in known])
         parts = net.parts(columns)
         scores = net.scores(parts)
         present = there[:, :fused].clone()
@@ -205,16 +238,16 @@ class MultimodalModel(Answering):
             found[row] = pair
         return found
 
-    def _stand_in(self, columns: Tensor, there: Tensor) -> Tensor:
+    def _stand_in(self, columns: Tensor, there: Tensor, refused: list[bool]) -> Tensor:
         """(N,) probability of the input that is predicted, NaN where it is known or cannot be.
 
-        Writes it into the column of that input.
+        Writes it into the column of that input. `refused` (N,): nothing may stand in.
         """
         guess = torch.full((len(columns),), math.nan, dtype=torch.float64)
         column = self.question.predicted_column
         if column is None:
             return guess
-        use = there[:, self._net.fused] & columns[:, column].isnan()
+        use = there[:, self._net.fused] & columns[:, column].isnan() & ~torch.tensor(refused)
         if use.any():
             scores = self._net.scores(self._net.parts(columns[use]))
             guess[use] = torch.sigmoid(scores[..., self._net.fused]).mean(1)
@@ -249,7 +282,7 @@ class MultimodalModel(Answering):
 
     def _assessment(self, one: Read, worked: Worked) -> Assessment:
         if worked.strange[0]:
-            return self._abstained(one.as_of, Abstention.OUT_OF_DISTRIBUTION)
+            return self._abstained(one.as_of, Silent(Abstention.OUT_OF_DISTRIBUTION))
         llr, log_odds = self._sum(worked.llr[0])
         evidence = [
             self._evidence(k, llr[k], one, worked)
@@ -271,7 +304,7 @@ class MultimodalModel(Answering):
         lent = not worked.there[0][k]
         newest = self._source(one, k, lent).newest
         if newest == EVER:  # age and sex alone: they have no time of their own
-            newest = max(r.newest for r in one.readings)
+            newest = one.newest
         return Evidence(
             modality=self.question.sources[self._net.fused if lent else k].name,
             llr=llr,

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from torch import Tensor
 
 from connectors.clock import iso
-from connectors.contract import Contribution, Missing, WhatIf
+from connectors.contract import Contribution, Missing, NotUsed, WhatIf
 from models.explanation import REST
 from models.inputs import Question
+from models.reading import Read
 from models.record import EVER
-from models.worked import Read, Worked
+from models.worked import Worked
 
 TOP = 6
 
@@ -75,6 +76,7 @@ class Reasons:
         absent = [k for k in range(len(modalities)) if not worked.there[0][k]]
         changes = {k: round(self._expected_change(worked, k), 6) for k in absent}
         best = max(changes, key=lambda k: (changes[k], -k), default=None)
+        refused = {unread.at for unread in one.unread}
         return Missing(
             modalities=[modalities[k].name for k in absent],
             next_datum=None if best is None else modalities[best].display,
@@ -84,10 +86,22 @@ class Reasons:
                 for k in range(len(modalities))
                 if k not in absent
                 for i in self._of[k]
-                if one.values[i] != one.values[i]
+                if one.values[i] != one.values[i] and i not in refused
             ],
+            rejected=self.rejected(one),
             what_if=self._what_if(worked.what_if[0]),
         )
+
+    def rejected(self, one: Read) -> list[NotUsed]:
+        """Inputs whose newest answer cannot be used, and why."""
+        return [
+            NotUsed(
+                datum=self._inputs[unread.at].variable.display,
+                reason=unread.why.value,
+                as_of=iso(unread.time),
+            )
+            for unread in one.unread
+        ]
 
     def _what_if(self, probabilities: list[float]) -> list[WhatIf]:
         """What the score would be by each answer of the result that is pending."""

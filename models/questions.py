@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from connectors.cohorts import hancock, ucsf_pdgm
+from models import spellings
 from models.inputs import AGE, SEX, Input, Modality, Question
+from models.spellings import Answers
 from models.variables import Variable
+
+# Half a year before and after the operation: laboratories send tissue away, and are asked again.
+# What comes later belongs to the course of the disease, which the cohorts' inputs do not hold.
+_WORK_UP_D = 180.0
 
 _AGE = Input(AGE)
 _SEX = Input(SEX)
 
 
-def _category(code: str, display: str, answers: tuple[str | tuple[str, ...], ...]) -> Input:
+def _category(code: str, display: str, answers: Answers) -> Input:
     """Answers in order, a column for each but one of two. The first spelling is shown."""
-    spelled = [(a,) if isinstance(a, str) else a for a in answers]
-    pairs = tuple((text.casefold(), float(i)) for i, one in enumerate(spelled) for text in one)
-    variable = Variable(code, display, (code,), "", 0, len(answers) - 1, answers=pairs)
+    variable = Variable(code, display, (code,), "", 0, len(answers) - 1, answers=_numbered(answers))
     levels = (1.0,) if len(answers) == 2 else tuple(float(i) for i in range(len(answers)))
     return Input(variable, levels)
+
+
+def _numbered(answers: Answers, first: int = 0) -> tuple[tuple[str, float], ...]:
+    """Every spelling once, with the number of its answer."""
+    found = {text: float(n) for n, one in enumerate(answers, first) for text in one}
+    return tuple(found.items())
 
 
 def _number(
@@ -62,11 +72,20 @@ _MGMT = Variable(
     0,
     17,
     answers=(
-        ("unmethylated", 0.0),
+        *((text, 0.0) for text in spellings.UNMETHYLATED),
         *((str(n), float(n)) for n in range(18)),
-        ("methylated", 9.35),
+        *((text, 9.35) for text in spellings.METHYLATED),
     ),
     counted=("{sites}", "{site}", "{cpg sites}", "{cpg site}", "{cpg}", "sites", "cpg sites"),
+)
+_WHO_GRADE = Variable(
+    "who-cns-grade",
+    "WHO grade",
+    ("who-cns-grade",),
+    "",
+    1,
+    4,
+    answers=_numbered(spellings.WHO_GRADE, 1),
 )
 GLIOMA = Question(
     risk="glioma-survival",
@@ -78,44 +97,35 @@ GLIOMA = Question(
             (
                 _AGE,
                 _SEX,
-                _category(
-                    "extent-of-resection",
-                    "Extent of resection",
-                    (("biopsy only", "biopsy"), ("subtotal", "STR"), ("gross total", "GTR")),
-                ),
-                Input(
-                    Variable(
-                        "who-cns-grade",
-                        "WHO grade",
-                        ("who-cns-grade",),
-                        "{grade}",
-                        1,
-                        4,
-                        unit_optional=True,
-                    )
-                ),
+                _category("extent-of-resection", "Extent of resection", spellings.RESECTION),
+                Input(_WHO_GRADE),
             ),
         ),
         Modality(
             "genomics",
             "Molecular markers (IDH, MGMT, 1p/19q)",
             (
-                _category(IDH, "IDH", ("wildtype", "mutated")),
+                _category(IDH, "IDH", spellings.IDH),
                 Input(_MGMT, log=True),
-                _category("1p19q-status", "1p/19q", ("intact", "codeleted")),
+                _category("1p19q-status", "1p/19q", spellings.CODELETION),
             ),
         ),
     ),
+    # No marker: IDH is a gene of leukaemia too, and MGMT is looked at in other tumours.
     eligible=frozenset(
-        {"extent-of-resection", "who-cns-grade", IDH, "mgmt-methylation", "1p19q-status"}
+        {"extent-of-resection", "who-cns-grade"}
         | {ucsf_pdgm.radiomic_code(f, i) for f, i, _, _ in ucsf_pdgm.RADIOMICS}
     ),
+    operation=frozenset(("extent-of-resection",)),
+    window_d=_WORK_UP_D,
     expires_d=180.0,
     horizon_d=ucsf_pdgm.TWO_YEARS_D,
+    youngest=17.0,
     stand_in=Modality(
         "imaging",
         "MRI of the tumour",
         tuple(_radiomic(*row) for row in ucsf_pdgm.RADIOMICS),
+        preoperative=True,
     ),
     predicts=IDH,
 )
@@ -132,8 +142,7 @@ def _hancock(rows: tuple[tuple[str, str, str], ...]) -> tuple[Input, ...]:
             number = _number(code, display, unit, 0, 1e5, log=True, free=unit[0] == "{")
             found.append(number._replace(knots=_KNOTS.get(column, ())))
             continue
-        answers = tuple(str(i) for i in range(hancock.LEVELS.get(column, 2)))
-        found.append(_category(code, display, answers))
+        found.append(_category(code, display, spellings.of_hancock(column)))
     return tuple(found)
 
 
@@ -151,12 +160,17 @@ HEAD_NECK = Question(
             ),
             # A blood count speaks of a tumour's first weeks: red cells live about 120 days.
             half_life_d=120.0,
+            preoperative=True,
         ),
         Modality("pathology", "Pathology", _hancock(hancock.PATHOLOGY)),
     ),
-    eligible=frozenset(hancock.code_of(column) for column, _, _ in hancock.PATHOLOGY),
+    # What says where the tumour is: p16, grade and stage are of other organs too.
+    eligible=frozenset(("primary-tumor-site",)),
+    operation=frozenset(("resection-status", "pT-stage")),  # a biopsy has neither
+    window_d=_WORK_UP_D,
     expires_d=365.0,
     horizon_d=hancock.THREE_YEARS_D,
+    youngest=22.0,
     left_out=(Modality("tma", "Tissue microarray", _hancock(hancock.TMA)),),
 )
 

@@ -105,6 +105,10 @@ class RiskModel(Protocol):
         """Seconds after its newest datum from which on it abstains."""
         ...
 
+    def expires_at(self, record: PatientRecord, as_of: float) -> float:
+        """When an answer of `as_of` is given no more, if nothing new comes (epoch seconds)."""
+        ...
+
     @property
     def of_stay(self) -> bool:
         """Is the question about a stay? Then a discharge ends its alerts."""
@@ -142,6 +146,12 @@ class Answering(ABC):
     """What follows from `answer`, for those who implement a `RiskModel`."""
 
     of_stay = True
+    codes: frozenset[str]
+    expires_s: float
+
+    def expires_at(self, record: PatientRecord, as_of: float) -> float:
+        """As in `RiskModel`: what is read grows too old."""
+        return record.newest(self.codes, math.nextafter(as_of, math.inf)) + self.expires_s
 
     @abstractmethod
     def answer(

@@ -26,6 +26,7 @@ class Rejection(StrEnum):
     IMPLAUSIBLE = "implausible"  # outside the variable's plausible range
     NOT_A_NUMBER = "not_a_number"  # text, or not finite, where a number is expected
     UNKNOWN_ANSWER = "unknown_answer"  # a coded answer that the variable does not list
+    CONTRADICTION = "contradiction"  # another answer of the same time says another thing
 
 
 class Affine(NamedTuple):
@@ -115,6 +116,10 @@ _SPELLINGS = {
 # Of counts alone: giga and tera per litre, which look like grams and tonnes.
 _COUNTS = {"g/l": "10*9/L", "t/l": "10*12/L"}
 _DIMENSIONLESS = frozenset({"1", "[pH]"})
+_SEPARATORS = re.compile(
+    r"(?<=[^\W\d_])[\s_/\u2010-\u2014-]+(?=\w)|(?<=\w)[\s_/\u2010-\u2014-]+(?=[^\W\d_])"
+)
+_WHOLE = re.compile(r"^([0-9]+)\.0+$")
 _ANNOTATION = re.compile(r"\{[^{}]*\}")  # UCUM: text in braces alone means the unit one
 
 
@@ -213,8 +218,18 @@ def canonical(variable: Variable, observation: Observation) -> float | Rejection
 
 
 def _answer(variable: Variable, value: float | str | None) -> float | Rejection:
-    text = f"{value:g}" if isinstance(value, float | int) else (value or "").strip().lower()
-    for answer, number in variable.answers:
-        if text == answer:
-            return number
-    return Rejection.UNKNOWN_ANSWER
+    text = f"{value:g}" if isinstance(value, float | int) else plain(value or "")
+    return _spelled(variable.answers).get(text, Rejection.UNKNOWN_ANSWER)
+
+
+@lru_cache(maxsize=256)
+def _spelled(answers: tuple[tuple[str, float], ...]) -> dict[str, float]:
+    return {plain(text): number for text, number in reversed(answers)}
+
+
+def plain(text: str) -> str:
+    """`Wild-type`, `wild type` and `WILDTYPE` are one answer; `2-3` and `23` are two.
+
+    Blanks, hyphens and slashes count for nothing beside a letter; nor do zeros after the point.
+    """
+    return _WHOLE.sub(r"\1", _SEPARATORS.sub("", text.strip().casefold()))

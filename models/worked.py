@@ -7,20 +7,8 @@ that are read (the fused ones, then the stand-in), A answers of the input that i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from torch import Tensor
-
-from models.inputs import Reading
-
-
-class Read(NamedTuple):
-    """A patient ready for the network: a reading of each of the L modalities."""
-
-    as_of: float
-    readings: list[Reading]
-    values: list[float]  # (I,) of all readings
-    times: list[float]
 
 
 @dataclass(frozen=True, slots=True)

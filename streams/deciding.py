@@ -194,8 +194,7 @@ def due(
         if risk is None:
             continue
         if risk.live or open_alert(risk) is not None:
-            newest = record.newest(model.codes, math.nextafter(now, math.inf))
-            expiry = newest + model.expires_s + 1.0
+            expiry = model.expires_at(record, now) + 1.0
             # A model that goes on answering is looked at again later, not with every tick.
             patients_time.append(expiry if expiry > now else now + model.expires_s)
         last = open_alert(risk)

@@ -56,6 +56,7 @@ def pages() -> dict[str, str]:
             ]
         ),
         "reference/settings.md": _settings(),
+        "reference/spellings.md": _spellings(),
         **{
             f"reference/schemas/{name}.json": json.dumps(schema, indent=2, sort_keys=True) + "\n"
             for name, schema in schemas.items()
@@ -182,8 +183,43 @@ _HEAD = ("| input | codes | unit or answers |", "|---|---|---|")
 
 def _input(variable: Variable) -> str:
     codes = ", ".join(f"`{code}`" for code in variable.codes) or "PID"
-    said = ", ".join(text for text, _ in variable.answers) or f"`{variable.unit}`"
+    said = ", ".join(o[0] for o in _answers(variable)) or f"`{variable.unit}`"
     return f"| {variable.display} | {codes} | {said} |"
+
+
+def _answers(variable: Variable) -> list[list[str]]:
+    """The spellings of each answer, the one that is shown first."""
+    found: dict[float, list[str]] = {}
+    for text, number in variable.answers:
+        found.setdefault(number, []).append(text)
+    return list(found.values())
+
+
+def _spellings() -> str:
+    """How answers may be written, of the risks whose results come in words."""
+    lines = [
+        "# Spellings of answers",
+        "",
+        "What a laboratory or pathologist may write for each answer that the tumour risks read. "
+        "Case, blanks, hyphens and slashes beside a letter do not matter; codes are LOINC's (LA…) "
+        "and SNOMED CT's. Anything else cannot be read: the input is then not known, and the score "
+        "says so (`missing.rejected`). Other words are mapped in the [site file](../sources.md).",
+    ]
+    for question in QUESTIONS.values():
+        lines += [
+            "",
+            f"## {question.risk}",
+            "",
+            "| input | answer | other spellings |",
+            "|---|---|---|",
+        ]
+        for one in question.inputs:
+            lines += [
+                f"| {one.variable.display} | {first} | {', '.join(others)} |"
+                for first, *others in _answers(one.variable)
+                if others
+            ]
+    return "\n".join(lines) + "\n"
 
 
 def _metrics() -> str:

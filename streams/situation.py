@@ -50,6 +50,8 @@ def ending(state: RiskState, last: Published, now: Situation) -> AlertReason:
         return by_presence
     if now.abstained == "stale_data":
         return R.DATA_EXPIRED
+    if now.abstained == "question_over":
+        return R.QUESTION_OVER
     if now.model_changed:
         return R.MODEL_CHANGED
     if now.rule_changed:

@@ -8,7 +8,9 @@ What is decided here, once, for training and replay alike:
 
 - The endpoint is relapse or death within 1,095 days (`rfs_event`, `days_to_rfs_event`); no event
   and a shorter follow-up is unknown.
-- Categories are sent as the numbers that the tables hold: their meaning is in the authors' code.
+- Categories are sent in words. The tables hold numbers, and a number would mislead whoever reads
+  it (pT1 has the 2); `WORDS` gives the word of each. Where the authors' notebooks do not show one,
+  the number is sent as `HANCOCK 3`.
 - Blood is drawn before treatment (day 0); pathology and the tissue microarray come after the
   operation (day 10): the set has no times.
 
@@ -75,18 +77,35 @@ TMA = tuple(
 )
 
 
-# How many answers the categories have that have not two.
-LEVELS = {
-    "smoking_status": 4,
-    "primary_tumor_site": 5,
-    "grading": 4,
-    "hpv_association_p16": 3,
-    "resection_status": 4,
-    "resection_status_carcinoma_in_situ": 3,
-    "histologic_type": 9,
-    "pT_stage": 9,
-    "pN_stage": 10,
+_NO_YES = ("no", "yes")
+# The words of each category, in the order of the tables' numbers.
+WORDS: dict[str, tuple[str, ...]] = {
+    "smoking_status": ("former smoker", "non-smoker", "smoker", "not known"),
+    "primarily_metastasis": _NO_YES,
+    "perinodal_invasion": _NO_YES,
+    "lymphovascular_invasion_L": _NO_YES,
+    "vascular_invasion_V": _NO_YES,
+    "perineural_invasion_Pn": _NO_YES,
+    "carcinoma_in_situ": _NO_YES,
+    "primary_tumor_site": (
+        *("cancer of unknown primary", "hypopharynx", "larynx", "oral cavity", "oropharynx"),
+    ),
+    "grading": ("G1", "G2", "G3", "HPV association"),
+    "hpv_association_p16": ("negative", "not tested", "positive"),
+    "resection_status": ("R0", "R1", "R2", "RX"),
+    "resection_status_carcinoma_in_situ": ("no carcinoma in situ", "Ris0", "HANCOCK 2"),
+    "histologic_type": (
+        *("HANCOCK 0", "HANCOCK 1", "HANCOCK 2"),
+        *("basaloid squamous cell carcinoma", "keratinizing squamous cell carcinoma"),
+        *("HANCOCK 5", "HANCOCK 6", "HANCOCK 7", "HANCOCK 8"),
+    ),
+    "pT_stage": ("pTis", "pTX", "pT1", "pT1a", "pT1b", "pT2", "pT3", "pT4a", "pT4b"),
+    "pN_stage": (
+        *("pNX", "pN0", "pN1", "HANCOCK 3", "pN2", "pN2a", "pN2b", "pN2c", "HANCOCK 8", "pN3b"),
+    ),
 }
+# How many answers the categories have that have not two.
+LEVELS = {column: len(words) for column, words in WORDS.items() if len(words) != 2}
 
 
 def code_of(column: str) -> str:
@@ -167,6 +186,6 @@ def _results(
     for column, name, unit in rows:
         value = number(line.get(column, ""))
         if value is not None:
-            said: float | str = value if unit else f"{value:g}"
+            said: float | str = value if unit else WORDS[column][int(value)]
             found.append(Result(day, kind, code_of(column), LOCAL, name, said, unit))
     return found

@@ -23,8 +23,9 @@ from torch import Tensor
 from models import fusion
 from models.encoding import Column, Encoder, columns_of, standardised
 from models.fusion import Weights
-from models.inputs import Question, read
+from models.inputs import Question
 from models.metrics import Array
+from models.reading import Reader
 from models.training.fit import platt
 from models.training.ridge import cox, logistic
 from models.training.tumours import Folded
@@ -102,10 +103,8 @@ def late(scores: Array, weights: Weights, baseline: float) -> Array:
 
 def matrix(question: Question, patients: Sequence[Folded]) -> Array:
     """(N, C) columns of all sources, NaN where not known, when everything is there."""
-    rows = [
-        [v for m in question.sources for v in read(m, one.record, one.last).values]
-        for one in patients
-    ]
+    reader = Reader(question)
+    rows = [reader.read(one.record, one.last).values for one in patients]
     encode = Encoder(columns_of(question.sources))
     return np.asarray(encode(torch.tensor(rows, dtype=torch.float64)).numpy(), dtype=np.float64)
 

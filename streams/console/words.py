@@ -48,6 +48,7 @@ REASONS = {
     AlertReason.STAY_CANCELLED: "the admission was cancelled",
     AlertReason.DATA_CHANGED: "a corrected or late result changed the picture",
     AlertReason.DATA_EXPIRED: "no recent enough data to stand on",
+    AlertReason.QUESTION_OVER: "the time that the question is about has passed",
     AlertReason.DIED: "the patient died",
     AlertReason.MERGED: "the patient goes on under another number, with alerts there",
     AlertReason.AWAITING_CONFIRMATION: "the risk is above the threshold, not confirmed yet",
@@ -91,6 +92,7 @@ ABSTENTIONS = {
     "no_data": "nothing has been measured yet",
     "too_little_data": "too little has been measured yet",
     "stale_data": "the newest data are too old",
+    "question_over": "the time that the question is about has passed",
     "not_eligible": "nothing says that this question concerns the patient",
     "critical_value": "one value is an emergency by itself, whatever a model would say",
     "model_error": "the model failed on this patient’s data: it does not watch them, so look "

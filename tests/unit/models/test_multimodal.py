@@ -79,13 +79,16 @@ MRI = [
     said(ucsf_pdgm.radiomic_code(feature, image), 0.001 if unit == "mm2/s" else 1.0, unit)
     for feature, image, _, unit in ucsf_pdgm.RADIOMICS
 ]
-PATHOLOGY = [said(hancock.code_of(c), 2.0 if u else "1", u, 10) for c, _, u in hancock.PATHOLOGY]
+PATHOLOGY = [
+    said(hancock.code_of(column), 2.0 if unit else hancock.WORDS[column][1], unit, 10)
+    for column, _, unit in hancock.PATHOLOGY
+]
 _USUAL = (8.2, 14.2, 265, 4.6, 41.5, 31.1, 90.7, 34.3, 13.7, 10.5, 5.5, 0.15, 0.04, 1.8, 0.7, 12.4)
 BLOOD = [
     said(code, float(value), unit)
     for (_, code, unit), value in zip(hancock.BLOOD, _USUAL, strict=True)
 ]
-CLINIC = [said("smoking-status", "2")]
+CLINIC = [said("smoking-status", "smoker")]
 EVERYTHING = {
     GLIOMA.risk: [*person(), *OPERATION, *MARKERS, *MRI],
     HEAD_NECK.risk: [*person(), *CLINIC, *BLOOD, *PATHOLOGY],

@@ -243,8 +243,8 @@ def _published(folder: Path) -> list[dict[str, object]]:
         "resection_status": ["R1", "R0", "R2", "RX"],
         "resection_status_carcinoma_in_situ": ["CIS Absent", "CIS Present", None],
         "histologic_type": [f"SCC_{c}" for c in "ihgfedcba"],
-        "pT_stage": ["pT4b", "pT4a", "pT4", "pT3", "pT2", "pT1b", "pT1a", "pT1", "pTis"],
-        "pN_stage": [f"pN{n}" for n in "9876543210"],
+        "pT_stage": ["pT4b", "pT4a", "pT3", "pT2", "pT1b", "pT1a", "pT1", "TX", "pTis"],
+        "pN_stage": [*(f"pN{n}" for n in ("3b", "3", "2c", "2b", "2a", "2", "1a", 1, 0)), "NX"],
     }
     smoking = ["smoker", "former", "non-smoker", None]
     rows = []
@@ -291,10 +291,13 @@ def test_hancock_is_read_as_published(tmp_path: Path) -> None:
     assert (found[2].followed_d, found[2].had_event) == (1_980.0, True), "deceased"
     assert (found[0].sex, found[1].sex, found[0].age) == ("M", "F", 50.0)
     values = [{r.code: r.value for r in p.results} for p in found]
-    assert values[0]["pT-stage"] == "8" and values[8]["pT-stage"] == "0", "in situ comes first"
-    assert [v["primary-tumor-site"] for v in values[:5]] == ["2", "1", "0", "4", "3"]
-    assert [v["smoking-status"] for v in values[:4]] == ["2", "0", "1", "3"], "not known comes last"
-    assert values[0]["perinodal-invasion"] == "1" and "perinodal-invasion" not in values[1]
+    assert (values[0]["pT-stage"], values[8]["pT-stage"]) == ("pT4b", "pTis"), "in situ comes first"
+    assert (values[0]["pN-stage"], values[9]["pN-stage"]) == ("pN3b", "pNX")
+    sites = ["larynx", "hypopharynx", "cancer of unknown primary", "oropharynx", "oral cavity"]
+    assert [v["primary-tumor-site"] for v in values[:5]] == sites
+    smoking = ["smoker", "former smoker", "non-smoker", "not known"]
+    assert [v["smoking-status"] for v in values[:4]] == smoking, "not known comes last"
+    assert values[0]["perinodal-invasion"] == "yes" and "perinodal-invasion" not in values[1]
     assert values[3]["number-of-positive-lymph-nodes"] == 3.0
     assert [("26464-8" in v) for v in values].count(False) == 1, "the outlier's count is set aside"
     model = load_bundle(None, HEAD_NECK.risk)

@@ -13,6 +13,7 @@ from streams.transitions import TRANSITIONS, From
 from tests.unit.streams.timeline import (
     POISON,
     BreathingRisk,
+    EndingRisk,
     FailingRisk,
     HeartRateRisk,
     admitted,
@@ -204,7 +205,15 @@ async def called_no_more_at_night(ward: Ward) -> None:
     await ward.say(breathing(15, 80.0))
 
 
+async def over(ward: Ward, _: From) -> None:
+    """Nothing is measured: the time that the question is about passes."""
+    await ward.restart(EndingRisk())
+    await ward.say(heart_rate(14, 110.0, order="d"))
+    await ward.tick(21)
+
+
 TRIGGERS[R.MODEL_CHANGED] = other_model
+TRIGGERS[R.QUESTION_OVER] = over
 TRIGGERS[R.SCORE_CHANGED] = severity
 
 

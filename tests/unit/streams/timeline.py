@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from connectors.clock import iso
 from connectors.contract import Evidence, Missing
 from connectors.facts import EncounterEvent, MessageFacts, Observation
 from models.record import PatientRecord, Presence
-from models.risk import AlertRule, Assessment
+from models.risk import AlertRule, Answering, Assessment
 
 HEART_RATE = "8867-4"
 BREATHING = "9279-1"
@@ -20,7 +21,7 @@ POISON = 666.0  # a heart rate that nobody foresaw
 RULE = AlertRule(fire=0.6, clear=0.4, critical=0.9, version="test-1")
 
 
-class HeartRateRisk:
+class HeartRateRisk(Answering):
     """log-odds = (heart rate - 100) / 10, from the newest value not older than an hour."""
 
     risk = "test"
@@ -30,6 +31,7 @@ class HeartRateRisk:
     rule = RULE
     expires_s = 3_600.0
     of_stay = True
+    over_at = math.inf
 
     def assess(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[Assessment]:
         return [self._one(record, as_of) for record, as_of in patients]
@@ -39,6 +41,9 @@ class HeartRateRisk:
 
     def forget(self, records: Iterable[PatientRecord]) -> None:
         """It remembers nobody."""
+
+    def expires_at(self, record: PatientRecord, as_of: float) -> float:
+        return min(super().expires_at(record, as_of), self.over_at)
 
     def log_odds(self, patients: Sequence[tuple[PatientRecord, float]]) -> list[float | None]:
         return [answer.log_odds for answer in self.assess(patients)]
@@ -57,7 +62,9 @@ class HeartRateRisk:
         presence = record.presence(as_of)
         missing = Missing(modalities=[], next_datum=None)
         reason = None
-        if presence not in (Presence.PRESENT, Presence.UNKNOWN):
+        if as_of > self.over_at:
+            reason = "question_over"
+        elif presence not in (Presence.PRESENT, Presence.UNKNOWN):
             reason = "not_present"
         elif not values:
             reason = "stale_data" if record.series(self.code) else "no_data"
@@ -81,6 +88,12 @@ class FailingRisk(HeartRateRisk):
             if found.value == POISON:
                 raise ValueError(f"{found.value} of somebody")
         return super()._one(record, as_of)
+
+
+class EndingRisk(HeartRateRisk):
+    """Its question is over after twenty minutes."""
+
+    over_at = START + 20 * MINUTE
 
 
 class BreathingRisk(HeartRateRisk):
