@@ -89,7 +89,7 @@ class Reader:
         return None
 
     def read(self, record: PatientRecord, as_of: float) -> Read:
-        """What counts at `as_of`. Without an index date, age and sex alone."""
+        """What counts at `as_of`; without an index date, whatever came lately."""
         index = self.index_date(record, as_of)
         readings: list[Reading] = []
         unread: list[Unread] = []
@@ -105,9 +105,9 @@ class Reader:
         return Read(as_of, index, readings, values, times, tuple(unread))
 
     def _span(self, modality: Modality, index: float | None, as_of: float) -> _Span:
-        if index is None:
-            return _Span(as_of, math.inf, EVER)
         window = self._question.window_d * DAY_S
+        if index is None:
+            return _Span(as_of, as_of - window, as_of)
         latest = index if modality.preoperative else index + window
         return _Span(index, index - window, min(as_of, latest))
 
