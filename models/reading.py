@@ -111,6 +111,16 @@ class Reader:
         latest = index if modality.preoperative else index + window
         return _Span(index, index - window, min(as_of, latest))
 
+    def counts(self, record: PatientRecord, code: str, time: float, as_of: float) -> bool:
+        """Does a result under a code of the question, taken at that time, belong to it?"""
+        index = self.index_date(record, as_of)
+        spans = [
+            self._span(modality, index, as_of)
+            for modality in self._question.sources
+            if any(code in one.variable.codes for one in modality.inputs)
+        ]
+        return any(span.start <= time <= span.end for span in spans)
+
     def is_eligible(self, one: Read) -> bool:
         """Does anything that counts say that the question concerns the patient?"""
         return any(not math.isnan(one.values[at]) for at in self._eligible)

@@ -174,13 +174,15 @@ class PatientPage(LivePage):
             self._sections[risk].show(score, alert, threshold_of(view, risk), now)
             self._sections[risk].stand(first=alert is not None and is_open(alert))
         self._draw_trends(view)
-        self._results.show(result_rows(view.record, times), "No results yet.")
+        results = result_rows(view.record, times, view.scores)
+        self._results.show(results, "No results yet.")
         studied, genes = study_rows(view.record, times), variant_rows(view.record, times)
         self._imaging.set_visibility(bool(studied))
         self._genome.set_visibility(bool(genes))
         self._studies.show(studied, "No studies.")
         self._variants.show(genes, "No variants.")
-        self._unused.show(unused_rows(view.record, times), "Every result received is used.")
+        unused = unused_rows(view.record, times, view.scores)
+        self._unused.show(unused, "Every result received is used.")
         self._history.show(history_rows(view.alerts, times, now), "No alerts yet.")
 
     def _as_in_force(self, view: PatientView, now: float) -> PatientView:

@@ -26,6 +26,7 @@ from streams.console.words import (
     is_open,
     missing_words,
     moved_words,
+    rejected_words,
     risk_words,
     stand_in_words,
 )
@@ -60,6 +61,7 @@ class ScoreSection:
                 self._why = Words("p")
                 self._next = Words("p")
                 self._missing = Words("p")
+                self._rejected = Words("p")
             self._sum = ui.element("div")
             with self._sum:
                 Words("h2", "Why: the evidence adds up")
@@ -138,7 +140,9 @@ class ScoreSection:
         label = "Also not known" if missing.next_datum else "Not known"
         self._missing.text = f"{label}: {unknown}." if unknown else ""
         self._next.text = next_words(score)
-        for line in (self._why, self._next, self._missing):
+        refused = rejected_words(missing)
+        self._rejected.text = f"Came and cannot be used: {refused}." if refused else ""
+        for line in (self._why, self._next, self._missing, self._rejected):
             line.set_visibility(bool(line.text))
 
 

@@ -113,6 +113,16 @@ _OF_A_RISK = {
     ("head-neck-recurrence", "not_present"): _DIED,
 }
 
+REJECTIONS = {  # why a value is not used
+    "unit_missing": "came without a unit",
+    "unit_unknown": "its unit is not known",
+    "unit_incompatible": "its unit does not fit the quantity",
+    "implausible": "not plausible",
+    "not_a_number": "not a number",
+    "unknown_answer": "an answer that is not known",
+    "contradiction": "another answer of the same time contradicts it",
+}
+
 STATUSES = {  # HL7 table 0085
     "P": "Preliminary",
     "F": "Final",
@@ -246,6 +256,14 @@ def missing_words(missing: Missing, most: int) -> str:
     names = [modality_words(m) for m in missing.modalities] + features
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def rejected_words(missing: Missing) -> str:
+    """Which results came and cannot be used: `IDH: an answer that is not known`."""
+    return "; ".join(
+        f"{one.datum}: {REJECTIONS.get(one.reason) or plain(one.reason).lower()}"
+        for one in missing.rejected
+    )
 
 
 def full_name(identity: Identity | None, pseudonym: str) -> str:

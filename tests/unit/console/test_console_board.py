@@ -206,6 +206,9 @@ def observation(key: str, value: float | str | None, **more: object) -> Observat
     return Observation(**(facts | more))  # type: ignore[arg-type]
 
 
+RISKS = ("deterioration", "news2", "sepsis")
+
+
 def record_of(*facts: Observation) -> PatientRecord:
     record = PatientRecord()
     record.fold(
@@ -233,8 +236,49 @@ def record_of(*facts: Observation) -> PatientRecord:
 )
 def test_an_input_that_is_not_used_says_why(fact: Observation, why: str) -> None:
     """Nothing that was received disappears without a word."""
-    (row,) = unused_rows(record_of(fact, observation("b", 90, time=90.0)), UTC_TIMES)
+    (row,) = unused_rows(record_of(fact, observation("b", 90, time=90.0)), UTC_TIMES, RISKS)
     assert row["cells"][2] == {"v": why}
+
+
+def unused(record: PatientRecord, *risks: str) -> dict[str, str]:
+    """Why not, by value."""
+    rows = unused_rows(record, UTC_TIMES, risks)
+    return {row["cells"][1]["v"]: row["cells"][2]["v"] for row in rows}
+
+
+def test_every_risk_of_the_patient_says_what_it_cannot_use() -> None:
+    def result(key: str, code: str, value: float | str, day: float, unit: str = "") -> Observation:
+        return observation(key, value, code=code, time=day * 86_400.0, unit=unit)
+
+    record = record_of(
+        result("a", "extent-of-resection", "GTR", 1),
+        result("b", "idh-status", "see comment", 2),
+        result("c", "1p19q-status", "intact", 3),
+        result("d", "1p19q-status", "codeleted", 3),
+    )
+    record.clock = 10 * 86_400.0
+    contradicted = "another answer of the same time contradicts it"
+    assert unused(record, "glioma-survival") == {
+        "see comment": "an answer that is not known",
+        "intact": contradicted,
+        "codeleted": contradicted,
+    }
+    assert unused(record, *RISKS) == {}, "nobody asks about these results"
+
+
+def test_a_blood_count_that_one_risk_leaves_to_others_is_used() -> None:
+    day = 86_400.0
+    record = record_of(
+        observation("a", "larynx", code="primary-tumor-site", time=day, unit=""),
+        observation("b", 9.0, code="718-7", time=30 * day, unit="g/dL"),
+    )
+    record.clock = 40 * day
+    of_another_time = "not of the work-up of this tumour, by its time"
+    assert list(unused(record, "head-neck-recurrence").values()) == [of_another_time]
+    assert unused(record, "head-neck-recurrence", "sepsis") == {}
+    strange = record_of(observation("b", 90.0, code="718-7", time=30 * day, unit="g/dL"))
+    strange.clock = 40 * day
+    assert list(unused(strange, "sepsis").values()) == ["not plausible"]
 
 
 def test_results_show_the_newest_and_those_before() -> None:
@@ -245,11 +289,11 @@ def test_results_show_the_newest_and_those_before() -> None:
         observation("c", 90, time=30.0, status="P", flag="HH", rank=(0, 1.0, 0, "c")),
         observation("c", None, time=30.0, status="U", rank=(1, 2.0, 0, "c")),
     )
-    (row,) = result_rows(record, UTC_TIMES)
+    (row,) = result_rows(record, UTC_TIMES, RISKS)
     values = [cell["v"] for cell in row["cells"]]
     assert values == ["Heart rate", "90\u00a0/min", "Final", "00:00", "85, 80"]
     assert row["cells"][1]["sub"] == "critically high"
-    assert unused_rows(record, UTC_TIMES) == []
+    assert unused_rows(record, UTC_TIMES, RISKS) == []
 
 
 def test_hospital_time_is_the_newest_that_was_seen(hospital: FakeHospital) -> None:
