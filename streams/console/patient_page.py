@@ -15,6 +15,7 @@ from connectors.identity import Identity
 from models.record import EVER, PatientRecord, Presence, Stay
 from streams.console.acts import Acts
 from streams.console.charts import trends
+from streams.console.course import course_words
 from streams.console.elements import LiveTable, Words, panel
 from streams.console.frame import Console, LivePage
 from streams.console.genome_and_images import (
@@ -171,7 +172,8 @@ class PatientPage(LivePage):
                 self._sections[risk] = ScoreSection(risk, times, self._acts)
         for risk, score in view.scores.items():
             alert = newest_alert(view.alerts, risk)
-            self._sections[risk].show(score, alert, threshold_of(view, risk), now)
+            course = course_words(risk, view.record, times)
+            self._sections[risk].show(score, alert, threshold_of(view, risk), now, course)
             self._sections[risk].stand(first=alert is not None and is_open(alert))
         self._draw_trends(view)
         results = result_rows(view.record, times, view.scores)

@@ -29,6 +29,7 @@ from streams.console.words import (
     rejected_words,
     risk_words,
     stand_in_words,
+    what_if_words,
 )
 
 EVIDENCE_COLUMNS = (
@@ -55,6 +56,7 @@ class ScoreSection:
                     self._interval = Words("p")
                     self._against = Words("p").classes("muted")
                     self._as_of = Words("p").classes("muted")
+                    self._course = Words("p").classes("muted")
             with ui.element("div").classes("facts"):
                 self._alert = Words("p")
                 self._build_care()
@@ -62,6 +64,7 @@ class ScoreSection:
                 self._next = Words("p")
                 self._missing = Words("p")
                 self._rejected = Words("p")
+                self._what_if = Words("p")
             self._sum = ui.element("div")
             with self._sum:
                 Words("h2", "Why: the evidence adds up")
@@ -102,10 +105,18 @@ class ScoreSection:
             button.set_visibility(action in offered)
 
     def show(
-        self, score: Score, alert: Alert | None, threshold: Threshold | None, now: float
+        self,
+        score: Score,
+        alert: Alert | None,
+        threshold: Threshold | None,
+        now: float,
+        course: str = "",
     ) -> None:
-        """The newest score, the risk's newest alert, and the patient's own "now"."""
+        """The newest score, the risk's newest alert, the patient's own "now", and from when to
+        when the question is asked, where it is about no stay."""
         self._headline(score, threshold, now)
+        self._course.text = course
+        self._course.set_visibility(bool(course))
         self._facts(score, alert, now)
         added = lines(score)
         self._sum.set_visibility(bool(score.evidence))
@@ -142,7 +153,8 @@ class ScoreSection:
         self._next.text = next_words(score)
         refused = rejected_words(missing)
         self._rejected.text = f"Came and cannot be used: {refused}." if refused else ""
-        for line in (self._why, self._next, self._missing, self._rejected):
+        self._what_if.text = what_if_words(missing)
+        for line in (self._why, self._next, self._missing, self._rejected, self._what_if):
             line.set_visibility(bool(line.text))
 
 

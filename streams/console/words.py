@@ -16,7 +16,7 @@ from connectors.contract import (
     Severity,
 )
 from connectors.identity import Identity
-from streams.console.units import NO_BREAK, display_value, signed
+from streams.console.units import NO_BREAK, display_value, percent, signed
 
 OPEN_STATES = frozenset(
     {
@@ -264,6 +264,12 @@ def rejected_words(missing: Missing) -> str:
         f"{one.datum}: {REJECTIONS.get(one.reason) or plain(one.reason).lower()}"
         for one in missing.rejected
     )
+
+
+def what_if_words(missing: Missing) -> str:
+    """`If IDH came back mutated: 31 %; wildtype: 62 %.`: a result that is pending."""
+    said = [f"{one.answer}: {percent(one.probability)}" for one in missing.what_if]
+    return f"If {missing.what_if[0].datum} came back {'; '.join(said)}." if said else ""
 
 
 def full_name(identity: Identity | None, pseudonym: str) -> str:

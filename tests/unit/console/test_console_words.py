@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.contract import AlertReason, AlertState, Contribution, Missing, Severity
+from connectors.contract import (
+    AlertReason,
+    AlertState,
+    Contribution,
+    Missing,
+    NotUsed,
+    Severity,
+    WhatIf,
+)
+from connectors.facts import Observation
 from connectors.identity import Identity
+from models import multimodal
+from models.record import PatientRecord
+from models.units import Rejection
+from streams.console.course import course_words
 from streams.console.times import HospitalTime, duration
 from streams.console.units import (
     display_number,
@@ -16,7 +29,9 @@ from streams.console.units import (
     signed,
 )
 from streams.console.words import (
+    ABSTENTIONS,
     REASONS,
+    REJECTIONS,
     SEVERITIES,
     STATES,
     birth_words,
@@ -24,7 +39,9 @@ from streams.console.words import (
     full_name,
     missing_words,
     place,
+    rejected_words,
     risk_words,
+    what_if_words,
 )
 
 
@@ -185,3 +202,42 @@ def test_an_unknown_time_zone_is_refused() -> None:
 def test_durations_are_short(seconds: float, text: str) -> None:
     """Two units at most."""
     assert duration(seconds) == text
+
+
+def test_every_reason_of_the_tumour_risks_has_words() -> None:
+    assert {str(reason) for reason in multimodal.Abstention} <= ABSTENTIONS.keys()
+    assert {str(reason) for reason in Rejection} == REJECTIONS.keys()
+
+
+def test_a_score_says_what_came_and_what_is_pending() -> None:
+    refused = NotUsed(datum="IDH", reason="unknown_answer", as_of="2026-11-23T10:00:00Z")
+    pending = [
+        WhatIf(datum="IDH", answer=answer, probability=p)
+        for answer, p in (("wildtype", 0.62), ("mutated", 0.31))
+    ]
+    missing = Missing(modalities=[], next_datum=None, rejected=[refused], what_if=pending)
+    assert rejected_words(missing) == "IDH: an answer that is not known"
+    said = plain(what_if_words(missing))
+    assert said == "If IDH came back wildtype: 62 %; mutated: 31 %."
+    nothing = Missing(modalities=[], next_datum=None)
+    assert (rejected_words(nothing), what_if_words(nothing)) == ("", "")
+
+
+def test_a_tumours_question_says_from_when_it_counts() -> None:
+    times, record = HospitalTime("UTC"), PatientRecord()
+    at = 1_795_000_000.0
+    assert course_words("glioma-survival", record, times) == ""
+    record.fold_facts(
+        [
+            Observation(
+                id="a", rank=(1, at, 0, ""), code="extent-of-resection", system="99TCS", time=at,
+                status="F", value="GTR",
+            )
+        ]
+    )  # fmt: skip
+    record.clock = at
+    said = course_words("glioma-survival", record, times)
+    assert said == "Counts from Wed 18 Nov 2026, is over after Fri 17 Nov 2028."
+    record.clock = at + 731 * 86_400.0
+    assert "was over" in course_words("glioma-survival", record, times)
+    assert course_words("sepsis", record, times) == ""
