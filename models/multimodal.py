@@ -160,8 +160,6 @@ class MultimodalModel(Answering):
         """What is known, or why there is no answer."""
         if record.presence(as_of) is Presence.DIED:
             return Silent(Abstention.NOT_PRESENT)
-        if record.newest(self.question.eligible, math.nextafter(as_of, math.inf)) == EVER:
-            return Silent(Abstention.NOT_ELIGIBLE)
         one = self._reader.read(record, as_of)
         reason = self._abstention(one)
         return one if reason is None else Silent(reason, one)
@@ -170,7 +168,7 @@ class MultimodalModel(Answering):
         if one.as_of > self._over(one):
             return Abstention.QUESTION_OVER
         if not self._reader.is_eligible(one):
-            unread = one.index_date is None or self._reader.doubts_eligible(one)
+            unread = self._reader.doubts_eligible(one)
             return Abstention.NO_DATA if unread else Abstention.NOT_ELIGIBLE
         if one.as_of - one.newest > self.expires_s:
             return Abstention.STALE_DATA

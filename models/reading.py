@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import NamedTuple
 
 from connectors.facts import Observation, PersonDetail
@@ -148,22 +149,40 @@ def _newest(
     if variable is SEX:
         said = str(record.person(PersonDetail.SEX) or "").casefold()
         return dict(variable.answers).get(said, math.nan), EVER, None
-    within = [record.between(code, span.start, span.end) for code in variable.codes]
-    newest = max((found[-1].time for found in within if found), default=EVER)
-    why: Rejection | None = None
-    for found in within:  # of codes that are reported together the first that can be read counts
-        judged = _agreed(variable, [one for one in found if one.time == newest])
-        if isinstance(judged, float):
-            return judged, newest, None
-        why = why or judged
-    return math.nan, newest, why
+    value, newest, why = math.nan, EVER, None
+    for code in variable.codes:  # of those that are reported together the first readable counts
+        answers = _latest(record.series(code), span)
+        if not answers or answers[0].time < newest:
+            continue
+        judged = _agreed(variable, answers)
+        later, newest = answers[0].time > newest, answers[0].time
+        if isinstance(judged, Rejection):
+            value, why = (math.nan, judged) if later else (value, why)
+        elif later or why is not None:
+            value, why = judged, None
+    return value, newest, why
 
 
-def _agreed(variable: Variable, answers: list[Observation]) -> float | Rejection | None:
-    """What the answers of one time say together, in whichever order; None without any."""
+def _latest(series: list[Observation], span: _Span) -> list[Observation]:
+    """The newest observations within the span: all of one time."""
+    at = len(series)
+    if at and series[-1].time > span.end:
+        at = bisect_right(series, span.end, key=lambda one: one.time)
+    if not at or series[at - 1].time < span.start:
+        return []
+    start, time = at - 1, series[at - 1].time
+    while start and series[start - 1].time == time:
+        start -= 1
+    return series[start:at]
+
+
+def _agreed(variable: Variable, answers: list[Observation]) -> float | Rejection:
+    """What the answers of one time say together, in whichever order."""
+    if len(answers) == 1:  # nearly always
+        return canonical(variable, answers[0])
     said = {canonical(variable, one) for one in answers}
     refused = sorted(one for one in said if isinstance(one, Rejection))
     values = [one for one in said if not isinstance(one, Rejection)]
     if len(values) > 1:
         return Rejection.CONTRADICTION
-    return refused[0] if refused else next(iter(values), None)
+    return refused[0] if refused else values[0]

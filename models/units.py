@@ -222,11 +222,20 @@ def _answer(variable: Variable, value: float | str | None) -> float | Rejection:
     return _spelled(variable.answers).get(text, Rejection.UNKNOWN_ANSWER)
 
 
-@lru_cache(maxsize=256)
+# By identity: a hundred spellings are not hashed for each value.
+_tables: dict[int, tuple[tuple[tuple[str, float], ...], dict[str, float]]] = {}
+
+
 def _spelled(answers: tuple[tuple[str, float], ...]) -> dict[str, float]:
-    return {plain(text): number for text, number in reversed(answers)}
+    """The number of each spelling."""
+    kept = _tables.get(id(answers))
+    if kept is None:
+        table = {plain(text): number for text, number in reversed(answers)}
+        kept = _tables[id(answers)] = answers, table  # held, so that its id stays its own
+    return kept[1]
 
 
+@lru_cache(maxsize=4_096)
 def plain(text: str) -> str:
     """`Wild-type`, `wild type` and `WILDTYPE` are one answer; `2-3` and `23` are two.
 
