@@ -223,3 +223,22 @@ def test_a_model_that_answers_for_somebody_else_too_is_not_believed() -> None:
     found = Contained(Chatty(ValueError()), told.append).assess([(sick(), START)])
     assert [a.abstained for a in found] == [MODEL_ERROR]
     assert [f.error for f in told] == ["ValueError"]
+
+
+def test_when_an_answer_ends_is_the_models_to_say_or_known_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: Told = []
+    model = load_bundle(None, "deterioration")
+    guarded, now = Contained(model, told.append), START + 12 * HOUR
+    patient = sick()
+    monkeypatch.setattr(type(model), "expires_at", lambda *_: now + 5.0)
+    assert guarded.expires_at(patient, now) == now + 5.0
+
+    def fails(*_: object) -> float:
+        raise ValueError("no time")
+
+    monkeypatch.setattr(type(model), "expires_at", fails)
+    newest = patient.newest(model.codes, now)
+    assert guarded.expires_at(patient, now) == newest + model.expires_s
+    assert [failure.error for failure in told] == ["ValueError"]
