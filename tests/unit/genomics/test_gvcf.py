@@ -22,7 +22,7 @@ def test_blocks_and_sites_are_regions_and_variants_stay_variants() -> None:
         "chr1 100 A <NON_REF> . END=199 GT:DP:GQ:MIN_DP 0/0:30:60:20",
         "chr1 200 A G,<NON_REF> . . GT:DP:GQ 0/1:30:60",
         "chr1 201 C <NON_REF> . END=250 GT:DP:GQ:MIN_DP 0/0:0:0:0",
-        "chr1 251 T . . . GT:DP 0/0:12",
+        "chr1 251 T . . . GT:DP 0/0:20",
         "chr1 252 G <*> . END=260 GT ./.",
         "chr1 261 GT . LowQual . GT:DP 0/0:12",
     )
@@ -35,6 +35,23 @@ def test_blocks_and_sites_are_regions_and_variants_stay_variants() -> None:
         Presence.NOT_EXAMINED, Presence.ABSENT, Presence.PRESENT, Presence.NO_CALL,
         Presence.ABSENT, Presence.NO_CALL,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "is_called"),
+    [
+        ("GT 0/0", True),
+        ("GT:DP 0/0:19", False),
+        ("GT:DP 0/0:.", True),
+        ("GT:DP:GQ 0/0:30:19", False),
+        ("GT:DP:MIN_DP:GQ 0/0:30:19:60", False),
+        ("GT:DP:MIN_DP:GQ 0/0:30:20:20", True),
+        ("GT:DP 0/.:30", False),
+    ],
+)
+def test_few_reads_or_a_doubtful_genotype_are_no_answer(call: str, is_called: bool) -> None:
+    (looked,) = [f for f in facts(f"chr1 100 A . . . {call}") if isinstance(f, Examined)]
+    assert (looked.ranges != [], looked.uncallable != []) == (is_called, not is_called)
 
 
 @pytest.mark.parametrize("record", ["chr1 100 A . . . DP 12", "chr1 100 A <NON_REF> . . GT 0/1"])
