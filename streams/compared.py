@@ -111,7 +111,7 @@ def _worth(hours: Hours, patients: int) -> dict[str, Any]:
         "calibration_slope": hourly_metrics.slope(hours, patients).as_dict(),
         "brier": _mean(hours, patients, (p - hours.labels) ** 2).as_dict(),
         "observed": round(float(hours.labels.mean()), _ROUND),
-        "predicted": round(float(p.mean()), _ROUND),
+        "predicted": _mean(hours, patients, p).as_dict(),
     }
 
 

@@ -21,7 +21,7 @@ def rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a comparison says (`streams.compared.report`), line by line."""
     silent = found["abstained"]
     return [
-        ("Records scored by both", f"{found['scores']:,} of {found['patients']:,} patients"),
+        ("Records scored by both", f"{found['scores']:,}, of {found['patients']:,} patients"),
         ("Without an answer", f"active {silent['active']:,}, on trial {silent['shadow']:,}"),
         *(_apart(found) if found["both_scored"] else ()),
         *_worth(found["outcomes"]),
@@ -32,11 +32,10 @@ def _apart(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     z = found["log_odds_difference"]
     yield (
         "Log-odds, on trial − active",
-        f"{z['mean']:+g} on average{_span(z, '+')} (standard deviation "
-        f"{z['standard_deviation']:g}), "
-        f"at most {z['largest']:g} apart",
+        f"{_number(z['mean'], '+')} on average{_span(z, '+')}, standard deviation "
+        f"{_number(z['standard_deviation'])}, at most {_number(z['largest'])} apart",
     )
-    yield "Probabilities", f"{found['probability_difference']:g} apart on average"
+    yield "Probabilities", f"{_number(found['probability_difference'])} apart on average"
     yield "Correlation of the log-odds", _number(found["correlation"])
     yield (
         f"Above the threshold {found['threshold']:g}",
@@ -52,6 +51,14 @@ _FAVOURS = (
     "cohort. Intervals resample patients, with all their hours; each hour is judged by what became "
     "of the patient in the end."
 )
+_FIGURES = {
+    "auroc": "AUROC (higher is better)",
+    "calibration_slope": "Calibration slope (1 is right)",
+    "brier": "Brier score (lower is better)",
+    "predicted": "Predicted on average, where {observed} was observed",
+}
+_DASHED = "Dashed: the threshold of an alert."
+_LEFT_ALIGNED = ".said td{text-align:left}"  # prose
 _LEAST = 10  # patients with and without the event
 _TOO_FEW = f"With fewer than {_LEAST} patients of either outcome the intervals mean little."
 
@@ -62,20 +69,26 @@ def _worth(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{outcomes['patients']:,} in {outcomes['hours']:,} hours, with the event "
         f"{outcomes['events']:,}",
     )
-    for name, shown in (("active", "active"), ("shadow", "on trial")):
-        if name in outcomes:
-            of = outcomes[name]
-            yield (
-                f"Of these, {shown}",
-                f"{_figures(of, '')}; predicted {of['predicted']:g} where {of['observed']:g} was "
-                "observed",
-            )
-    if "difference" in outcomes:
-        of = outcomes["difference"]
-        predicted = f"predicted {_estimate(of['predicted'], '+')}"
-        yield "Of these, on trial − active", f"{_figures(of, '+')}; {predicted}"
+    for words, active, shadow, difference in _figures(outcomes):
+        yield words, f"active {active}, on trial {shadow}, difference {difference}"
     if outcomes["patients"]:
-        yield "Mind", _FAVOURS if _tell_apart(outcomes) else f"{_TOO_FEW} {_FAVOURS}"
+        yield "Mind", mind(outcomes)
+
+
+def _figures(outcomes: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """What both are worth: figure, active, on trial, difference."""
+    if "difference" not in outcomes:
+        return
+    observed = _number(outcomes["active"]["observed"])
+    for figure, words in _FIGURES.items():
+        active, shadow = (_estimate(outcomes[name][figure]) for name in ("active", "shadow"))
+        difference = _estimate(outcomes["difference"][figure], "+")
+        yield words.format(observed=observed), active, shadow, difference
+
+
+def mind(outcomes: Mapping[str, Any]) -> str:
+    """What the figures of known outcomes do not say."""
+    return _FAVOURS if _tell_apart(outcomes) else f"{_TOO_FEW} {_FAVOURS}"
 
 
 def _tell_apart(outcomes: Mapping[str, Any]) -> bool:
@@ -83,14 +96,7 @@ def _tell_apart(outcomes: Mapping[str, Any]) -> bool:
     return bool(min(events, outcomes["patients"] - events) >= _LEAST)
 
 
-def _figures(of: Mapping[str, Any], sign: str) -> str:
-    return (
-        f"AUROC {_estimate(of['auroc'], sign)}, calibration slope "
-        f"{_estimate(of['calibration_slope'], sign)}, Brier score {_estimate(of['brier'], sign)}"
-    )
-
-
-def _estimate(of: Mapping[str, float | None], sign: str) -> str:
+def _estimate(of: Mapping[str, float | None], sign: str = "") -> str:
     """With its 95 % interval."""
     return f"{_number(of['value'], sign)}{_span(of, sign)}"
 
@@ -110,21 +116,35 @@ def page(found: Sequence[tuple[Trial, Mapping[str, Any]]]) -> str:
     body = "".join(part for trial, one in found for part in _section(trial, one))
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Bundles on trial</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}{_LEFT_ALIGNED}</style>'
         f"<body><h1>Bundles on trial against the active ones</h1>{body}</body></html>\n"
     )
 
 
 def _section(trial: Trial, found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<h2>{escape(title(found))}</h2><table>"
-    for name, said in rows(found):
-        yield f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>"
+    outcomes = found["outcomes"]
+    figures = list(_figures(outcomes))
+    beside = {name for name, *_ in figures} | {"Mind"}  # said below
+    said = [row for row in rows(found) if row[0] not in beside]
+    yield f'<h2>{escape(title(found))}</h2><table class="said">'
+    yield from (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in said)
     yield "</table>"
+    if figures:
+        yield "<table><tr><th>95 % interval in brackets</th><th>active</th><th>on trial</th>"
+        yield "<th>on trial − active</th></tr>"
+        for name, *values in figures:
+            cells = "".join(f"<td>{escape(value)}</td>" for value in values)
+            yield f"<tr><th>{escape(name)}</th>{cells}</tr>"
+        yield "</table>"
+    if outcomes["patients"]:
+        yield f"<p>{escape(mind(outcomes))}</p>"
     pairs = trial.points()
     if pairs:
         yield _picture(pairs, found["threshold"])
-    if trial.both > len(pairs):
-        yield f"<p>{MOST_POINTS:,} pairs drawn by lot are shown.</p>"
+        some = (
+            f" {MOST_POINTS:,} pairs, drawn by lot, are shown." if trial.both > len(pairs) else ""
+        )
+        yield f"<p>Each point is a pair; on the line both say the same. {_DASHED}{some}</p>"
 
 
 def _picture(pairs: Sequence[tuple[float, float]], fire: float) -> str:

@@ -162,13 +162,15 @@ class System:
 
 
 @contextmanager
-def running(home: Path, risks: tuple[str, ...] = ("deterioration",)) -> Iterator[System]:
+def running(
+    home: Path, risks: tuple[str, ...] = ("deterioration",), shadow: tuple[Path, ...] = ()
+) -> Iterator[System]:
     """Everything up, and down again. `risks`: one, so that a bed has one alert."""
     settings = Settings(
         home=home,
         sequencer={"tick_s": 1.0},
         telemetry={"trace_ratio": 0.0},
-        worker={"risks": risks},
+        worker={"risks": risks, "shadow": shadow},
     )
     try:
         yield System(up(settings), settings)

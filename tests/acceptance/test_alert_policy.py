@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +18,24 @@ from confluent_kafka import Producer
 from connectors import contract, feedback, topics
 from connectors.clock import wall_clock
 from connectors.contract import Alert, AlertReason, AlertState
-from connectors.feedback import Action
+from connectors.feedback import Action, Outcome
 from connectors.journal import KafkaJournal
 from connectors.kafka import KafkaLog
 from connectors.settings import KafkaSettings
-from models.bundle import load_risks
-from models.rule import alert_rules
+from models.bundle import load_risks, read, write
+from models.rule import SHIPPED, alert_rules
 from streams.backtest import recorded
 from streams.feedback_desk import FeedbackDesk
 from streams.policy.desk import PolicyDesk
-from tests.acceptance.system import DYING, System, admission, results, send, wait_for
+from tests.acceptance.system import (
+    DYING,
+    System,
+    admission,
+    results,
+    running,
+    send,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -49,6 +59,23 @@ def until(system: System, bed: str, *state: AlertState) -> Alert:
         return found[0] if found and found[0].state in state else None
 
     return wait_for(there, f"the alert is {' or '.join(state)}")
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """With a bundle on trial beside the active one, and one that does not fit."""
+    shipped = read(SHIPPED / "deterioration", "deterioration")
+    folder = tmp_path_factory.mktemp("trial")
+    higher = {**shipped.tensors, "levels": shipped.tensors["levels"] + 0.5}
+    write(folder / "higher", dataclasses.replace(shipped, tensors=higher))
+    other = {**shipped.answers, "contract": {**shipped.answers["contract"], "window_s": 60}}
+    write(folder / "other", dataclasses.replace(shipped, answers=other))
+    shadow = (folder / "higher", folder / "other")
+    with (
+        tempfile.TemporaryDirectory(prefix="tocsin-system-") as home,
+        running(Path(home), shadow=shadow) as found,
+    ):
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +221,31 @@ async def test_a_back_test_of_what_was_in_force_gives_the_alerts_that_were_told(
     assert found["after"]["all"]["alerts"] == 0
     assert len(found["differences"]["no_longer"]) >= 1
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+
+
+async def test_a_bundle_on_trial_is_compared_with_the_active_one(
+    system: System, tmp_path: Path
+) -> None:
+    """Whoever is on trial scores all that the tests above have brought; nobody is told of it."""
+    log = (system.home / "log" / "worker.log").read_text()
+    assert "a bundle on trial is not used" in log
+    assert "window 60 s, code 172800" in log, "with the difference"
+
+    hands = FeedbackDesk(to := KafkaLog(kafka(system), client_id="test"), wall_clock)
+    for bed, outcome in (("B901", Outcome.EVENT), ("B902", Outcome.NO_EVENT)):
+        await hands.outcome(newest(system, bed), who="ann", click=f"out-{bed}", outcome=outcome)
+    await to.close()
+    for bed in ("B901", "B902"):
+        wait_for(lambda b=bed: _answers(system, f"out-{b}"), "it is answered")  # type: ignore[misc]
+    figures, page = tmp_path / "compare.json", tmp_path / "compare.html"
+    done = command(system, "compare", "--json", str(figures), "--html", str(page))
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(figures.read_text())
+    recorded = {(s.log.partition, s.log.offset, s.patient): s for s in system.scores() if s.shadow}
+    assert found["scores"] == len(recorded) > 2
+    assert found["shadow"] in {s.model for s in recorded.values()}
+    assert found["log_odds_difference"]["mean"] == pytest.approx(0.5, abs=1e-3)
+    assert (found["outcomes"]["patients"], found["outcomes"]["events"]) == (2, 1)
+    assert found["outcomes"]["difference"]["brier"]["value"] is not None
+    assert "<svg" in page.read_text()
+    assert not [a for a in system.alerts() if a.score.shadow]

@@ -56,7 +56,7 @@ def test_two_bundles_are_compared_in_words_and_files(recorded: Journal, tmp_path
     figures, page = tmp_path / "c.json", tmp_path / "c.html"
     said = " ".join(run("--json", str(figures), "--html", str(page)).output.split())
     assert "Records scored by both" in said
-    assert "4 of 1 patients" in said
+    assert "4, of 1 patients" in said
     (found,) = json.loads(figures.read_text())
     assert (found["risk"], found["scores"]) == (GLIOMA.risk, 4)
     assert found["log_odds_difference"]["mean"] == pytest.approx(0.5)

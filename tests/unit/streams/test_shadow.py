@@ -172,7 +172,7 @@ def test_a_comparison_is_in_words_and_in_a_picture(effects: list[Effects]) -> No
     (trial,) = heard(told(effects))
     found = compared.report(trial, 0.5, {})
     said = dict(comparing_page.rows(found))
-    assert said["Records scored by both"] == "4 of 1 patients"
+    assert said["Records scored by both"] == "4, of 1 patients"
     assert said["Log-odds, on trial − active"].startswith("+0.5 on average")
     page = comparing_page.page([(trial, found)])
     assert page.startswith("<!doctype html>")
@@ -218,7 +218,7 @@ def test_outcomes_judge_both_and_their_difference_is_paired(effects: list[Effect
     (trial,) = heard(scores, known)
     judged = compared.report(trial, 0.5, known)["outcomes"]
     assert (judged["patients"], judged["events"], judged["hours"]) == (12, 6, 48)
-    assert judged["shadow"]["predicted"] > judged["active"]["predicted"]
+    assert judged["shadow"]["predicted"]["value"] > judged["active"]["predicted"]["value"]
     assert judged["active"]["auroc"] == judged["shadow"]["auroc"]
     assert judged["active"]["auroc"]["low"] < judged["active"]["auroc"]["high"]
     # The same order of the same patients: whoever is drawn, the difference is nothing.
@@ -229,7 +229,8 @@ def test_outcomes_judge_both_and_their_difference_is_paired(effects: list[Effect
         apart = judged["shadow"][name]["value"] - judged["active"][name]["value"]
         assert judged["difference"][name]["value"] == pytest.approx(apart, abs=2e-4)
     said = dict(comparing_page.rows(compared.report(trial, 0.5, known)))
-    assert said["Of these, on trial − active"].startswith("AUROC +0 (+0 to +0)")
+    assert said["AUROC (higher is better)"].endswith("difference +0 (+0 to +0)")
+    assert "Predicted on average, where 0.5 was observed" in said
     assert said["Mind"].startswith("With fewer than 10")
     assert comparing.outcomes([action("p", Outcome.UNKNOWN, 1.0)]) == {}
 
