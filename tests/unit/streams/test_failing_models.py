@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import BundleError, load_bundle, load_folder, read, write
+from models.bundle import load_bundle, load_folder, read, write
 from models.contained import Failure
 from models.questions import GLIOMA
 from models.rule import DESCRIPTION, SHIPPED
@@ -134,13 +134,3 @@ def test_a_trial_that_does_not_fit_is_refused_with_the_difference_and_the_others
     assert str(bad) in first
     assert re.search(why, first), first
     assert "runs already" in second
-
-
-def test_a_description_that_lacks_something_is_named(tmp_path: Path) -> None:
-    folder = trained_otherwise(tmp_path / "b")
-    described = json.loads((folder / DESCRIPTION).read_text())
-    for key in ("answers", "digest", "version", "about", "risk"):
-        less = {k: v for k, v in described.items() if k != key}
-        (folder / DESCRIPTION).write_text(json.dumps(less))
-        with pytest.raises(BundleError, match=str(folder)):
-            load_folder(folder)
