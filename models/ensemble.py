@@ -12,10 +12,13 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.facts import PersonDetail
 from models.bundle import Bundle
+from models.record import PatientRecord
 from models.risk import probability_of
 
 FOLDS = 5
+_PERSON_BITS = 16  # of a training patient's entry
 _T_90 = 2.132  # Student's t, FOLDS - 1 degrees of freedom, two-sided 90 %
 
 
@@ -25,6 +28,11 @@ class Recorded(Protocol):
     @property
     def record_id(self) -> int | str:
         """The cohort's number or name of the patient."""
+        ...
+
+    @property
+    def record(self) -> PatientRecord:
+        """What is known of the patient."""
         ...
 
 
@@ -44,15 +52,37 @@ class Ensemble(Protocol):
 _Model = TypeVar("_Model", bound=Ensemble)
 
 
-def cohort_hash(cohort: str, record_id: int | str) -> int:
-    """A record id as it is listed in a bundle: says who was in the training set, not more."""
-    seal = hashlib.sha256(f"{cohort}/{record_id}".encode()).digest()
-    return int.from_bytes(seal[:8], "big") >> 1  # fits a signed 64-bit integer
+def _number(cohort: str, record_id: int | str) -> int:
+    """A hash of a record id: says who was in the training set, not more."""
+    return _hash(f"{cohort}/{record_id}") >> 1  # fits a signed 64-bit integer
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _person(cohort: str, patient: Recorded) -> int:
+    """Whose number it is: a hash of year of birth and sex, never 0; 0 where one is not known.
+
+    Not of results: a patient whose scan or blood is left out is the same patient.
+    """
+    born, sex = (patient.record.person(f) for f in (PersonDetail.BIRTH_YEAR, PersonDetail.SEX))
+    if not isinstance(born, int | float) or sex not in ("F", "M"):
+        return 0
+    return 1 + _hash(f"{cohort}/{patient.record_id}/{int(born)}/{sex}") % ((1 << _PERSON_BITS) - 1)
+
+
+def enrolled(cohort: str, patient: Recorded) -> int:
+    """The entry of a training patient in a bundle: their number, and in its last bits the person.
+
+    Other hospitals number their patients alike, so the number alone does not tell who it is.
+    """
+    return _number(cohort, patient.record_id) ^ _person(cohort, patient)
 
 
 def fold_of(cohort: str, record_id: int | str) -> int:
     """The fold of a training patient, and the member that never saw them."""
-    return cohort_hash(cohort, record_id) % FOLDS
+    return _number(cohort, record_id) % FOLDS
 
 
 class Scorer(Generic[_Model]):
@@ -61,7 +91,8 @@ class Scorer(Generic[_Model]):
     def __init__(self, model: _Model, cohort: str) -> None:
         self._ensemble = model
         self._cohort = cohort
-        self._trained_on = set(model.bundle.tensors["cohort"].tolist())
+        entries: list[int] = model.bundle.tensors["cohort"].tolist()
+        self._trained_on = {entry >> _PERSON_BITS: entry for entry in entries}
         self._members: dict[int, _Model] = {}
 
     @property
@@ -70,8 +101,17 @@ class Scorer(Generic[_Model]):
         return self._ensemble.bundle.risk
 
     def trained_on(self, patient: Recorded) -> bool:
-        """Was this patient in the bundle's training set?"""
-        return cohort_hash(self._cohort, patient.record_id) in self._trained_on
+        """Was this patient in the bundle's training set?
+
+        The number decides where age or sex is not known, here or then: a stranger who is scored by
+        one member is scored a little worse, a training patient scored by all of them far too well.
+        """
+        number = _number(self._cohort, patient.record_id)
+        entry = self._trained_on.get(number >> _PERSON_BITS)
+        if entry is None:
+            return False
+        then, now = entry ^ number, _person(self._cohort, patient)
+        return then == now or not then or not now
 
     def member(self, patient: Recorded) -> int | None:
         """The one member that never saw the patient; None: none did, so all may answer."""

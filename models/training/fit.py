@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.deterioration import KNOWN, NEWEST
-from models.ensemble import FOLDS, cohort_hash, fold_of
+from models.ensemble import FOLDS, enrolled, fold_of
 from models.features import COLUMN, FEATURES, HOURS, FeatureReader
 from models.grid import on_grid
 from models.leafwise import LeafwiseForest, LeafwiseTrees
@@ -180,7 +180,7 @@ def bundled(stays: Sequence[Stay], rows: list[Rows], by_anchor: list[LeafwiseTre
         "fresh": _fresh(rows, by_anchor),
         "usual_gap_h": _usual_gaps(stays),
         **{name: torch.from_numpy(a) for name, a in reference._asdict().items()},
-        "cohort": torch.tensor(sorted(cohort_hash(COHORT, s.record_id) for s in stays)),
+        "cohort": torch.tensor(sorted(enrolled(COHORT, s) for s in stays)),
     }
     return Fitted(tensors, observed(reference, *compared))
 

@@ -20,7 +20,7 @@ from models import bundle as bundles
 from models import fusion, metrics
 from models.bundle import Bundle
 from models.encoding import Column, columns_of
-from models.ensemble import FOLDS, Scorer, cohort_hash, fold_of
+from models.ensemble import FOLDS, Scorer, enrolled, fold_of
 from models.inputs import Question
 from models.metrics import Array
 from models.multimodal import MultimodalModel
@@ -132,7 +132,7 @@ def _members(
         "gain": torch.stack([f.weights.gain for f in fitted]),
         "offset": torch.stack([f.weights.offset for f in fitted]),
         "drawn": usual_scores(np.concatenate([f.unseen for f in fitted])),
-        "cohort": torch.tensor(sorted(cohort_hash(question.risk, p.record_id) for p in patients)),
+        "cohort": torch.tensor(sorted(enrolled(question.risk, p) for p in patients)),
     }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models import bundle as bundles
 from models.bundle import Bundle
-from models.ensemble import FOLDS, cohort_hash, fold_of
+from models.ensemble import FOLDS, enrolled, fold_of
 from models.evaluation import evaluate
 from models.news2 import EMERGENCY, URGENT, WINDOW_S, Chart, contract, effective
 from models.news2_model import RISK, News2Model
@@ -60,7 +60,7 @@ def train(
     tensors = {
         "levels": levels,
         "slopes": slopes,
-        "cohort": torch.tensor(sorted(cohort_hash(COHORT, s.record_id) for s in stays)),
+        "cohort": torch.tensor(sorted(enrolled(COHORT, s) for s in stays)),
     }
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
     digest = bundles.write(folder, draft)

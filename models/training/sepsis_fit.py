@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.ensemble import FOLDS, cohort_hash, fold_of
+from models.ensemble import FOLDS, enrolled, fold_of
 from models.grid import on_grid
 from models.leafwise import LeafwiseForest, LeafwiseTrees
 from models.sepsis_explanation import SINCE, by_group
@@ -53,7 +53,7 @@ class Rows(NamedTuple):
     weights: Tensor  # (N,) hours that a row stands for
     emphasis: Tensor  # (N,) how much the trees are to care for it
     usual_gap_h: Tensor  # (V,)
-    cohort: Tensor  # hashes of the patients
+    cohort: Tensor  # entries of the patients
     hours: int  # before any were left out
     positive: int
     septic: int  # patients
@@ -83,7 +83,7 @@ def training_rows(
         for gap, variable in zip(gaps, SEPSIS_CATALOGUE, strict=True):
             times = stay.record.times(variable.codes, STARTED_AT, math.inf)
             gap += [(b - a) / 3600.0 for a, b in pairwise(times)]
-        cohort.append(cohort_hash(COHORT, stay.record_id))
+        cohort.append(enrolled(COHORT, stay))
         hours += len(known)
         positive += int(known.sum())
         septic += int(known.any())

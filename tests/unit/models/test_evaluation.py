@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from connectors.cohorts.physionet2012 import PARAMETERS, CohortPatient, Event, load
 from models import evaluation
 from models.bundle import read, single_member, write
 from models.deterioration import DeteriorationModel
-from models.ensemble import FOLDS, Scorer, fold_of
+from models.ensemble import FOLDS, Scorer, enrolled, fold_of
 from models.rule import SHIPPED
 from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
@@ -89,6 +91,9 @@ def test_strangers_are_scored_by_the_ensemble_and_training_patients_by_one_membe
     scorer = Scorer(model, COHORT)
     assert scorer.model(strangers[0]) is model
     trained = next(stays(_patients(132539, 1)))  # the first record id of set a
+    listed = torch.tensor([enrolled(COHORT, trained)])
+    bundle = dataclasses.replace(model.bundle, tensors=model.bundle.tensors | {"cohort": listed})
+    scorer = Scorer(DeteriorationModel(bundle), COHORT)
     assert scorer.trained_on(trained)
     chosen = scorer.model(trained)
     as_of = ADMITTED_AT + 44 * 3600
