@@ -7,15 +7,17 @@ Source: Vickers, Elkin, Medical Decision Making 2006 (decision curves).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.metrics import Array, rounded
+from models.resampling import Resamples, interval, ratio
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
+WARNING_H = 12  # an alarm that was off for so long before the end is not taken for a warning
 _DAY_H = 24.0
 
 
@@ -42,13 +44,6 @@ def decision_curve(labels: Array, probabilities: Array) -> list[dict[str, float 
     return found
 
 
-def first_alarm(probabilities: Array, fire: float) -> Array:
-    """(patients, hours) → (patients,) the hour from 1 at which a threshold is first reached."""
-    reached = np.nan_to_num(probabilities) >= fire
-    hour = reached.argmax(1) + 1.0
-    return np.where(reached.any(1), hour, np.nan)
-
-
 def burning(probabilities: Array, fire: float, clear: float) -> NDArray[np.bool_]:
     """(patients, hours) whether an alarm is on: from `fire` on, until below `clear`.
 
@@ -67,39 +62,83 @@ def beginnings(on: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return on & ~np.pad(on, ((0, 0), (1, 0)))[:, :-1]
 
 
+def warned_since(on: NDArray[np.bool_], end_h: Array) -> Array:
+    """(patients,) the hour from 1 at which the alarm began that warned of an end; NaN: none did.
+
+    An alarm warns if it was on within the last `WARNING_H` hours before the end (patients,) in
+    hours. One that cleared before does not, however early it came.
+    """
+    hours = np.arange(1, on.shape[1] + 1)
+    since = np.maximum.accumulate(np.where(beginnings(on), hours, 0), axis=1)
+    near = (hours > end_h[:, None] - WARNING_H) & (hours <= end_h[:, None])
+    warning = on & near
+    began = np.take_along_axis(since, warning.argmax(1)[:, None], axis=1)[:, 0]
+    return np.where(warning.any(1), began, np.nan)
+
+
 def at_thresholds(
-    labels: Array, probabilities: Array, died_on_day: Sequence[int | None], clear_at: float
-) -> list[dict[str, float | None]]:
+    labels: Array,
+    probabilities: Array,
+    died_on_day: Sequence[int | None],
+    clear_at: float,
+    resamples: Resamples | None = None,
+) -> list[dict[str, Any]]:
     """Alarms of rules that clear at a share `clear_at` of the threshold.
 
-    Lead time is from the first alarm to the end of the day of death, of those who died and were
-    alarmed (the set gives days, not hours).
+    `deaths_warned` is the share of deaths with an alarm on within the last `WARNING_H` hours of
+    the observation (to the last hour of the grid, or to the end of the day of death, if that is
+    earlier). Lead time is from the beginning of that alarm to the end of the day of death (the set
+    gives days, not hours). With resamples each row has `intervals`.
     """
-    days = float(np.sum(~np.isnan(probabilities))) / _DAY_H
     death_h = np.array([np.nan if day is None else (day + 1) * _DAY_H for day in died_on_day])
-    found: list[dict[str, float | None]] = []
+    end_h = np.fmin(death_h, probabilities.shape[1])
+    hours = np.sum(~np.isnan(probabilities), axis=1).astype(np.float64)
+    found = []
     for threshold in THRESHOLDS:
-        first = first_alarm(probabilities, threshold)
-        alarmed = ~np.isnan(first)
-        lead = (death_h - first)[alarmed & (labels == 1)]
-        lead = lead[~np.isnan(lead)]
-        began = beginnings(burning(probabilities, threshold, clear_at * threshold))
-        row: dict[str, Any] = {
-            "threshold": threshold,
-            "patients_alarmed": float(alarmed.mean()),
-            "sensitivity": _share(alarmed[labels == 1]),
-            "positive_predictive_value": _share(labels[alarmed] == 1),
-            "alarms_per_patient_day": float(began.sum() / days) if days else np.nan,
-            "first_alarm_h": _median(first[alarmed & (labels == 1)]),
-            "lead_time_h": _median(lead),
-        }
-        found.append({k: rounded(v) for k, v in row.items()})
+        on = burning(probabilities, threshold, clear_at * threshold)
+        since = np.where(labels == 1, warned_since(on, end_h), np.nan)
+        row = _Row(labels, np.any(on, axis=1), beginnings(on).sum(1), hours, since, death_h - since)
+        found.append({"threshold": threshold} | row.figures(resamples))
     return found
 
 
-def _share(flags: Any) -> float:
-    return float(flags.mean()) if len(flags) else float("nan")
+class _Row(NamedTuple):
+    """What a rule did, by patient; NaN in `since` where nothing warned of a death."""
+
+    labels: Array
+    alarmed: NDArray[np.bool_]
+    alarms: NDArray[np.int64]
+    hours: Array
+    since: Array
+    lead: Array
+
+    def figures(self, resamples: Resamples | None) -> dict[str, Any]:
+        """Figures, and their intervals."""
+        value = self._from(np.ones((1, len(self.labels))), _plain_median)
+        found: dict[str, Any] = {k: rounded(float(v[0])) for k, v in value.items()}
+        if resamples is not None:
+            drawn = self._from(resamples.times, resamples.medians)
+            found["intervals"] = {k: interval(v) for k, v in drawn.items()}
+        return found
+
+    def _from(self, times: Array, median: Callable[[Array], Array]) -> dict[str, Array]:
+        """(R, patients) how often each was drawn → (R,) each figure."""
+        died, alarmed = self.labels, self.alarmed.astype(np.float64)
+        warned = (~np.isnan(self.since)).astype(np.float64)
+        parts = np.c_[np.ones(len(died)), alarmed, died, alarmed * died, warned]
+        everybody, called, deaths, hits, in_time = (times @ parts).T
+        began, hours = (times @ np.c_[self.alarms, self.hours]).T
+        return {
+            "patients_alarmed": ratio(called, everybody),
+            "sensitivity": ratio(hits, deaths),
+            "positive_predictive_value": ratio(hits, called),
+            "alarms_per_patient_day": ratio(began * _DAY_H, hours),
+            "deaths_warned": ratio(in_time, deaths),
+            "warned_since_h": median(self.since),
+            "lead_time_h": median(self.lead),
+        }
 
 
-def _median(values: Array) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+def _plain_median(values: Array) -> Array:
+    known = values[~np.isnan(values)]
+    return np.array([np.median(known) if len(known) else np.nan])

@@ -20,6 +20,7 @@ from models import metrics
 from models.clinical_use import at_thresholds, beginnings, burning, decision_curve
 from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
+from models.resampling import Resamples
 from models.risk import Assessment, RiskModel, probability_of
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
@@ -116,6 +117,7 @@ def evaluate(
     labels = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
     clear_at = model.rule.clear / model.rule.fire
+    resamples = Resamples(len(stays))
     figures = summary(rows)
     figures |= {
         "risk": model.risk,
@@ -128,7 +130,7 @@ def evaluate(
         "alarms": alarms(stays, grid, model.rule.fire, model.rule.clear),
         "decision_curve": decision_curve(*arrays(rows)[::2]),
         "thresholds": at_thresholds(
-            labels, probabilities, [s.died_on_day for s in stays], clear_at
+            labels, probabilities, [s.died_on_day for s in stays], clear_at, resamples
         ),
     }
     if reference is not None:

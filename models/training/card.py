@@ -6,7 +6,7 @@ from typing import Any
 
 from models.leafwise import LEAVES
 from models.training.page import interval, number, reference_lines
-from models.training.report import subgroup_lines, threshold_lines
+from models.training.report import LEAD_TIME, subgroup_lines, threshold_lines
 
 
 def card(figures: dict[str, Any], about: dict[str, Any], rule: dict[str, Any]) -> str:
@@ -77,8 +77,7 @@ cross-fitted hourly scores:
 
 {_table(threshold_lines(figures))}
 
-Lead time is from the first alarm to the end of the day of death, of those who died and were
-alarmed within 48 hours.
+{LEAD_TIME}
 
 ## When it abstains
 

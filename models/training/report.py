@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from models import metrics
+from models.clinical_use import WARNING_H
 from models.evaluation import Prediction, arrays
 from models.metrics import Array
 from models.training.page import (
@@ -155,13 +156,20 @@ def threshold_lines(figures: dict[str, Any]) -> list[list[str]]:
         ("sensitivity", "sensitivity", 3),
         ("PPV", "positive_predictive_value", 3),
         ("alarms a patient-day", "alarms_per_patient_day", 3),
-        ("first alarm, median h", "first_alarm_h", 0),
+        ("deaths warned of", "deaths_warned", 3),
+        ("since hour, median", "warned_since_h", 0),
         ("to the day of death, median h", "lead_time_h", 0),
     )
     lines = [[title for title, _, _ in columns]]
     return lines + [
         [number(row[key], digits) for _, key, digits in columns] for row in figures["thresholds"]
     ]
+
+
+LEAD_TIME = f"""A death was warned of if an alarm was on within the last {WARNING_H} hours of the
+first 48 (or before the end of the day of death, if that is earlier); an alarm that had cleared by
+then does not count. Lead time is from the beginning of that alarm to the end of the day of death:
+the set gives days, not hours."""
 
 
 def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
