@@ -43,12 +43,14 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     probability: float
 
 
-class NotUsed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A datum whose newest result cannot be used; what was said before counts no more."""
+class SetAside(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A newest result that was not used, or that silences the model."""
 
-    datum: str
-    reason: str  # as `models.units.Rejection`: unknown_answer, contradiction …
+    feature: str
+    value: float | None = None  # None: not a number
+    unit: str = ""
     as_of: str
+    reason: str  # as `models.units.Rejection`, or why the model is silent
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -60,7 +62,8 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     features: list[str] = []  # variables of present modalities never seen in this stay
     feeds_down: list[str] = []  # feeds of this patient that are silent although they should speak
     what_if: list[WhatIf] = []  # answers of a pending result that the risk turns on
-    rejected: list[NotUsed] = []  # results that came, and cannot be used
+    # Of measurements what was measured before still stands; of answers in words nothing does.
+    set_aside: list[SetAside] = []
 
 
 class FallBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -6,18 +6,22 @@ import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from connectors.clock import iso
-from connectors.contract import Contribution, Evidence, Missing
+from connectors.contract import Contribution, Evidence, Missing, SetAside
 from models.bundle import Bundle, BundleError, single_member
 from models.conformal import Gate, Reference
+from models.critical import Critical
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum
-from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window
+from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window, not_used
 from models.leafwise import LeafwiseTrees
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
 from models.timed import TimedForest
-from models.variables import CATALOGUE
+from models.variables import BY_NAME, CATALOGUE
 
 MODALITY = "ehr"
 _ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
@@ -39,8 +43,22 @@ class Abstention(StrEnum):
     # and a risk above the baseline is told whatever they are.
     TOO_LITTLE_DATA = "too_little_data"  # after a day, less than of nearly all training patients
     OUT_OF_DISTRIBUTION = "out_of_distribution"  # values unlike those of the training patients
+    # Beside a vital sign of that kind the model may only warn, beside a laboratory value not
+    # reassure (`models.critical`).
+    CRITICAL_VALUE = "critical_value"  # a newest value that is an emergency by itself
     STALE_DATA = "stale_data"  # the newest observation is older than the bundle allows
     NOT_PRESENT = "not_present"  # not yet here, discharged, cancelled or dead
+
+
+# Why a low risk would not be believed, from the weakest reason to the strongest.
+_DOUBTS = (
+    None,
+    Abstention.OUT_OF_DISTRIBUTION,
+    Abstention.TOO_LITTLE_DATA,
+    Abstention.CRITICAL_VALUE,  # of the laboratory
+    Abstention.CRITICAL_VALUE,  # a vital sign
+)
+Doubts = NDArray[np.intp]  # (N,) places among them
 
 
 class DeteriorationModel(Answering):
@@ -61,8 +79,13 @@ class DeteriorationModel(Answering):
             self.rule = AlertRule(**answers["rule"])
             self.expires_s = float(answers["expires_s"])
             self.baseline = round(float(answers["baseline"]), 6)
+            self._signs = Critical(answers["critical"]["vital_signs"])
+            self._laboratory = Critical(answers["critical"]["laboratory"])
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
+        warns = math.log(self.rule.fire / (1 - self.rule.fire))
+        # Up to which log-odds each doubt silences the model.
+        self._up_to = np.array([-math.inf, *[self.baseline] * 3, warns])
         self.bundle = bundle
         self.digest = bundle.digest
         self._reader = FeatureReader()
@@ -92,14 +115,14 @@ class DeteriorationModel(Answering):
         members, parts = self._forest.carried(x, x[:, HOURS], seats)
         mean = members.mean(1)
         means = mean.tolist()
-        refused = [
-            doubt if z <= self.baseline else None for doubt, z in zip(doubts, means, strict=True)
-        ]
+        silent = mean <= self._up_to[doubts]
+        refused = [_DOUBTS[doubt] for doubt in np.where(silent, doubts, 0).tolist()]
         before = iter(zip(means[:n], refused[:n], strict=True))
         scored = [None if r else self._told(*next(before)) for r in reasons[: len(points)]]
         llr = mean[n:] - self.baseline
         told = zip(
             refused[n:],
+            x[n:],
             windows[n:],
             means[n:],
             spread(members[n:]).tolist(),
@@ -107,10 +130,10 @@ class DeteriorationModel(Answering):
             strict=True,
         )
         found = [
-            self._abstained(as_of, reason)
+            self._unanswered(record, as_of, reason)
             if reason is not None
             else self._answer(as_of, *next(told))
-            for (_, as_of), reason in zip(patients, reasons[len(points) :], strict=True)
+            for (record, as_of), reason in zip(patients, reasons[len(points) :], strict=True)
         ]
         return found, scored
 
@@ -124,19 +147,31 @@ class DeteriorationModel(Answering):
 
     def _inputs(
         self, patients: Sequence[tuple[PatientRecord, float]]
-    ) -> tuple[list[Abstention | None], list[Abstention | None], list[Window], Array]:
+    ) -> tuple[list[Abstention | None], Doubts, list[Window], Array]:
         """Reasons for all; doubts, windows and features (N, F) of those that can be answered."""
         elsewhere = [record.presence(as_of) in _ELSEWHERE for record, as_of in patients]
         here = [p for p, away in zip(patients, elsewhere, strict=True) if not away]
         x, windows = self._reader.matrix(here)
-        hours = x[:, HOURS]
-        far, few = self._gate.far(x, hours).tolist(), self._gate.few(x[:, KNOWN], hours).tolist()
         found = [self._abstention(p[0], w) for p, w in zip(here, windows, strict=True)]
         answered = [i for i, reason in enumerate(found) if reason is None]
         left = iter(found)
         reasons = [Abstention.NOT_PRESENT if away else next(left) for away in elsewhere]
-        doubts = [_doubt(far[i], few[i]) for i in answered]
-        return reasons, doubts, [windows[i] for i in answered], x[answered]
+        x = x[answered]
+        return reasons, self._doubts(x), [windows[i] for i in answered], x
+
+    def _doubts(self, x: Array) -> Doubts:
+        """(N, F) → (N,): why a low risk would not be believed."""
+        hours = x[:, HOURS]
+        rules = (
+            self._gate.far(x, hours),
+            self._gate.few(x[:, KNOWN], hours),
+            self._laboratory(x).any(1),
+            self._signs(x).any(1),
+        )
+        doubts = np.zeros(len(x), dtype=np.intp)
+        for doubt, holds in enumerate(rules, 1):
+            doubts[holds] = doubt
+        return doubts
 
     def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
         if window.newest is None:
@@ -150,21 +185,35 @@ class DeteriorationModel(Answering):
             return Abstention.TOO_LITTLE_DATA
         return None
 
-    def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
-        absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
-        return abstained(as_of, self.baseline, reason, absent)
+    def _unanswered(self, record: PatientRecord, as_of: float, reason: Abstention) -> Assessment:
+        if reason is Abstention.NOT_PRESENT:
+            return abstained(as_of, self.baseline, reason, ())
+        _, window = self._reader.read(record, as_of)
+        return abstained(as_of, self.baseline, reason, (MODALITY,), not_used(window))
+
+    def _silenced(self, reason: Abstention, row: Array, window: Window) -> Assessment:
+        """No answer, since a low risk would not be believed."""
+        aside = not_used(window)
+        if reason is Abstention.CRITICAL_VALUE:
+            aside += [_critical(name, window) for name in self._critical_of(row)]
+        return abstained(window.as_of, self.baseline, reason, (MODALITY,), aside)
+
+    def _critical_of(self, row: Array) -> list[str]:
+        """Variables whose newest value is an emergency by itself."""
+        return [*self._signs.of(row), *self._laboratory.of(row)]
 
     def _answer(
         self,
         as_of: float,
         refused: Abstention | None,
+        row: Array,
         window: Window,
         mean: float,
         error: float,
         explained: tuple[list[Contribution], Missing],
     ) -> Assessment:
         if refused is not None:
-            return self._abstained(as_of, refused)
+            return self._silenced(refused, row, window)
         top, missing = explained
         llr, log_odds = self._split(mean)
         newest = as_of if window.newest is None else window.newest
@@ -187,8 +236,15 @@ class DeteriorationModel(Answering):
         )
 
 
-def _doubt(far: bool, few: bool) -> Abstention | None:
-    """Why a low risk would not be believed."""
-    if few:
-        return Abstention.TOO_LITTLE_DATA
-    return Abstention.OUT_OF_DISTRIBUTION if far else None
+def _critical(name: str, window: Window) -> SetAside:
+    """A value that silences the model, as an item of the score."""
+    variable = BY_NAME[name]
+    i = CATALOGUE.index(variable)
+    at = window.spans[i][1] - 1
+    return SetAside(
+        feature=variable.display,
+        value=window.series[i].values[at],
+        unit=variable.unit,
+        as_of=iso(window.series[i].times[at]),
+        reason=Abstention.CRITICAL_VALUE.value,
+    )

@@ -96,22 +96,19 @@ def evaluate(
     scores: Mapping[int, Assessment] | None = None,
     on_stay: Callable[[], None] = lambda: None,
     reference: CohortModel | None = None,
-    grid: Array | None = None,
 ) -> tuple[dict[str, Any], list[Prediction], Array]:
     """Figures, rows at 48 hours, and log-odds by hour.
 
     `scores` (by record id) are judged instead of the model's own, for example those that the
     running system gave; the curve over hours is the model's in any case. `reference` is another
-    model (NEWS2) to compare with on the same patients. `grid` is what `hourly` gave for the model,
-    if that is known.
+    model (NEWS2) to compare with on the same patients.
     """
     scorer = Scorer(model, COHORT)
     if scores is None:
         rows = final(stays, scorer)
     else:
         rows = [predicted(s, scores[s.record_id]) for s in stays if s.record_id in scores]
-    if grid is None:
-        grid = hourly(stays, scorer, on_stay)
+    grid = hourly(stays, scorer, on_stay)
     known = {s.record_id: s for s in stays}
     seen = sum(scorer.trained_on(s) for s in stays)
     labels = np.array([s.label for s in stays], dtype=np.float64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing
-from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window
+from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window, not_used
 from models.variables import CATALOGUE
 
 Array = NDArray[np.float64]
@@ -157,6 +157,7 @@ def _missing(window: Window, nearest: int, change: float) -> Missing:
         next_datum=_NAMES[nearest] if change > 0 else None,
         expected_change=change if change > 0 else None,
         features=[name for name, (lo, hi) in zip(_NAMES, window.spans, strict=True) if lo == hi],
+        set_aside=not_used(window),
     )
 
 

@@ -77,7 +77,9 @@ class FallingBack(Answering):
             reason=silent.abstained,
             as_if=probability_of(self._as_if(answer.log_odds)),
         )
-        return replace(answer, fall_back=told)
+        aside = list(silent.missing.set_aside)
+        aside += [one for one in answer.missing.set_aside if one not in aside]
+        return replace(answer, fall_back=told, missing=replace(answer.missing, set_aside=aside))
 
     def _as_if(self, log_odds: float) -> float:
         """Along straight lines between the thresholds; beyond them as far as in the rule."""

@@ -22,11 +22,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.contract import SetAside
 from connectors.facts import PersonDetail
 from models.carried import Seat
 from models.derived import DERIVED, ON_DEMAND
 from models.record import PatientRecord, year_of
-from models.series import Rejected, Series, SeriesCache, rejected
+from models.series import Series, SeriesCache, set_aside
 from models.variables import CATALOGUE, Variable
 
 WINDOW_S = 48 * 3600.0
@@ -159,6 +160,7 @@ class Window(NamedTuple):
     spans: list[tuple[int, int]]  # for each variable, indices into its series
     series: list[Series]
     seat: Seat  # of the patient, in the model's forests
+    rejecting: frozenset[int]  # variables of which something could not be used
 
 
 # Columns by what changes them. All but those of time change with an observation only.
@@ -209,8 +211,8 @@ class _Kept:
     """A patient's row, and for which times it holds."""
 
     __slots__ = (
-        "born", "counts", "first", "last", "male", "newest", "next", "oldest", "revision", "row",
-        "seat", "spans", "start", "summed", "upcoming", "values", "year",
+        "born", "counts", "first", "last", "male", "newest", "next", "oldest", "rejecting",
+        "revision", "row", "seat", "spans", "start", "summed", "upcoming", "values", "year",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -224,6 +226,7 @@ class _Kept:
         self.upcoming = [math.inf] * len(CATALOGUE)  # (V,) time of the next that will count
         self.spans = [(0, 0)] * len(CATALOGUE)
         self.counts = [0] * len(CATALOGUE)
+        self.rejecting: frozenset[int] = frozenset()
         self.born = self.male = NAN
         self.year = _NO_YEAR  # for which the age holds
         self.summed = (math.inf, -math.inf)  # first and last time for which the sums hold
@@ -312,7 +315,9 @@ class FeatureReader:
         self._pass_time(kept, all_series[_URINE], as_of)
         newest = None if kept.newest == -math.inf else kept.newest
         began = kept.oldest if stay is None else stay.start
-        window = Window(start, as_of, newest, kept.spans.copy(), all_series, kept.seat)
+        window = Window(
+            start, as_of, newest, kept.spans.copy(), all_series, kept.seat, kept.rejecting
+        )
         return kept, window, NAN if began == math.inf else began
 
     def _is_other(self, kept: _Kept, record: PatientRecord, start: float, as_of: float) -> bool:
@@ -355,6 +360,8 @@ class FeatureReader:
         times = series.times
         kept.upcoming[i] = times[hi] if hi < len(times) else math.inf
         kept.counts[i] = hi - lo
+        if series.rejected or i in kept.rejecting:
+            kept.rejecting = kept.rejecting - {i} | ({i} if series.rejected else set())
         kept.last[i], kept.first[i] = (times[hi - 1], times[lo]) if hi > lo else (NAN, NAN)
         block = self._blocks[i](series, lo, hi) if hi > lo else self._empty[i]
         at = _STARTS[i]
@@ -404,12 +411,13 @@ def _count(kept: _Kept) -> None:
     kept.oldest = float(np.fmin.reduce(kept.first, initial=math.inf))
 
 
-def window_start(record: PatientRecord, as_of: float) -> float:
-    """The earliest time that counts: 48 hours back, not before the present stay."""
-    stay = record.stay(as_of)
-    return as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
-
-
-def rejected_inputs(record: PatientRecord, as_of: float) -> list[Rejected]:
-    """What lies in the window and could not be used, with the reason."""
-    return rejected(record, CATALOGUE, window_start(record, as_of), as_of)
+def not_used(window: Window) -> list[SetAside]:
+    """Variables whose newest observation in the window could not be used, in their order."""
+    found: list[SetAside] = []
+    for i in sorted(window.rejecting):
+        (lo, hi), series = window.spans[i], window.series[i]
+        last = series.times[hi - 1] if hi > lo else None
+        one = set_aside(CATALOGUE[i], series, last, window.start, window.as_of)
+        if one is not None:
+            found.append(one)
+    return found

@@ -182,7 +182,7 @@ class MultimodalModel(Answering):
         found = abstained(as_of, self.baseline, silent.reason, lacking)
         if silent.reason is not Abstention.NO_DATA or silent.one is None:
             return found
-        missing = replace(found.missing, rejected=self._reasons.rejected(silent.one))
+        missing = replace(found.missing, set_aside=self._reasons.set_aside(silent.one))
         return replace(found, missing=missing)
 
     def _work(self, known: list[Read]) -> Worked:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from connectors.clock import iso
-from connectors.contract import Contribution, Missing, NotUsed, WhatIf
+from connectors.contract import Contribution, Missing, SetAside, WhatIf
 from models.explanation import REST
 from models.inputs import Question
 from models.reading import Read
@@ -88,15 +88,15 @@ class Reasons:
                 for i in self._of[k]
                 if one.values[i] != one.values[i] and i not in refused
             ],
-            rejected=self.rejected(one),
+            set_aside=self.set_aside(one),
             what_if=self._what_if(worked.what_if[0]),
         )
 
-    def rejected(self, one: Read) -> list[NotUsed]:
+    def set_aside(self, one: Read) -> list[SetAside]:
         """Inputs whose newest answer cannot be used, and why."""
         return [
-            NotUsed(
-                datum=self._inputs[unread.at].variable.display,
+            SetAside(
+                feature=self._inputs[unread.at].variable.display,
                 reason=unread.why.value,
                 as_of=iso(unread.time),
             )

@@ -13,9 +13,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from connectors.contract import SetAside
 from connectors.facts import Observation
 from models.record import PatientRecord
-from models.series import SeriesCache
+from models.series import SeriesCache, set_aside
 from models.variables import BY_NAME, Variable
 
 WINDOW_S = 24 * 3600.0  # twice the longest interval that the chart allows between observations
@@ -135,8 +136,7 @@ class Chart:
 
     def read(self, record: PatientRecord, as_of: float) -> list[Points]:
         """The seven parameters: the newest value of each within a day and the present stay."""
-        stay = record.stay(as_of)
-        start = as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
+        start = _start(record, as_of)
         newest: dict[str, _Reading] = {}
         for variable, series in zip(READ, self._series.of(record), strict=True):
             # Which scale is right does not change with the day, nor with the stay.
@@ -149,6 +149,22 @@ class Chart:
                     variable,
                 )
         return _chart(newest)
+
+    def not_used(self, record: PatientRecord, as_of: float) -> list[SetAside]:
+        """Parameters whose newest observation could not be used: an older one stands, or none."""
+        start, found = _start(record, as_of), []
+        for variable, series in zip(READ, self._series.of(record), strict=True):
+            if series.rejected:
+                lo, hi = series.span(start, as_of)
+                last = series.times[hi - 1] if hi > lo else None
+                found.append(set_aside(variable, series, last, start, as_of))
+        return [one for one in found if one is not None]
+
+
+def _start(record: PatientRecord, as_of: float) -> float:
+    """The earliest time that counts: a day back, not before the present stay."""
+    stay = record.stay(as_of)
+    return as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
 
 
 def _latest(newest: dict[str, _Reading], *names: str) -> _Reading | None:

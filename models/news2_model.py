@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from connectors.clock import iso
-from connectors.contract import Contribution, Evidence, Missing
+from connectors.contract import Contribution, Evidence, Missing, SetAside
 from models.bundle import Bundle, BundleError, single_member
 from models.ensemble import interval, spread
 from models.news2 import CODES, WINDOW_S, Chart, Points, effective, total
@@ -116,7 +116,8 @@ class News2Model(Answering):
         reason = self._abstention(record, as_of, chart)
         if reason is not None:
             absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
-            return abstained(as_of, self.baseline, reason, absent)
+            aside = self._chart.not_used(record, as_of) if absent else ()
+            return abstained(as_of, self.baseline, reason, absent, aside)
         mean, error = self._line(effective(chart))
         llr = round(mean - self.baseline, 6)
         log_odds = round(self.baseline + llr, 6)
@@ -136,7 +137,7 @@ class News2Model(Answering):
             probability=probability_of(log_odds),
             interval=interval(log_odds, error),
             abstained=None,
-            missing=self._missing(chart),
+            missing=self._missing(chart, self._chart.not_used(record, as_of)),
         )
 
     def _reasons(self, chart: list[Points], llr: float) -> list[Contribution]:
@@ -163,7 +164,7 @@ class News2Model(Answering):
         rest = round(llr - sum(c.contribution for c in shown), 6)
         return [*shown, Contribution(feature=REST, value=None, unit="", contribution=rest)]
 
-    def _missing(self, chart: list[Points]) -> Missing:
+    def _missing(self, chart: list[Points], aside: list[SetAside]) -> Missing:
         """What was not observed counts no points: any of it could only raise the total."""
         unknown = [p.name for p in chart if p.observation is None]
-        return Missing(modalities=[], next_datum=None, features=unknown)
+        return Missing(modalities=[], next_datum=None, features=unknown, set_aside=aside)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from connectors.contract import Evidence, FallBack, Missing
+from connectors.contract import Evidence, FallBack, Missing, SetAside
 from models.record import PatientRecord
 
 
@@ -62,7 +62,11 @@ def probability_of(log_odds: float) -> float:
 
 
 def abstained(
-    as_of: float, baseline: float, reason: StrEnum, modalities: Sequence[str]
+    as_of: float,
+    baseline: float,
+    reason: StrEnum,
+    modalities: Sequence[str],
+    set_aside: Sequence[SetAside] = (),
 ) -> Assessment:
     """No answer, and why; `modalities` are those that are lacking."""
     return Assessment(
@@ -73,7 +77,7 @@ def abstained(
         probability=None,
         interval=None,
         abstained=reason.value,
-        missing=Missing(modalities=list(modalities), next_datum=None),
+        missing=Missing(modalities=list(modalities), next_datum=None, set_aside=list(set_aside)),
     )
 
 

@@ -7,11 +7,14 @@ else (a correction, a deletion, late data) rebuilds that one variable.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from connectors.clock import iso
+from connectors.contract import SetAside
 from connectors.facts import Observation
 from models.record import PatientRecord
 from models.units import Rejection, canonical
@@ -21,7 +24,7 @@ from models.variables import Variable
 class Rejected(NamedTuple):
     """An observation that a model would have read and could not."""
 
-    variable: str
+    time: float
     observation: Observation
     reason: Rejection
 
@@ -33,12 +36,15 @@ class Series:
     same patient give the same series.
     """
 
-    __slots__ = ("_revision", "_sources", "_taken", "observations", "times", "values", "version")
+    __slots__ = (
+        "_revision", "_sources", "_taken", "observations", "rejected", "times", "values", "version",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.times: list[float] = []
         self.values: list[float] = []  # canonical unit
         self.observations: list[Observation] = []
+        self.rejected: list[Rejected] = []  # by time
         self.version = 0  # changes whenever something else than the end does
         self._revision = -1  # of the record that was followed last
         self._sources: list[list[Observation]] = []
@@ -67,19 +73,24 @@ class Series:
 
     def _append(self, new: list[Observation], variable: Variable) -> bool:
         """Add what came at the end; False when it does not belong there."""
-        rows = _rows(new, variable)
+        rows, rejected = _rows(new, variable)
         if rows and self.times and rows[0][0] <= self.times[-1]:
             return False
-        self._extend(rows)
+        self._extend(rows, rejected)
         return True
 
     def _rebuild(self, sources: list[list[Observation]], variable: Variable) -> None:
-        rows = _rows((o for source in sources for o in source), variable)
-        self.times, self.values, self.observations = [], [], []
-        self._extend(rows)
+        rows, rejected = _rows((o for source in sources for o in source), variable)
+        self.times, self.values, self.observations, self.rejected = [], [], [], []
+        self._extend(rows, rejected)
         self.version += 1
 
-    def _extend(self, rows: list[tuple[float, float, Observation]]) -> None:
+    def _extend(
+        self, rows: list[tuple[float, float, Observation]], rejected: list[Rejected]
+    ) -> None:
+        if rejected:
+            self.rejected += rejected
+            self.rejected.sort(key=lambda r: (r.time, r.observation.id))
         if len(rows) == 1:  # nearly always
             time, value, observation = rows[0]
             self.times.append(time)
@@ -104,16 +115,18 @@ class Series:
 
 def _rows(
     observations: Iterable[Observation], variable: Variable
-) -> list[tuple[float, float, Observation]]:
-    """(time, canonical value, observation) of those that can be used, in order."""
-    rows = [
-        (o.time, value, o)
-        for o in observations
-        if not isinstance(value := canonical(variable, o), Rejection)
-    ]
+) -> tuple[list[tuple[float, float, Observation]], list[Rejected]]:
+    """(time, canonical value, observation) of those that can be used, in order; and the others."""
+    rows, rejected = [], []
+    for o in observations:
+        value = canonical(variable, o)
+        if isinstance(value, Rejection):
+            rejected.append(Rejected(o.time, o, value))
+        else:
+            rows.append((o.time, value, o))
     if len(rows) > 1:
         rows.sort(key=lambda row: row[:2])
-    return rows
+    return rows, rejected
 
 
 # Of each record what any reader of it follows: one series for each variable, whoever asks.
@@ -162,15 +175,22 @@ class SeriesCache:
         return {i for code in codes for i in self._read_by.get(code, ())}
 
 
-def rejected(
-    record: PatientRecord, variables: tuple[Variable, ...], start: float, end: float
-) -> list[Rejected]:
-    """What was sent between two times and could not be used, with the reason, by time."""
-    found = [
-        Rejected(variable.name, observation, value)
-        for variable in variables
-        for code in variable.codes
-        for observation in record.between(code, start, end)
-        if isinstance(value := canonical(variable, observation), Rejection)
-    ]
-    return sorted(found, key=lambda r: (r.observation.time, r.observation.id))
+def set_aside(
+    variable: Variable, series: Series, last: float | None, start: float, as_of: float
+) -> SetAside | None:
+    """The newest observation that cannot be used, if it is newer than the newest that can.
+
+    `last` is the time of the latter, None where there is none from `start` on.
+    """
+    since = start if last is None else last
+    found = next((r for r in reversed(series.rejected) if r.time <= as_of), None)
+    if found is None or found.time < since or found.time == last:
+        return None
+    value = found.observation.value
+    return SetAside(
+        feature=variable.display,
+        value=value if isinstance(value, float | int) and math.isfinite(value) else None,
+        unit=found.observation.unit,
+        as_of=iso(found.time),
+        reason=found.reason.value,
+    )

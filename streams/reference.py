@@ -203,7 +203,7 @@ def _spellings() -> str:
         "What a laboratory or pathologist may write for each answer that the tumour risks read. "
         "Case, blanks, hyphens and slashes beside a letter do not matter; codes are LOINC's (LA…) "
         "and SNOMED CT's. Anything else cannot be read: the input is then not known, and the score "
-        "says so (`missing.rejected`). Other words are mapped in the [site file](../sources.md).",
+        "says so (`missing.set_aside`). Other words are mapped in the [site file](../sources.md).",
     ]
     for question in QUESTIONS.values():
         lines += [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.critical import LABORATORY, VITAL_SIGNS
 from models.leafwise import LEAVES
 from models.training.page import interval, number, reference_lines
 from models.training.report import LEAD_TIME, subgroup_lines, threshold_lines
+from models.variables import BY_NAME
 
 
 def card(figures: dict[str, Any], about: dict[str, Any], rule: dict[str, Any]) -> str:
@@ -43,9 +45,10 @@ in hospital ({share:.1f} %). ODC-BY. Prior log-odds (baseline): {about["baseline
 
 Cross-fitted: each patient is scored by the member that never saw them; slopes and offsets of the
 calibration were fitted on the other folds, for the last time together with the share of the forest
-before it. At 48 hours, {figures["scored"]} patients scored,
-{figures["patients"] - figures["scored"]} without a usable observation. Intervals: 95 %, 1,000
-resamples of patients.
+before it. At 48 hours {figures["scored"]} patients have a score, the others none
+({_reasons(figures["abstained"])}); with these counted at the baseline AUROC is
+{number(figures["silent_at_baseline"]["auroc"])} and AUPRC
+{number(figures["silent_at_baseline"]["auprc"])}. Intervals: 95 %, 1,000 resamples of patients.
 
 | | value (95 % interval) |
 |---|---|
@@ -94,7 +97,8 @@ usual interval of ward observations is twelve hours, and one missed round is for
   would change the log-odds most on average, with values drawn from training patients at that time
   of the stay.
 - A censored value (`<0.01`) counts as its bound. Values outside the plausible range, in unknown
-  units or without one are not used, and listed with the reason.
+  units or without one are not used; where the newest of a variable is such a one, the score says
+  so with the reason, and what was measured before it stands.
 
 ## Limits
 
@@ -111,6 +115,10 @@ usual interval of ward observations is twelve hours, and one missed round is for
 Triage, limitation of treatment, discharge decisions, children, obstetric or palliative patients,
 or any decision without a clinician. It is research software, not a medical device.
 """
+
+
+def _reasons(abstained: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in abstained.items()) or "nobody"
 
 
 def _table(rows: list[list[str]]) -> str:
@@ -137,7 +145,51 @@ neither was fitted on:
 {_table(rows)}
 
 It refuses to reassure, never to warn: the strangest values are those of the sickest, so a patient
-who is out gets no score only where it would be at or below the baseline."""
+who is out gets no score only where it would be at or below the baseline.
+
+{_critical(coverage["critical"])}"""
+
+
+def _critical(found: dict[str, Any]) -> str:
+    """What the rule of critical values does, in words and a table."""
+    rows = [["newest value", "below", "from", "silent unless"]]
+    for bands, otherwise in (
+        (VITAL_SIGNS, "it warns"),
+        (LABORATORY, "it is above the baseline"),
+    ):
+        rows += [
+            [f"{BY_NAME[n].display} ({BY_NAME[n].unit})", _limit(low), _limit(high), otherwise]
+            for n, (low, high) in bands.items()
+        ]
+    return f"""One value that is an emergency by itself hardly moves the model when all else is
+normal: in intensive care such patients were treated at once, or the value was none. So beside one
+of these it is silent (`critical_value`), and in the running system NEWS2 speaks in its place:
+
+{_table(rows)}
+
+A coma score counts only where mechanical ventilation is not known. Sources of the bands:
+`models/critical.py`. Observed: silent for that in {100 * found["share_of_hours"]:.1f} % of hours,
+of {_who(found["patients"])}. The shipped threshold alarms
+{_who(found["alarmed"])} within 48 hours{_warned(found)}."""
+
+
+def _limit(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _who(counted: dict[str, int]) -> str:
+    n = counted["patients"]
+    share = f" ({100 * counted['deaths'] / n:.0f} % died)" if n else ""
+    return f"{n} patients{share}"
+
+
+def _warned(found: dict[str, Any]) -> str:
+    if "warned" not in found:
+        return ""
+    return (
+        f";\nNEWS2, while it speaks in its place for that, warns of {_who(found['warned'])} more, "
+        "which the\nshare of patients alarmed above does not count"
+    )
 
 
 _REFUSALS = ("out_of_distribution", "too_little_data")

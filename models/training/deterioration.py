@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import bundle as bundles
+from models import critical, metrics
 from models.bundle import Bundle
 from models.deterioration import DeteriorationModel
 from models.ensemble import FOLDS, Scorer
-from models.evaluation import CohortModel, evaluate, hourly
+from models.evaluation import CohortModel, Prediction, evaluate, hourly
 from models.features import FEATURES, contract
 from models.metrics import Array
 from models.training.card import card
@@ -30,8 +32,8 @@ _CRITICAL = 0.5
 
 
 def total_steps(stays: Sequence[Stay], config: TrainConfig) -> int:
-    """Steps that `train` reports: patients read, trees grown, patients evaluated."""
-    return 2 * len(stays) + config.trees()
+    """Steps that `train` reports: patients read, trees grown, patients evaluated twice."""
+    return 3 * len(stays) + config.trees()
 
 
 def train(
@@ -63,8 +65,10 @@ def publish(
         "contract": contract(),
         "baseline": round(math.log(deaths / (len(stays) - deaths)), 6),
         "expires_s": EXPIRES_S,
-        # Any rule does while the scores are made from which the real one is chosen.
+        # Any rule does while the scores are made from which the real one is chosen, and nothing is
+        # critical: what that silences is below any threshold.
         "rule": _rule(0.5),
+        "critical": {"vital_signs": {}, "laboratory": {}},
     }
     about: dict[str, Any] = {
         "version": VERSION,
@@ -86,15 +90,68 @@ def publish(
         "coverage": fitted.coverage,
     }
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
-    grid = hourly(stays, Scorer(DeteriorationModel(draft), COHORT), on_step)
-    answers["rule"] = _rule(firing_threshold(grid))
+    plain = hourly(stays, Scorer(DeteriorationModel(draft), COHORT), on_step)
+    answers["rule"] = _rule(firing_threshold(plain))
+    answers["critical"] = {
+        "vital_signs": critical.VITAL_SIGNS,
+        "laboratory": critical.LABORATORY,
+    }
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers))
     shipped = DeteriorationModel(bundles.read(folder, RISK))
-    figures, _, _ = evaluate(stays, shipped, reference=reference, grid=grid)
+    figures, rows, grid = evaluate(stays, shipped, on_stay=on_step, reference=reference)
+    figures["silent_at_baseline"] = silent_at_baseline(rows, answers["baseline"])
     about["figures"] = figures
+    about["coverage"]["critical"] = silenced(stays, plain, grid, answers["rule"]["fire"], reference)
     bundles.write(folder, Bundle(RISK, VERSION, answers, about, tensors, digest))
     (folder / "CARD.md").write_text(card(figures, about, answers["rule"]), encoding="utf-8")
     return figures
+
+
+def silent_at_baseline(rows: Sequence[Prediction], baseline: float) -> dict[str, float | None]:
+    """Discrimination of all patients, those without a score counted as of average risk."""
+    labels = np.array([float(r.label) for r in rows])
+    scores = np.array([baseline if r.log_odds is None else r.log_odds for r in rows])
+    return {
+        "auroc": metrics.rounded(metrics.auroc(labels, scores)),
+        "auprc": metrics.rounded(metrics.auprc(labels, scores)),
+    }
+
+
+def silenced(
+    stays: Sequence[Stay],
+    plain: Array,
+    grid: Array,
+    fire: float,
+    reference: CohortModel | None,
+) -> dict[str, Any]:
+    """What critical values do to the hourly scores, (patients, 48) log-odds without and with them.
+
+    `warned` are patients whom the reference warns of while the model is silent for that, and whom
+    the model never alarms.
+    """
+    died = np.array([bool(s.label) for s in stays])
+    silent = ~np.isnan(plain) & np.isnan(grid)
+    alarmed = _ever(plain, fire)
+    found: dict[str, Any] = {
+        "share_of_hours": round(float(silent.sum() / (~np.isnan(plain)).sum()), 4),
+        "patients": _counted(np.logical_or.reduce(silent, axis=1), died),
+        "alarmed": _counted(alarmed, died),
+    }
+    if reference is not None:
+        spoken = np.where(silent, hourly(stays, Scorer(reference, COHORT)), np.nan)
+        warned = _ever(spoken, reference.rule.fire) & ~alarmed
+        found["warned"] = _counted(warned, died)
+    return found
+
+
+def _ever(grid: Array, fire: float) -> NDArray[np.bool_]:
+    """(patients, hours) log-odds → (patients,): does one of them reach the threshold?"""
+    found: NDArray[np.bool_] = np.logical_or.reduce(grid >= math.log(fire / (1 - fire)), axis=1)
+    return found
+
+
+def _counted(who: NDArray[np.bool_], died: NDArray[np.bool_]) -> dict[str, int]:
+    return {"patients": int(who.sum()), "deaths": int((who & died).sum())}
 
 
 def _rule(fire: float) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from streams.console.words import (
     is_open,
     missing_words,
     moved_words,
-    rejected_words,
     risk_words,
+    set_aside_words,
     stand_in_words,
     what_if_words,
 )
@@ -151,7 +151,7 @@ class ScoreSection:
         label = "Also not known" if missing.next_datum else "Not known"
         self._missing.text = f"{label}: {unknown}." if unknown else ""
         self._next.text = next_words(score)
-        refused = rejected_words(missing)
+        refused = set_aside_words(missing)
         self._rejected.text = f"Came and cannot be used: {refused}." if refused else ""
         self._what_if.text = what_if_words(missing)
         for line in (self._why, self._next, self._missing, self._rejected, self._what_if):

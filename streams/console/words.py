@@ -13,6 +13,7 @@ from connectors.contract import (
     Missing,
     Moved,
     Score,
+    SetAside,
     Severity,
 )
 from connectors.identity import Identity
@@ -121,6 +122,7 @@ REJECTIONS = {  # why a value is not used
     "not_a_number": "not a number",
     "unknown_answer": "an answer that is not known",
     "contradiction": "another answer of the same time contradicts it",
+    "critical_value": "an emergency by itself",
 }
 
 STATUSES = {  # HL7 table 0085
@@ -228,7 +230,7 @@ def feature_words(feature: str) -> str:
     return _SPAN.sub(rf"\1{NO_BREAK}\2", feature)
 
 
-def finding_words(c: Contribution) -> str:
+def finding_words(c: Contribution | SetAside) -> str:
     """`Lactate 4.2 mmol/L`; `Heart rate, mean of 6 h: 104 /min`."""
     feature = feature_words(c.feature)
     if c.value is None:
@@ -258,11 +260,11 @@ def missing_words(missing: Missing, most: int) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def rejected_words(missing: Missing) -> str:
-    """Which results came and cannot be used: `IDH: an answer that is not known`."""
+def set_aside_words(missing: Missing) -> str:
+    """Newest results that were not used, or silence it: `IDH: an answer that is not known`."""
     return "; ".join(
-        f"{one.datum}: {REJECTIONS.get(one.reason) or plain(one.reason).lower()}"
-        for one in missing.rejected
+        f"{finding_words(one)}: {REJECTIONS.get(one.reason) or plain(one.reason).lower()}"
+        for one in missing.set_aside
     )
 
 

@@ -9,7 +9,7 @@ from connectors.contract import (
     AlertState,
     Contribution,
     Missing,
-    NotUsed,
+    SetAside,
     Severity,
     WhatIf,
 )
@@ -39,8 +39,8 @@ from streams.console.words import (
     full_name,
     missing_words,
     place,
-    rejected_words,
     risk_words,
+    set_aside_words,
     what_if_words,
 )
 
@@ -206,21 +206,27 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 
 def test_every_reason_of_the_tumour_risks_has_words() -> None:
     assert {str(reason) for reason in multimodal.Abstention} <= ABSTENTIONS.keys()
-    assert {str(reason) for reason in Rejection} == REJECTIONS.keys()
+    assert {*map(str, Rejection), "critical_value"} == REJECTIONS.keys()
 
 
 def test_a_score_says_what_came_and_what_is_pending() -> None:
-    refused = NotUsed(datum="IDH", reason="unknown_answer", as_of="2026-11-23T10:00:00Z")
+    refused = SetAside(feature="IDH", reason="unknown_answer", as_of="2026-11-23T10:00:00Z")
+    deadly = SetAside(
+        feature="Oxygen saturation", value=21.0, unit="%", reason="critical_value",
+        as_of="2026-11-23T10:00:00Z",
+    )  # fmt: skip
     pending = [
         WhatIf(datum="IDH", answer=answer, probability=p)
         for answer, p in (("wildtype", 0.62), ("mutated", 0.31))
     ]
-    missing = Missing(modalities=[], next_datum=None, rejected=[refused], what_if=pending)
-    assert rejected_words(missing) == "IDH: an answer that is not known"
+    missing = Missing(modalities=[], next_datum=None, set_aside=[refused, deadly], what_if=pending)
+    assert set_aside_words(missing) == (
+        "IDH: an answer that is not known; Oxygen saturation 21 %: an emergency by itself"
+    )
     said = plain(what_if_words(missing))
     assert said == "If IDH came back wildtype: 62 %; mutated: 31 %."
     nothing = Missing(modalities=[], next_datum=None)
-    assert (rejected_words(nothing), what_if_words(nothing)) == ("", "")
+    assert (set_aside_words(nothing), what_if_words(nothing)) == ("", "")
 
 
 def test_a_tumours_question_says_from_when_it_counts() -> None:

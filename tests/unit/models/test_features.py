@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.derived import DERIVED
-from models.features import FEATURES, FeatureReader, rejected_inputs
+from models.features import FEATURES, FeatureReader, not_used
 from models.record import PatientRecord
-from models.units import Rejection
 from models.variables import BY_CODE
 from tests.unit.models.patients import (
     HEART_RATE,
@@ -88,16 +87,37 @@ def test_two_codes_of_one_variable_are_one_series() -> None:
     assert row[_AT["glucose.last"]] == 90.078
 
 
-def test_what_was_rejected_is_listed_with_its_reason() -> None:
-    patient = record(
-        [
-            observation(HEART_RATE, 1, 0.0),
-            observation(LACTATE, 2, 3.0, unit=""),
-            observation(PRESSURE, 3, 120.0),
-        ]
-    )
-    found = [(r.variable, r.reason) for r in rejected_inputs(patient, START + 4 * HOUR)]
-    assert found == [("heart_rate", Rejection.IMPLAUSIBLE), ("lactate", Rejection.UNIT_MISSING)]
+def _not_used(patient: PatientRecord, hour: float, reader: FeatureReader) -> list[tuple[str, str]]:
+    _, window = reader.read(patient, START + hour * HOUR)
+    return [(one.feature, one.reason) for one in not_used(window)]
+
+
+def test_what_cannot_be_used_is_told_while_nothing_newer_can() -> None:
+    reader = FeatureReader()
+    patient = record([observation(HEART_RATE, 0, 80.0), observation(PRESSURE, 3, 120.0)])
+    assert _not_used(patient, 4, reader) == []
+    patient.fold_facts([observation(HEART_RATE, 1, 0.0), observation(LACTATE, 2, 3.0, unit="")])
+    both = [("Heart rate", "implausible"), ("Lactate", "unit_missing")]
+    assert _not_used(patient, 4, reader) == both
+    assert _read(patient, 4, reader)[_AT["heart_rate.last"]] == 80.0
+    assert _not_used(patient, 0.5, reader) == []  # it was not known then
+    patient.fold_facts([observation(HEART_RATE, 5, 85.0)])
+    assert _not_used(patient, 6, reader) == both[1:]
+    assert _not_used(patient, 52, reader) == []  # out of the window
+
+
+def test_what_was_corrected_is_not_told_any_more() -> None:
+    reader, patient = FeatureReader(), record([observation(HEART_RATE, 1, 800.0)])
+    assert _not_used(patient, 2, reader) == [("Heart rate", "implausible")]
+    patient.fold_facts([observation(HEART_RATE, 1, 80.0, status="C", changed=9.0)])
+    assert _not_used(patient, 2, reader) == []
+
+
+def test_of_a_text_no_word_is_told() -> None:
+    reader, patient = FeatureReader(), record([observation(HEART_RATE, 1, "ask Mrs Miller")])
+    _, window = reader.read(patient, START + 2 * HOUR)
+    (one,) = not_used(window)
+    assert (one.value, one.reason) == (None, "not_a_number")
 
 
 _CODES = sorted({HEART_RATE, LACTATE, PRESSURE, "2345-7", "2339-0", "9187-6", "20124-4"})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.contract import NotUsed
+from connectors.contract import SetAside
 from connectors.facts import AnyFact, Observation
 from models.bundle import load_bundle
 from models.inputs import DAY_S
@@ -43,8 +43,8 @@ def value(code: str, facts: Sequence[AnyFact], as_of: float = NOW) -> float:
 
 
 def rejected(found: Assessment) -> list[tuple[str, str]]:
-    assert all(isinstance(one, NotUsed) for one in found.missing.rejected)
-    return [(one.datum, one.reason) for one in found.missing.rejected]
+    assert all(isinstance(one, SetAside) for one in found.missing.set_aside)
+    return [(one.feature, one.reason) for one in found.missing.set_aside]
 
 
 # ── spellings ───────────────────────────────────────────────────────────────────────────────

@@ -235,7 +235,7 @@ async def test_p16_of_a_cervical_sample_is_no_head_and_neck_cancer() -> None:
     await ward.say(told(result("primary-tumor-site", "cervix uteri", 4)))
     (found,) = scores(ward)
     assert found.abstained == "no_data"
-    assert [(r.datum, r.reason) for r in found.missing.rejected] == [
+    assert [(r.feature, r.reason) for r in found.missing.set_aside] == [
         ("Primary tumour site", "unknown_answer")
     ]
     assert ward.told == []
