@@ -91,9 +91,12 @@ class Critical:
             self._pass_over(found, x)
         return found
 
-    def of(self, row: Array) -> list[str]:
-        """(F,) → the variables in whose band the newest value lies."""
-        return [name for name, one in zip(self.names, self(row[None])[0], strict=True) if one]
+    def of(self, row: Array) -> list[tuple[str, float]]:
+        """(F,) → the variables in whose band the newest value lies, with it."""
+        values = row[self._limits.columns].tolist()
+        flags = self(row[None])[0].tolist()
+        found = zip(self.names, values, flags, strict=True)
+        return [(name, value) for name, value, flag in found if flag]
 
     def _pass_over(self, found: Flags, x: Array) -> None:
         """Values that a later one by another method replaces, and the sleep of the ventilated."""

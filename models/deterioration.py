@@ -157,9 +157,10 @@ class DeteriorationModel(Answering):
         left = iter(found)
         reasons = [Abstention.NOT_PRESENT if away else next(left) for away in elsewhere]
         x = x[answered]
-        return reasons, self._doubts(x), [windows[i] for i in answered], x
+        windows = [windows[i] for i in answered]
+        return reasons, self._doubts(x, windows), windows, x
 
-    def _doubts(self, x: Array) -> Doubts:
+    def _doubts(self, x: Array, windows: Sequence[Window]) -> Doubts:
         """(N, F) → (N,): why a low risk would not be believed."""
         hours = x[:, HOURS]
         rules = (
@@ -171,6 +172,11 @@ class DeteriorationModel(Answering):
         doubts = np.zeros(len(x), dtype=np.intp)
         for doubt, holds in enumerate(rules, 1):
             doubts[holds] = doubt
+        # Where feeds contradict one another the highest is in the row; any of them may be true.
+        tied = [i for i, window in enumerate(windows) if window.tied]
+        if tied:
+            lowest = np.stack([_lowest(x[i], windows[i]) for i in tied])
+            doubts[tied] = np.maximum(doubts[tied], self._doubts(lowest, ()))
         return doubts
 
     def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
@@ -195,12 +201,11 @@ class DeteriorationModel(Answering):
         """No answer, since a low risk would not be believed."""
         aside = not_used(window)
         if reason is Abstention.CRITICAL_VALUE:
-            aside += [_critical(name, window) for name in self._critical_of(row)]
+            for one in (row, _lowest(row, window)):
+                found = (*self._signs.of(one), *self._laboratory.of(one))
+                named = [_critical(name, value, window) for name, value in found]
+                aside += [item for item in named if item not in aside]
         return abstained(window.as_of, self.baseline, reason, (MODALITY,), aside)
-
-    def _critical_of(self, row: Array) -> list[str]:
-        """Variables whose newest value is an emergency by itself."""
-        return [*self._signs.of(row), *self._laboratory.of(row)]
 
     def _answer(
         self,
@@ -236,15 +241,23 @@ class DeteriorationModel(Answering):
         )
 
 
-def _critical(name: str, window: Window) -> SetAside:
+def _lowest(row: Array, window: Window) -> Array:
+    """(F,) → (F,) with the lowest of several newest values in place of the highest."""
+    if not window.tied:
+        return row
+    found = row.copy()
+    for i in window.tied:
+        found[COLUMN[f"{CATALOGUE[i].name}.last"]] = window.newest_of(i)[0]
+    return found
+
+
+def _critical(name: str, value: float, window: Window) -> SetAside:
     """A value that silences the model, as an item of the score."""
-    variable = BY_NAME[name]
-    i = CATALOGUE.index(variable)
-    at = window.spans[i][1] - 1
+    i = CATALOGUE.index(BY_NAME[name])
     return SetAside(
-        feature=variable.display,
-        value=window.series[i].values[at],
-        unit=variable.unit,
-        as_of=iso(window.series[i].times[at]),
+        feature=CATALOGUE[i].display,
+        value=value,
+        unit=CATALOGUE[i].unit,
+        as_of=iso(window.series[i].times[window.spans[i][1] - 1]),
         reason=Abstention.CRITICAL_VALUE.value,
     )

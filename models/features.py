@@ -161,6 +161,15 @@ class Window(NamedTuple):
     series: list[Series]
     seat: Seat  # of the patient, in the model's forests
     rejecting: frozenset[int]  # variables of which something could not be used
+    tied: frozenset[int]  # variables of which several values are the newest
+
+    def newest_of(self, i: int) -> list[float]:
+        """All newest values of variable i, ascending: several, where feeds contradict."""
+        (lo, hi), series = self.spans[i], self.series[i]
+        first = hi - 1
+        while first > lo and series.times[first - 1] == series.times[hi - 1]:
+            first -= 1
+        return series.values[first:hi]
 
 
 # Columns by what changes them. All but those of time change with an observation only.
@@ -172,6 +181,7 @@ _COUNTED = [i for i, v in enumerate(CATALOGUE) if not v.answers]
 _ON_DEMAND = [_INDEX[name] for name in sorted(ON_DEMAND)]
 _URINE = _INDEX["urine"]
 _NO_YEAR = -1
+_OLDEST = 120  # years; who is said to be older has a date of birth that stands for "not known"
 _counted, _on_demand = itemgetter(*_COUNTED), itemgetter(*_ON_DEMAND)
 _AGE, _MALE_AT = COLUMN["age"], COLUMN["male"]
 _MALE: dict[object, float] = {"M": 1.0, "F": 0.0}
@@ -212,7 +222,8 @@ class _Kept:
 
     __slots__ = (
         "born", "counts", "first", "last", "male", "newest", "next", "oldest", "rejecting",
-        "revision", "row", "seat", "spans", "start", "summed", "upcoming", "values", "year",
+        "revision", "row", "seat", "spans", "start", "summed", "tied", "upcoming", "values",
+        "year",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -227,6 +238,7 @@ class _Kept:
         self.spans = [(0, 0)] * len(CATALOGUE)
         self.counts = [0] * len(CATALOGUE)
         self.rejecting: frozenset[int] = frozenset()
+        self.tied: frozenset[int] = frozenset()
         self.born = self.male = NAN
         self.year = _NO_YEAR  # for which the age holds
         self.summed = (math.inf, -math.inf)  # first and last time for which the sums hold
@@ -316,7 +328,14 @@ class FeatureReader:
         newest = None if kept.newest == -math.inf else kept.newest
         began = kept.oldest if stay is None else stay.start
         window = Window(
-            start, as_of, newest, kept.spans.copy(), all_series, kept.seat, kept.rejecting
+            start,
+            as_of,
+            newest,
+            kept.spans.copy(),
+            all_series,
+            kept.seat,
+            kept.rejecting,
+            kept.tied,
         )
         return kept, window, NAN if began == math.inf else began
 
@@ -361,7 +380,10 @@ class FeatureReader:
         kept.upcoming[i] = times[hi] if hi < len(times) else math.inf
         kept.counts[i] = hi - lo
         if series.rejected or i in kept.rejecting:
-            kept.rejecting = kept.rejecting - {i} | ({i} if series.rejected else set())
+            kept.rejecting = _set(kept.rejecting, i, bool(series.rejected))
+        tied = hi - lo > 1 and times[hi - 1] == times[hi - 2]
+        if tied or i in kept.tied:
+            kept.tied = _set(kept.tied, i, tied)
         kept.last[i], kept.first[i] = (times[hi - 1], times[lo]) if hi > lo else (NAN, NAN)
         block = self._blocks[i](series, lo, hi) if hi > lo else self._empty[i]
         at = _STARTS[i]
@@ -376,7 +398,8 @@ class FeatureReader:
         year = year_of(as_of)
         if year != kept.year:
             kept.year = year
-            kept.values[_AGE] = kept.row[_AGE] = year - kept.born
+            age = year - kept.born
+            kept.values[_AGE] = kept.row[_AGE] = NAN if age > _OLDEST else age
             _derive(kept, _WITH_AGE)
         lo, hi = kept.spans[_URINE]
         if hi > lo and not kept.summed[0] <= as_of <= kept.summed[1]:
@@ -390,6 +413,10 @@ class FeatureReader:
                 until = min(until, urine.times[since] + seconds)
             kept.values[column] = kept.row[column] = math.fsum(urine.values[since:hi])
         kept.summed = (as_of, until)
+
+
+def _set(those: frozenset[int], i: int, belongs: bool) -> frozenset[int]:
+    return those | {i} if belongs else those - {i}
 
 
 def _derive(kept: _Kept, formulas: Iterable[_Formula]) -> None:

@@ -10,7 +10,7 @@ consciousness: SNOMED CT, and LOINC 80288-4 and 67775-7.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from connectors.contract import SetAside
@@ -123,6 +123,9 @@ def _points(value: int, bands: tuple[tuple[int, int], ...], above: int) -> int:
     return next((points for top, points in bands if value <= top), above)
 
 
+_Newest = dict[str, list[_Reading]]  # by variable; several where their times are the same
+
+
 class Chart:
     """Reads the seven parameters from records; remembers their series."""
 
@@ -135,19 +138,23 @@ class Chart:
             self._series.forget(record)
 
     def read(self, record: PatientRecord, as_of: float) -> list[Points]:
-        """The seven parameters: the newest value of each within a day and the present stay."""
+        """The seven parameters: the newest value of each within a day and the present stay.
+
+        Where several are the newest, since feeds contradict one another, the worst counts.
+        """
         start = _start(record, as_of)
-        newest: dict[str, _Reading] = {}
+        newest: _Newest = {}
         for variable, series in zip(READ, self._series.of(record), strict=True):
             # Which scale is right does not change with the day, nor with the stay.
             lo, hi = series.span(-math.inf if variable is SCALE else start, as_of)
             if hi > lo:
-                newest[variable.name] = _Reading(
-                    series.values[hi - 1],
-                    series.times[hi - 1],
-                    series.observations[hi - 1],
-                    variable,
-                )
+                first = hi - 1
+                while first > lo and series.times[first - 1] == series.times[hi - 1]:
+                    first -= 1
+                newest[variable.name] = [
+                    _Reading(series.values[k], series.times[k], series.observations[k], variable)
+                    for k in range(first, hi)
+                ]
         return _chart(newest)
 
     def not_used(self, record: PatientRecord, as_of: float) -> list[SetAside]:
@@ -167,38 +174,55 @@ def _start(record: PatientRecord, as_of: float) -> float:
     return as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
 
 
-def _latest(newest: dict[str, _Reading], *names: str) -> _Reading | None:
+def _latest(newest: _Newest, *names: str) -> list[_Reading]:
     """Of several ways of measuring one thing the latest; the first named where they tie."""
     found = [newest[n] for n in names if n in newest]
-    return max(found, key=lambda r: r.time) if found else None
+    return max(found, key=lambda readings: readings[0].time) if found else []
 
 
-def _chart(newest: dict[str, _Reading]) -> list[Points]:
+def _chart(newest: _Newest) -> list[Points]:
     oxygen = _latest(newest, "oxygen_flow", "fio2", "ventilated")
-    on_oxygen = oxygen is not None and _is_oxygen(oxygen)
-    scale = 2 if "saturation_scale" in newest and newest["saturation_scale"].value == 2 else 1
-    mind = _latest(newest, "consciousness", "gcs")
-    rows = (
-        ("Respiratory rate", newest.get("resp_rate"), respiration_points),
-        (
-            f"Oxygen saturation, scale {scale}",
-            newest.get("spo2"),
-            lambda value: saturation_points(value, scale, on_oxygen),
-        ),
-        ("Supplemental oxygen", oxygen, lambda _: 2 if on_oxygen else 0),
-        ("Systolic pressure", _latest(newest, "sbp_invasive", "sbp_cuff"), pressure_points),
-        ("Pulse", newest.get("heart_rate"), pulse_points),
-        ("Consciousness", mind, lambda _: 0 if mind is None or _is_alert(mind) else RED),
-        ("Temperature", newest.get("temperature"), temperature_points),
-    )
+    on_oxygen = any(_is_oxygen(r) for r in oxygen)
+    scale = 2 if any(r.value == 2 for r in newest.get("saturation_scale", ())) else 1
     return [
-        Points(name, None, "", 0)
-        if reading is None
-        else Points(
-            name, reading.value, reading.variable.unit, points(reading.value), reading.observation
+        _points_of(name, readings, points)
+        for name, readings, points in (
+            (
+                "Respiratory rate",
+                _latest(newest, "resp_rate"),
+                lambda r: respiration_points(r.value),
+            ),
+            (
+                f"Oxygen saturation, scale {scale}",
+                _latest(newest, "spo2"),
+                lambda r: saturation_points(r.value, scale, on_oxygen),
+            ),
+            ("Supplemental oxygen", oxygen, lambda r: 2 if _is_oxygen(r) else 0),
+            (
+                "Systolic pressure",
+                _latest(newest, "sbp_invasive", "sbp_cuff"),
+                lambda r: pressure_points(r.value),
+            ),
+            ("Pulse", _latest(newest, "heart_rate"), lambda r: pulse_points(r.value)),
+            (
+                "Consciousness",
+                _latest(newest, "consciousness", "gcs"),
+                lambda r: 0 if _is_alert(r) else RED,
+            ),
+            (
+                "Temperature",
+                _latest(newest, "temperature"),
+                lambda r: temperature_points(r.value),
+            ),
         )
-        for name, reading, points in rows
     ]
+
+
+def _points_of(name: str, readings: list[_Reading], points: Callable[[_Reading], int]) -> Points:
+    if not readings:
+        return Points(name, None, "", 0)
+    worst = max(readings, key=points) if len(readings) > 1 else readings[0]
+    return Points(name, worst.value, worst.variable.unit, points(worst), worst.observation)
 
 
 def _is_oxygen(reading: _Reading) -> bool:

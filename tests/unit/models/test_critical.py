@@ -176,3 +176,28 @@ def test_a_silent_model_tells_what_it_could_not_use(learned: RiskModel) -> None:
     (answer,) = learned.assess([(only, START + NOW * HOUR + 60)])
     assert answer.abstained == "no_data"
     assert [one.reason for one in answer.missing.set_aside] == ["implausible"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "one", "two"),
+    [("spo2", "59408-5", 97.0, 55.0), ("heart_rate", "8889-8", 80.0, 25.0)],
+)
+def test_of_values_that_contradict_one_another_the_deadly_one_counts(
+    running: RiskModel, name: str, other: str, one: float, two: float
+) -> None:
+    """Two feeds, one time: whichever way round they say it."""
+    unit = BY_NAME[name].unit
+    for first, second in ((one, two), (two, one)):
+        both = [value(name, NOW, first), observation(other, NOW, second, unit=unit)]
+        (answer,) = running.assess([(record([*normal(), *both]), START + NOW * HOUR + 60)])
+        assert answer.fall_back is not None
+        assert answer.fall_back.as_if >= running.rule.fire
+        (told,) = answer.missing.set_aside
+        assert told.value == two
+
+
+def test_a_date_of_birth_that_nobody_has_is_none(learned: RiskModel) -> None:
+    facts = normal()
+    unknown = [f for f in facts if not (isinstance(f, PersonDetail) and f.field == "birth_year")]
+    placeholder = [*unknown, person("birth_year", 1800)]
+    assert ask(learned, record(placeholder)) == ask(learned, record(unknown))
