@@ -192,7 +192,9 @@ class MultimodalModel(Answering):
         columns = self._encode(values)
         strange = net.strange(columns).tolist()
         pending = columns.clone()
-        guess = self._stand_in(columns, there, [self._refuses(one) for one in known])
+        unlike = self._net.unlike(columns)
+        refused = torch.tensor([self._refuses(one) for one in known]) | unlike
+        guess = self._stand_in(columns, there, refused)
         parts = net.parts(columns)
         scores = net.scores(parts)
         present = there[:, :fused].clone()
@@ -209,6 +211,7 @@ class MultimodalModel(Answering):
             guess.tolist(),
             there.tolist(),
             strange,
+            unlike.tolist(),
             self._what_if(pending, there, fade),
         )
 
@@ -236,7 +239,7 @@ class MultimodalModel(Answering):
             found[row] = pair
         return found
 
-    def _stand_in(self, columns: Tensor, there: Tensor, refused: list[bool]) -> Tensor:
+    def _stand_in(self, columns: Tensor, there: Tensor, refused: Tensor) -> Tensor:
         """(N,) probability of the input that is predicted, NaN where it is known or cannot be.
 
         Writes it into the column of that input. `refused` (N,): nothing may stand in.
@@ -245,7 +248,7 @@ class MultimodalModel(Answering):
         column = self.question.predicted_column
         if column is None:
             return guess
-        use = there[:, self._net.fused] & columns[:, column].isnan() & ~torch.tensor(refused)
+        use = there[:, self._net.fused] & columns[:, column].isnan() & ~refused
         if use.any():
             scores = self._net.scores(self._net.parts(columns[use]))
             guess[use] = torch.sigmoid(scores[..., self._net.fused]).mean(1)

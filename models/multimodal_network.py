@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models import fusion
-from models.encoding import columns_of, standardised
+from models.encoding import FARTHEST, columns_of, standardised
 from models.inputs import Question
 
 TENSORS = ("center", "scale", "weight", "bias", "gain", "offset", "usual", "farthest")
@@ -57,6 +57,13 @@ class Network(nn.Module):
         own = columns[:, : self.usual.shape[1]]
         off = ((own - self.usual[0]) / self.usual[1]).abs()[:, self._numbers]
         return off.nan_to_num(0.0).amax(1) > self.farthest.mean()
+
+    def unlike(self, columns: Tensor) -> Tensor:
+        """(N, C) → (N,): has the stand-in seen no images like these? Beyond `FARTHEST` standard
+        deviations its line is no description of anything; all of its scans lie within."""
+        lent = self.membership[:, self.fused :].any(1)
+        off = (columns - self.center[0]) / self.scale[0]
+        return (off[:, lent].nan_to_num(0.0).abs() > FARTHEST).any(1)
 
     def scores(self, parts: Tensor) -> Tensor:
         """(N, M, C) → (N, M, L) scores of all modalities."""

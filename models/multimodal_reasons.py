@@ -19,6 +19,7 @@ from models.record import EVER
 from models.worked import Worked
 
 TOP = 6
+OUT_OF_DISTRIBUTION = "out_of_distribution"
 
 
 class Reasons:
@@ -74,7 +75,9 @@ class Reasons:
         """Absent modalities, and which of them would move the score most."""
         modalities = self._question.modalities
         absent = [k for k in range(len(modalities)) if not worked.there[0][k]]
-        changes = {k: round(self._expected_change(worked, k), 6) for k in absent}
+        # Blood from before the operation cannot be drawn any more.
+        asked = [k for k in absent if not (one.operated and modalities[k].preoperative)]
+        changes = {k: round(self._expected_change(worked, k), 6) for k in asked}
         best = max(changes, key=lambda k: (changes[k], -k), default=None)
         refused = {unread.at for unread in one.unread}
         return Missing(
@@ -88,7 +91,7 @@ class Reasons:
                 for i in self._of[k]
                 if one.values[i] != one.values[i] and i not in refused
             ],
-            set_aside=self.set_aside(one),
+            set_aside=[*self.set_aside(one), *self._unlike(one, worked)],
             what_if=self._what_if(worked.what_if[0]),
         )
 
@@ -102,6 +105,17 @@ class Reasons:
             )
             for unread in one.unread
         ]
+
+    def _unlike(self, one: Read, worked: Worked) -> list[SetAside]:
+        """Images that could stand in for a result, and are unlike any that the model has seen."""
+        lender = self._question.stand_in
+        pending = (
+            self._predicted >= 0 and one.values[self._predicted] != one.values[self._predicted]
+        )
+        if lender is None or not pending or not worked.unlike[0]:
+            return []
+        newest = iso(one.readings[-1].newest)
+        return [SetAside(feature=lender.display, reason=OUT_OF_DISTRIBUTION, as_of=newest)]
 
     def _what_if(self, probabilities: list[float]) -> list[WhatIf]:
         """What the score would be by each answer of the result that is pending."""

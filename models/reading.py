@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Collection
 from typing import NamedTuple
 
 from connectors.facts import Observation, PersonDetail
@@ -51,6 +52,7 @@ class Read(NamedTuple):
     values: list[float]  # (I,) of all readings
     times: list[float]
     unread: tuple[Unread, ...]
+    operated: bool  # is the operation known?
 
     @property
     def newest(self) -> float:
@@ -72,12 +74,16 @@ class Reader:
 
     def index_date(self, record: PatientRecord, as_of: float) -> float | None:
         """From when the question counts, as far as that is known at `as_of`."""
-        question = self._question
-        for codes in (question.operation, question.eligible):
-            found = [t for c in codes if (t := self._first(record, c, as_of)) is not None]
-            if found:
-                return min(found)
-        return None
+        operated = self._first_of(self._question.operation, record, as_of)
+        if operated is not None:
+            return operated
+        return self._first_of(self._question.eligible, record, as_of)
+
+    def _first_of(
+        self, codes: Collection[str], record: PatientRecord, as_of: float
+    ) -> float | None:
+        found = (self._first(record, code, as_of) for code in codes)
+        return min((time for time in found if time is not None), default=None)
 
     def _first(self, record: PatientRecord, code: str, as_of: float) -> float | None:
         """When the first result of a code that can be read was taken."""
@@ -91,7 +97,10 @@ class Reader:
 
     def read(self, record: PatientRecord, as_of: float) -> Read:
         """What counts at `as_of`; without an index date, whatever came lately."""
-        index = self.index_date(record, as_of)
+        operated = self._first_of(self._question.operation, record, as_of)
+        index = operated
+        if index is None:
+            index = self._first_of(self._question.eligible, record, as_of)
         readings: list[Reading] = []
         unread: list[Unread] = []
         for modality in self._question.sources:
@@ -103,7 +112,8 @@ class Reader:
             readings.append(Reading([v for v, _, _ in found], times, max(times)))
         values = [v for r in readings for v in r.values]
         times = [t for r in readings for t in r.times]
-        return Read(as_of, index, readings, values, times, tuple(unread))
+        known = operated is not None
+        return Read(as_of, index, readings, values, times, tuple(unread), known)
 
     def _span(self, modality: Modality, index: float | None, as_of: float) -> _Span:
         window = self._question.window_d * DAY_S

@@ -23,6 +23,7 @@ class Worked:
     guess: list[float]  # (N,) probability that stands in; NaN where none does
     there: list[list[bool]]  # (N, L) modalities with any value of their own
     strange: list[bool]  # (N,)
+    unlike: list[bool]  # (N,) images of which the stand-in has seen none alike
     what_if: list[list[float]]  # (N, A) probability by answer of the input that is predicted; or []
 
     def row(self, at: int) -> Worked:
@@ -37,5 +38,6 @@ class Worked:
             self.guess[some],
             self.there[some],
             self.strange[some],
+            self.unlike[some],
             self.what_if[some],
         )

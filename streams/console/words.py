@@ -123,6 +123,7 @@ REJECTIONS = {  # why a value is not used
     "unknown_answer": "an answer that is not known",
     "contradiction": "another answer of the same time contradicts it",
     "critical_value": "an emergency by itself",
+    "out_of_distribution": "unlike those that the model learned from",
 }
 
 STATUSES = {  # HL7 table 0085

@@ -206,7 +206,7 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 
 def test_every_reason_of_the_tumour_risks_has_words() -> None:
     assert {str(reason) for reason in multimodal.Abstention} <= ABSTENTIONS.keys()
-    assert {*map(str, Rejection), "critical_value"} == REJECTIONS.keys()
+    assert {str(reason) for reason in Rejection} <= REJECTIONS.keys()
 
 
 def test_a_score_says_what_came_and_what_is_pending() -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.facts import AnyFact, Observation, PersonDetail, Presence, Variant
+from connectors.simulator import gliomas
 from models import fusion
 from models.bundle import BundleError, load_bundle, read, write
 from models.encoding import columns_of
@@ -75,9 +76,11 @@ OPERATION = [
     said("who-cns-grade", 4.0, "{grade}", day=7),
 ]
 MARKERS = [said("idh-status", "wildtype", day=14), said("mgmt-methylation", "methylated", day=14)]
+_SEEN = gliomas.fitted()["wildtype"]["radiomics"]
 MRI = [
-    said(ucsf_pdgm.radiomic_code(feature, image), 0.001 if unit == "mm2/s" else 1.0, unit)
+    said(code, float(_SEEN[code][0]), unit)
     for feature, image, _, unit in ucsf_pdgm.RADIOMICS
+    for code in [ucsf_pdgm.radiomic_code(feature, image)]
 ]
 PATHOLOGY = [
     said(hancock.code_of(column), 2.0 if unit else hancock.WORDS[column][1], unit, 10)
@@ -227,17 +230,41 @@ def test_mutated_idh_and_youth_lower_the_risk(glioma: MultimodalModel) -> None:
     assert log_odds(1945, "mutated") < log_odds(1945, "wildtype")
 
 
-def test_a_value_that_nobody_had_gives_no_answer(model: MultimodalModel) -> None:
-    code, value, unit = {
-        GLIOMA.risk: ("radiomics-shape_Sphericity-T1c_bias", 900.0, "1"),
-        HEAD_NECK.risk: ("number-of-positive-lymph-nodes", 90_000.0, "{nodes}"),
-    }[model.risk]
+def test_a_value_that_nobody_had_gives_no_answer() -> None:
+    model = load_bundle(None, HEAD_NECK.risk)
+    code = "number-of-positive-lymph-nodes"
     facts = [f for f in EVERYTHING[model.risk] if getattr(f, "code", "") != code]
-    asked = [(record([*facts, said(code, value, unit, 11)]), NOW)]
+    asked = [(record([*facts, said(code, 90_000.0, "{nodes}", 11)]), NOW)]
     found = model.assess(asked)[0]
-    expected = None if model.risk == GLIOMA.risk else "out_of_distribution"
-    assert found.abstained == expected
-    assert model.log_odds(asked) == [found.log_odds]
+    assert found.abstained == "out_of_distribution"
+    assert model.log_odds(asked) == [None]
+
+
+def test_images_that_nobody_had_do_not_stand_in(glioma: MultimodalModel) -> None:
+    """The score goes on without them, and says so until the result is there."""
+    code = "radiomics-shape_Sphericity-T1c_bias"
+    strange = [f for f in MRI if f.code != code] + [said(code, 900.0, "1")]
+    known = [*person(), *OPERATION]
+    found = glioma.assess([(record([*known, *strange]), NOW)])[0]
+    assert [e.modality for e in found.evidence] == ["ehr"]
+    assert found.log_odds == glioma.log_odds([(record(known), NOW)])[0]
+    rejected = [(one.feature, one.reason) for one in found.missing.set_aside]
+    assert rejected == [("MRI of the tumour", "out_of_distribution")]
+    after = glioma.assess([(record([*known, *strange, *MARKERS]), NOW)])[0]
+    assert after.missing.set_aside == []
+    usual = glioma.assess([(record([*known, *MRI]), NOW)])[0]
+    assert [e.modality for e in usual.evidence] == ["ehr", "imaging"]
+
+
+def test_nobody_is_asked_for_blood_from_before_an_operation_that_is_over() -> None:
+    model = load_bundle(None, HEAD_NECK.risk)
+    biopsy = [f for f in PATHOLOGY if f.code not in HEAD_NECK.operation]
+    before, after = (
+        model.assess([(record([*person(), *CLINIC, *some]), NOW)])[0].missing
+        for some in (biopsy, PATHOLOGY)
+    )
+    assert (before.modalities, before.next_datum) == (["blood"], "Blood count before treatment")
+    assert (after.modalities, after.next_datum, after.expected_change) == (["blood"], None, None)
 
 
 def test_a_pending_result_is_thought_through(glioma: MultimodalModel) -> None:
@@ -348,7 +375,7 @@ def test_a_bundle_whose_evidence_ages_otherwise_is_refused(
     contract = {**answers["contract"], "modalities": [[name, 3.0, inputs], *rest], "expires_d": 1.0}
     folder = tmp_path / model.risk
     write(folder, dataclasses.replace(model.bundle, answers={**answers, "contract": contract}))
-    with pytest.raises(BundleError, match=r"halves in 3\.0 days.*expires_d is 1\.0"):
+    with pytest.raises(BundleError, match=r"expires_d is 1\.0.*halves in 3\.0 days"):
         read(folder, model.risk)
 
 
