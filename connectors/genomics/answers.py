@@ -101,6 +101,17 @@ LISTS: Final[dict[str, dict[str, str]]] = {
 }
 _ASSEMBLY: Final = "62374-4"
 _ANSWER_CODE: Final = re.compile(r"LA\d{1,9}-\d")
+# What laboratories write in place of the list's answers, by question.
+_IN_WORDS: Final[dict[str, dict[str, str]]] = {
+    "48002-0": {
+        "germline": "germline",
+        "likely germline": "germline",
+        "de novo": "germline",
+        "somatic": "somatic",
+        "likely somatic": "somatic",
+    },
+    "51968-6": {"positive": POSITIVE, "negative": NEGATIVE},
+}
 _WORDS: Final[dict[str, str]] = {
     "present": Presence.PRESENT,
     "detected": Presence.PRESENT,
@@ -132,12 +143,15 @@ def answer(question: str, text: str) -> str:
         return meant
     if question in LISTS and _ANSWER_CODE.fullmatch(code):
         text = rest[0] if rest else ""
-    return assembly_of(text) if question == _ASSEMBLY else text.strip()
+    text = text.strip()
+    if question == _ASSEMBLY:
+        return assembly_of(text)
+    return _IN_WORDS.get(question, {}).get(text.lower(), text)
 
 
 def is_negative(text: str) -> bool:
     """Does an overall interpretation (51968-6) say that nothing was found?"""
-    return answer("51968-6", text).lower() == NEGATIVE
+    return answer("51968-6", text) == NEGATIVE
 
 
 def presence_of(assessed: str) -> Presence:

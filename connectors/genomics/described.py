@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from connectors.facts import Presence
 from connectors.genomics.answers import CHARACTER_0, INTERVAL_0, presence_of
-from connectors.genomics.hgvs import normalised, parted
+from connectors.genomics.hgvs import is_hgvs, normalised, parted
 from connectors.genomics.sequences import placed
 
 GENE, ASSESSMENT, OVERALL, SOURCE, ZYGOSITY = "48018-6", "69548-6", "51968-6", "48002-0", "53034-5"
@@ -21,6 +21,7 @@ COUNTING, RANGES_EXAMINED, VARIATION = "92822-6", "51959-5", "81252-9"
 RANGES: Final = ("81254-5", "81302-2", "81301-4")
 _FREQUENCY, _DEPTH, _COPIES = "81258-6", "82121-5", "82155-3"
 _HGVS_C, _HGVS_G = "48004-6", "81290-9"
+_NAME = "47998-0"  # what the variant is called: often its description
 _KINDS: Final = {"hgvs_c": "c", "hgvs_p": "p", "hgvs_g": "g"}  # brought into one spelling
 # LOINC → the field of a variant that holds its text.
 TEXTS: Final[dict[str, str]] = {
@@ -42,7 +43,7 @@ CODES: Final = frozenset(
         *TEXTS,
         *RANGES,
         *(GENE, ASSESSMENT, OVERALL, SOURCE, ZYGOSITY, SIGNIFICANCE, ASSEMBLY, SEQUENCE),
-        *(CHROMOSOME, COUNTING, RANGES_EXAMINED, VARIATION, _FREQUENCY, _DEPTH, _COPIES),
+        *(CHROMOSOME, _NAME, COUNTING, RANGES_EXAMINED, VARIATION, _FREQUENCY, _DEPTH, _COPIES),
     )
 )
 # SPDI (sequence:position:deleted:inserted) counts from 0; some send it in place of c.HGVS.
@@ -73,13 +74,15 @@ def described(
         texts["hgvs_c"] = ""
         texts["ref"] = texts["ref"] or spdi["ref"]
         texts["alt"] = texts["alt"] or spdi["alt"]  # symbolic alleles have no other place
+    if not any(texts[field] for field in _KINDS):
+        texts |= _by_name(said.get(_NAME, ""))
     texts["hgvs_c"], protein = parted(texts["hgvs_c"])
     texts["hgvs_p"] = texts["hgvs_p"] or protein
     for field, kind in _KINDS.items():
         texts[field] = normalised(texts[field], kind)
     place = _place(said, ranges, texts["hgvs_g"], spdi)
     significance = said.get(SIGNIFICANCE, "").lower()
-    source = said.get(SOURCE, "").lower()
+    source = said.get(SOURCE, "")
     return {
         **texts,
         **place._asdict(),
@@ -93,6 +96,15 @@ def described(
         "depth": _whole(numbers.get(_DEPTH)),
         "copy_number": numbers.get(_COPIES),
     }
+
+
+def _by_name(name: str) -> dict[str, str]:
+    """The description that a variant's name is; nothing where it is none."""
+    dna, _ = parted(name)
+    if not is_hgvs(dna):
+        return {}
+    kind = normalised(dna).rpartition(":")[2][0]
+    return {field: name for field, of in _KINDS.items() if of == kind}
 
 
 def _place(

@@ -130,3 +130,40 @@ def test_only_a_tumours_own_tissue_is_somatic(types: list[list[str]], source: st
     assert specimens.source_class("", Presence.ABSENT, source) == source
     assert specimens.source_class("", Presence.PRESENT, source) == ""
     assert specimens.source_class("germline", Presence.ABSENT, source) == "germline"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("NM_005896.4(IDH1):c.395G>A (p.Arg132His)", ("NM_005896.4:c.395G>A", "p.Arg132His", "")),
+        ("IDH1 p.R132H", ("", "IDH1:p.Arg132His", "")),
+        ("NC_000002.12:g.208248388C>T", ("", "", "NC_000002.12:g.208248388C>T")),
+        ("IDH1 hotspot", ("", "", "")),
+        ("", ("", "", "")),
+    ],
+)
+def test_a_variants_name_stands_for_a_description_that_is_missing(
+    name: str, meant: tuple[str, str, str]
+) -> None:
+    found = described({"47998-0": name}, {}, {})
+    assert (found["hgvs_c"], found["hgvs_p"], found["hgvs_g"]) == meant
+    told = described({"47998-0": name, "48004-6": "c.394C>T"}, {}, {})
+    assert (told["hgvs_c"], told["hgvs_p"], told["hgvs_g"]) == ("c.394C>T", "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [
+        ("Somatic", "somatic"),
+        ("LA6684-0^Somatic^LN", "somatic"),
+        ("likely somatic", "somatic"),
+        ("De novo", "germline"),
+        ("GERMLINE", "germline"),
+        ("fetal", ""),
+        ("not somatic", ""),
+    ],
+)
+def test_a_source_class_by_code_or_in_words(words: str, source: str) -> None:
+    assert (
+        described({"48002-0": answers.answer("48002-0", words)}, {}, {})["source_class"] == source
+    )

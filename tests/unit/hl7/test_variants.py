@@ -196,9 +196,11 @@ def test_regions_are_of_the_genome_that_the_report_is_of() -> None:
 
 def test_a_variant_is_of_the_genome_that_the_report_names_and_not_of_another_variants() -> None:
     somatic = "CWE|48002-0^Source^LN|1|LA6684-0^Somatic^LN"
+    in_words = somatic.replace("CWE", "ST").replace("LA6684-0^Somatic^LN", "Somatic")
     germline = "CWE|48002-0^Source^LN|2b|LA6683-2^Germline^LN"
     one, other = "ST|48004-6^c^LN|2a|c.1A>G", "ST|48004-6^c^LN|2b|c.2A>G"
-    assert [v.source_class for v in variants(report(1, somatic, one))] == ["somatic"]
+    for general in (somatic, in_words):
+        assert [v.source_class for v in variants(report(1, general, one))] == ["somatic"]
     found = {v.hgvs_c: v.source_class for v in variants(report(1, one, other, germline))}
     assert found == {"c.1A>G": "", "c.2A>G": "germline"}
 
