@@ -119,7 +119,7 @@ _DIMENSIONLESS = frozenset({"1", "[pH]"})
 _SEPARATORS = re.compile(
     r"(?<=[^\W\d_])[\s_/\u2010-\u2014-]+(?=\w)|(?<=\w)[\s_/\u2010-\u2014-]+(?=[^\W\d_])"
 )
-_NUMBER = re.compile(r"\s*[0-9]{1,5}(\.[0-9]*)?\s*")  # more digits are a code of SNOMED CT
+_NUMBER = re.compile(r"[0-9]{1,5}(?:[.,][0-9]*)?")  # more digits are a code of SNOMED CT
 _WHOLE = re.compile(r"^([0-9]+)\.0+$")
 _ANNOTATION = re.compile(r"\{[^{}]*\}")  # UCUM: text in braces alone means the unit one
 
@@ -193,7 +193,7 @@ def _rounded(x: float) -> float:
 def _other_count(variable: Variable, observation: Observation) -> Rejection | None:
     """Why a number is not of the kind that the variable's answers count; None where it is."""
     value, unit = observation.value, observation.unit.strip().casefold()
-    is_number = isinstance(value, float | int) or _NUMBER.fullmatch(value or "") is not None
+    is_number = isinstance(value, float | int) or _NUMBER.fullmatch((value or "").strip())
     if not variable.counted or not is_number or unit in variable.counted:
         return None
     return Rejection.UNIT_INCOMPATIBLE if unit else Rejection.UNIT_MISSING

@@ -184,6 +184,7 @@ _HEAD = ("| input | codes | unit or answers |", "|---|---|---|")
 def _input(variable: Variable) -> str:
     codes = ", ".join(f"`{code}`" for code in variable.codes) or "PID"
     said = ", ".join(o[0] for o in _answers(variable)) or f"`{variable.unit}`"
+    said += f"; a number in `{variable.counted[0]}` alone" if variable.counted else ""
     return f"| {variable.display} | {codes} | {said} |"
 
 

@@ -201,6 +201,13 @@ MOVES: dict[str, tuple[Callable[[], list[Interpretation]], dict[str, object]]] =
         lambda: by_hl7("NM|mgmt-methylation-index^MGMT^99TCS||12|{sites}"),
         {"MGMT promoter": "12"},
     ),
+    "HL7: methylated alleles in percent, and the laboratory's word for it": (
+        lambda: by_hl7(
+            "NM|mgmt-methylation-index^MGMT^99TCS||12|%",
+            "ST|mgmt-methylation^MGMT^99TCS||methylated",
+        ),
+        {"MGMT promoter": "methylated"},
+    ),
     "FHIR: a hotspot as g.HGVS alone": (
         lambda: by_fhir(
             fhir.variant(fhir.part("81290-9", "NC_000002.12:g.208248388C>T"), somatic())
@@ -358,6 +365,12 @@ STAYS: dict[str, Callable[[], list[Interpretation]]] = {
 }  # fmt: skip
 
 
+REFUSED = {
+    "HL7: methylated alleles in percent": [("MGMT promoter", "unit_incompatible")],
+    "HL7: a number that nobody explains": [("MGMT promoter", "unit_missing")],
+}
+
+
 def _facts(found: list[Interpretation]) -> list[AnyFact]:
     assert all(one.outcome == "facts" and one.issues == [] for one in found)
     return [fact for one in found for fact in one.facts]
@@ -378,6 +391,7 @@ def test_all_else_leaves_the_score_as_it_was(name: str, glioma: MultimodalModel)
     before, after = scored(glioma, []), scored(glioma, _facts(STAYS[name]()))
     assert (after.log_odds, after.evidence) == (before.log_odds, before.evidence)
     assert after.missing.modalities == before.missing.modalities == ["genomics"]
+    assert [(r.datum, r.reason) for r in after.missing.rejected] == REFUSED.get(name, [])
 
 
 def test_the_order_of_reports_does_not_matter(glioma: MultimodalModel) -> None:

@@ -109,6 +109,8 @@ _MGMT = next(
         (0.0, "{ratio}", Rejection.UNIT_INCOMPATIBLE),
         (9.0, "", Rejection.UNIT_MISSING),
         ("0", "", Rejection.UNIT_MISSING),
+        ("9.0", "", Rejection.UNIT_MISSING),
+        ("9.0", "%", Rejection.UNIT_INCOMPATIBLE),
         (18.0, "{sites}", Rejection.UNKNOWN_ANSWER),
         (4.5, "{sites}", Rejection.UNKNOWN_ANSWER),
         ("9/17", "{sites}", Rejection.UNKNOWN_ANSWER),
