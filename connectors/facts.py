@@ -263,6 +263,7 @@ class Examined(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="examine
     ranges: list[tuple[str, int, int]] = []
     uncallable: list[tuple[str, int, int]] = []  # looked at, and no answer can be had there
     report: str = ""  # as of its variants
+    beside: bool = False  # it came beside the file of its variants: without that it says nothing
     visit: str = ""
 
 

@@ -46,10 +46,19 @@ def _names(fact: Variant | Examined) -> list[str]:
 
 
 def examined(facts: Iterable[AnyFact]) -> list[Examined]:
-    """What each report looked at, as one: regions and uncallable ones may come apart."""
+    """What each report looked at, as one: regions and uncallable ones may come apart.
+
+    Regions that came beside a file count from when both are there: that no variant is told in them
+    says nothing as long as no variant could have been told.
+    """
+    known = list(facts)
+    files = {f.id: f.time for f in known if isinstance(f, Statement) and not f.removed}
     of_report: dict[tuple[str, str], list[Examined]] = {}
-    for fact in standing(Examined, facts):
-        of_report.setdefault((fact.report, fact.assembly), []).append(fact)
+    for fact in standing(Examined, known):
+        if fact.beside and fact.report not in files:
+            continue
+        since = max(fact.time, files[fact.report]) if fact.beside else fact.time
+        of_report.setdefault((fact.report, fact.assembly), []).append(replace(fact, time=since))
     return [_as_one(of_report[name]) for name in sorted(of_report)]
 
 

@@ -2,8 +2,9 @@
 
 With the header `subject` and the content type of their VCF: `text/x-bed; sample=S1;
 assembly=GRCh38; source-class=germline`, and `of=uncallable` for regions that were looked at without
-an answer. Each is one `Examined` of the same sample, whichever comes first; a newer BED replaces
-the older one. Sample and assembly have to be said: a BED names neither.
+an answer. Each is one `Examined` of the same sample, whichever comes first, and counts once its VCF
+is there; a newer BED replaces the older one. Sample and assembly have to be said: a BED names
+neither.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def _map(message: WireMessage, key: IdentityKey, profile: Profile, out: Interpre
         ranges=[] if of == _UNCALLABLE else ranges,
         uncallable=ranges if of == _UNCALLABLE else [],
         report=report,
+        beside=True,
     )
     out.patients = [About(pseudonym, Identity(identifiers=(subject,)), [fact])]
     out.outcome, out.reason = "facts", ""

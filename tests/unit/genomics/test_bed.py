@@ -69,9 +69,25 @@ def test_a_codon_that_gave_no_answer_is_no_wild_type_in_any_order() -> None:
     tumour = f"{SAMPLE}; source-class=somatic"
     looked = read(b"2\t208248000\t208249000\n15\t90088000\t90089000\n", tumour)
     unread = read(b"2\t208248300\t208248400\n", f"{tumour}; of=uncallable")
-    assert [o.value for o in folded(looked).series("idh-status")] == ["wildtype"]
-    for order in permutations([looked, unread]):
+    variants = read_vcf(file("chr17 100 A G PASS . GT 0/1"), "; sample=S1; source-class=somatic")
+    assert [o.value for o in folded(looked, variants).series("idh-status")] == ["wildtype"]
+    for order in permutations([looked, unread, variants]):
         assert folded(*order).series("idh-status") == []
+
+
+def test_regions_say_nothing_before_the_file_of_their_variants_is_there() -> None:
+    """Whichever comes first: what has yet to be told is no wild type."""
+    tumour = f"{SAMPLE}; source-class=somatic"
+    looked = read(b"2\t208248000\t208249000\n15\t90088000\t90089000\n", tumour)
+    mutated, plain = (
+        read_vcf(file(record), "; sample=S1; source-class=somatic", heard=HEARD + 3_600)
+        for record in ("chr2 208248388 C T PASS . GT 0/1", "chr17 100 A G PASS . GT 0/1")
+    )
+    assert folded(looked).series("idh-status") == []
+    for later, value in ((mutated, "mutated"), (plain, "wildtype")):
+        for order in permutations([looked, later]):
+            found = folded(*order).series("idh-status")
+            assert [(o.value, o.time) for o in found] == [(value, HEARD + 3_600)]
 
 
 def folded(*found: Interpretation) -> PatientRecord:
@@ -84,7 +100,10 @@ def folded(*found: Interpretation) -> PatientRecord:
 def test_a_newer_bed_replaces_the_older_one_and_samples_stand_apart() -> None:
     older, newer = read(b"1\t50\t200\n"), read(b"1\t300\t400\n", heard=HEARD + 1)
     other = read(b"1\t500\t600\n", "; sample=S2; assembly=GRCh38")
-    for order in permutations([older, newer, other]):
+    files = [
+        read_vcf(file("chr2 1 A G . . GT 0/1", samples=s), f"; sample={s}") for s in ("S1", "S2")
+    ]
+    for order in permutations([older, newer, other, *files]):
         record = PatientRecord()
         for one in order:
             record.fold_facts(one.facts)
