@@ -126,8 +126,7 @@ def _wanted(
     # long, is known without the model.
     if _presence_of(model, state, answer.as_of) in ENDS:
         return None, reason
-    newest = state.record.newest(model.codes, math.nextafter(answer.as_of, math.inf))
-    if answer.as_of - newest > model.expires_s:
+    if answer.as_of > model.expires_at(state.record, answer.as_of):
         return None, "stale_data"
     return want or alerting.as_published(last), reason
 
