@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.cohorts.tables import RecordId
 from models import metrics
 from models.clinical_use import at_thresholds, beginnings, burning, decision_curve
 from models.ensemble import Ensemble, Scorer
@@ -33,7 +34,7 @@ COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr"
 class Prediction:
     """One row of predictions.csv. `as_of` is in hours since admission."""
 
-    id: int
+    id: RecordId
     as_of: float
     probability: float | None
     log_odds: float | None
@@ -93,7 +94,7 @@ def hourly(
 def evaluate(
     stays: Sequence[Stay],
     model: CohortModel,
-    scores: Mapping[int, Assessment] | None = None,
+    scores: Mapping[RecordId, Assessment] | None = None,
     on_stay: Callable[[], None] = lambda: None,
     reference: CohortModel | None = None,
 ) -> tuple[dict[str, Any], list[Prediction], Array]:
@@ -204,7 +205,7 @@ def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float | None]]
 
 
 def subgroups(
-    rows: Sequence[Prediction], stays: Mapping[int, Stay]
+    rows: Sequence[Prediction], stays: Mapping[RecordId, Stay]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Figures by age, sex and type of unit (the type is never an input of the model)."""
     found: dict[str, dict[str, dict[str, Any]]] = {"age": {}, "sex": {}, "icu_type": {}}

@@ -32,7 +32,7 @@ from streams.settings import Settings
 _PATIENCE_S = 1_800.0
 
 Progress = Callable[[str], None]
-_Id = TypeVar("_Id", int, str)  # of a patient in the cohort
+_Id = TypeVar("_Id", bound="int | str")  # of a patient in the cohort
 
 
 def scores(

@@ -22,7 +22,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from connectors.cohorts import hancock_published
-from connectors.cohorts.tumour import LOCAL, LOINC, Result, TumourPatient, number, table
+from connectors.cohorts.tables import (
+    CohortError,
+    Line,
+    Reading,
+    RecordId,
+    by_patient,
+    in_order,
+    number,
+    table,
+)
+from connectors.cohorts.tumour import LOCAL, LOINC, Result, TumourPatient, meet
 
 THREE_YEARS_D = 1_095
 CLINIC_DAY, BLOOD_DAY, PATHOLOGY_DAY, TMA_DAY = 0, 0, 10, 10
@@ -113,56 +123,63 @@ def code_of(column: str) -> str:
     return column.replace("_", "-")
 
 
-def load(folder: Path) -> list[TumourPatient]:
-    """All patients, by number. Raises `CohortError`."""
+def load(folder: Path, reading: Reading | None = None) -> list[TumourPatient]:
+    """All patients, by number. `reading` counts what is left out. Raises `CohortError`."""
+    reading = Reading() if reading is None else reading
     published = hancock_published.find(folder)
     if published is not None and not (folder / "targets.csv").is_file():
         tables = hancock_published.tables(published, LEVELS)
     else:
-        tables = _feature_tables(folder)
-    return [_patient(key, tables) for key in sorted(tables["targets"], key=int)]
+        tables = _feature_tables(folder, reading)
+    targets = sorted(tables["targets"], key=in_order)
+    return [meet(_patient(key, tables), str(folder), reading) for key in targets]
 
 
-def _feature_tables(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
-    return {
-        name: {line["patient_id"]: line for line in table(folder / f"{name}.csv", columns)}
-        for name, columns in (
-            ("targets", ("patient_id", "rfs_event", "days_to_rfs_event")),
-            ("clinical", ("patient_id", "sex", "age_at_initial_diagnosis", *_names(CLINICAL))),
-            ("blood", ("patient_id", *(b[0] for b in BLOOD))),
-            ("pathological", ("patient_id", *_names(PATHOLOGY))),
-            ("tma_cell_density", ("patient_id", *_names(TMA))),
-        )
-    }
+def _feature_tables(folder: Path, reading: Reading) -> dict[str, dict[RecordId, Line]]:
+    found: dict[str, dict[RecordId, Line]] = {}
+    for name, numbers, flags in (
+        ("targets", ("days_to_rfs_event",), ("rfs_event",)),
+        ("clinical", ("age_at_initial_diagnosis", *_names(CLINICAL)), ("sex",)),
+        ("blood", tuple(b[0] for b in BLOOD), ()),
+        ("pathological", _names(PATHOLOGY), ()),
+        ("tma_cell_density", _names(TMA), ()),
+    ):
+        file = folder / f"{name}.csv"
+        if name == "tma_cell_density" and not file.is_file():
+            found[name] = {}  # no bundle reads it
+            continue
+        lines = table(file, ("patient_id", *numbers, *flags), numbers, flags)
+        found[name] = by_patient(file, lines, "patient_id", reading)
+    return found
 
 
 def _names(rows: tuple[tuple[str, str, str], ...]) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
-def _patient(key: str, tables: dict[str, dict[str, dict[str, str]]]) -> TumourPatient:
+def _patient(key: RecordId, tables: dict[str, dict[RecordId, Line]]) -> TumourPatient:
     lines = {name: lines.get(key, {}) for name, lines in tables.items()}
     clinical = lines["clinical"]
     results = [
-        *_results(CLINIC_DAY, "ehr", CLINICAL, clinical),
-        *_blood(lines["blood"]),
-        *_results(PATHOLOGY_DAY, "pathology", PATHOLOGY, lines["pathological"]),
-        *_results(TMA_DAY, "tma", TMA, lines["tma_cell_density"]),
+        *_results(CLINIC_DAY, "ehr", CLINICAL, clinical, key),
+        *_blood(lines["blood"], key),
+        *_results(PATHOLOGY_DAY, "pathology", PATHOLOGY, lines["pathological"], key),
+        *_results(TMA_DAY, "tma", TMA, lines["tma_cell_density"], key),
     ]
     return TumourPatient(
-        record_id=int(key),
-        age=number(clinical.get("age_at_initial_diagnosis", "")),
+        record_id=key,
+        age=number(clinical.get("age_at_initial_diagnosis"), f"patient {key}: age"),
         sex={"0": "M", "1": "F"}.get(clinical.get("sex", ""), "U"),
         results=tuple(results),
         label=_label(lines["targets"]),
         stratum=f"site {lines['pathological'].get('primary_tumor_site', '')}",
-        followed_d=number(lines["targets"]["days_to_rfs_event"]),
+        followed_d=number(lines["targets"]["days_to_rfs_event"], f"patient {key}: days"),
         had_event=lines["targets"]["rfs_event"] == "1",
     )
 
 
-def _label(line: dict[str, str]) -> int | None:
-    days = number(line["days_to_rfs_event"])
+def _label(line: Line) -> int | None:
+    days = number(line["days_to_rfs_event"], "days_to_rfs_event")
     if days is None:
         return None
     if days > THREE_YEARS_D:
@@ -170,8 +187,11 @@ def _label(line: dict[str, str]) -> int | None:
     return 1 if line["rfs_event"] == "1" else None
 
 
-def _blood(line: dict[str, str]) -> list[Result]:
-    cells = [(name, code, unit, number(line.get(name, ""))) for name, code, unit in BLOOD]
+def _blood(line: Line, key: RecordId) -> list[Result]:
+    cells = [
+        (name, code, unit, number(line.get(name), f"patient {key}: {name}"))
+        for name, code, unit in BLOOD
+    ]
     return [
         Result(BLOOD_DAY, "blood", code, LOINC, name, round(value, 6), unit)
         for name, code, unit, value in cells
@@ -180,12 +200,21 @@ def _blood(line: dict[str, str]) -> list[Result]:
 
 
 def _results(
-    day: int, kind: str, rows: tuple[tuple[str, str, str], ...], line: dict[str, str]
+    day: int, kind: str, rows: tuple[tuple[str, str, str], ...], line: Line, key: RecordId
 ) -> list[Result]:
     found: list[Result] = []
     for column, name, unit in rows:
-        value = number(line.get(column, ""))
+        value = number(line.get(column), f"patient {key}: {column}")
         if value is not None:
-            said: float | str = value if unit else WORDS[column][int(value)]
+            said: float | str = value if unit else _word(column, value, key)
             found.append(Result(day, kind, code_of(column), LOCAL, name, said, unit))
     return found
+
+
+def _word(column: str, value: float, key: RecordId) -> str:
+    words = WORDS[column]
+    if value not in range(len(words)):
+        raise CohortError(
+            f"Patient {key}: {column} is {value:g}, and has the numbers 0 to {len(words) - 1}."
+        )
+    return words[int(value)]

@@ -12,14 +12,14 @@ Source: the authors' repository, `feature_extraction/extract_tabular_features.py
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tables import CohortError, Line, RecordId, identifier, number
 
 FILES = ("clinical_data.json", "pathological_data.json", "blood_data.json")
-Lines = dict[str, dict[str, str]]  # by patient number
+Lines = dict[RecordId, Line]
 _BINARY = {"no": 0, "yes": 1, "Absent": 0, "CIS": 1, "male": 0, "female": 1}
 _IN_SITU = {"pTis": "T0is"}  # before all other stages
 _ENDS = ("days_to_recurrence", "days_to_metastasis_1", "days_to_progress_1")
@@ -41,9 +41,9 @@ def tables(folder: Path, levels: Mapping[str, int]) -> dict[str, Lines]:
     """
     clinical, pathological, blood = (_read(folder / name) for name in FILES)
     return {
-        "targets": {_id(one): _target(one) for one in clinical},
-        "clinical": _numbered(clinical, levels),
-        "pathological": _numbered(pathological, levels),
+        "targets": _by_id(FILES[0], clinical, _target),
+        "clinical": _numbered(FILES[0], clinical, levels),
+        "pathological": _numbered(FILES[1], pathological, levels),
         "blood": _blood(blood),
         "tma_cell_density": {},
     }
@@ -51,7 +51,7 @@ def tables(folder: Path, levels: Mapping[str, int]) -> dict[str, Lines]:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, ValueError):
         raise CohortError(f"{file} is not JSON in UTF-8.") from None
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -61,18 +61,25 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _id(row: Mapping[str, Any]) -> str:
-    return str(row["patient_id"])
+def _id(row: Mapping[str, Any]) -> RecordId:
+    return identifier(str(row["patient_id"]), "patient_id")
 
 
-def _numbered(rows: list[dict[str, Any]], levels: Mapping[str, int]) -> Lines:
+def _by_id(file: str, rows: Iterable[Mapping[str, Any]], of: Callable[[Any], Line]) -> Lines:
+    found: Lines = {}
+    for row in rows:
+        if _id(row) in found:
+            raise CohortError(f"{file}: patient {_id(row)} comes twice.")
+        found[_id(row)] = of(row)
+    return found
+
+
+def _numbered(file: str, rows: list[dict[str, Any]], levels: Mapping[str, int]) -> Lines:
     """Every column as the tables have it: numbers as text, "" where nothing is known."""
     columns = sorted({name for row in rows for name in row})
     codes = {c: _codes(c, rows, levels[c]) for c in columns if c in levels}
-    return {
-        _id(row): {c: _cell(c, row.get(c), codes.get(c)) for c in columns if c != "patient_id"}
-        for row in rows
-    }
+    named = [c for c in columns if c != "patient_id"]
+    return _by_id(file, rows, lambda row: {c: _cell(c, row.get(c), codes.get(c)) for c in named})
 
 
 def _codes(column: str, rows: Iterable[Mapping[str, Any]], count: int) -> dict[Any, int]:
@@ -107,10 +114,17 @@ def _target(row: Mapping[str, Any]) -> dict[str, str]:
         start, last = float(row["days_to_first_treatment"]), float(row["days_to_last_information"])
     except (KeyError, TypeError, ValueError):
         raise CohortError(f"Patient {_id(row)} has no days of treatment and follow-up.") from None
-    days = [float(row[name]) for name in _ENDS if row.get(name) is not None]
+    days = [_days(row, name) for name in _ENDS if row.get(name) is not None]
     days += [last] if row.get("survival_status") == "deceased" else []
     end = min(days, default=last) - start
     return {"rfs_event": str(int(bool(days))), "days_to_rfs_event": str(int(end))}
+
+
+def _days(row: Mapping[str, Any], name: str) -> float:
+    days = number(str(row[name]), f"Patient {_id(row)}: {name}")
+    if days is None:
+        raise CohortError(f"Patient {_id(row)}: {name} is {row[name]!r}; null says unknown.")
+    return days
 
 
 def _blood(rows: list[dict[str, Any]]) -> Lines:
@@ -120,7 +134,11 @@ def _blood(rows: list[dict[str, Any]]) -> Lines:
         if row.get("value") is not None:
             found.setdefault(_id(row), {}).setdefault(str(row.get("LOINC_name")), str(row["value"]))
     highest = {
-        max((float(line[name]), key) for key, line in found.items() if name in line)[1]
+        max(
+            (number(line[name], f"Patient {key}: {name}") or 0.0, key)
+            for key, line in found.items()
+            if name in line
+        )[1]
         for name in _OUTLIER
         if any(name in line for line in found.values())
     }

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tables import CohortError
 
 _FORMAT = "%Y-%m-%d %H:%M:%S"
 
@@ -48,7 +48,7 @@ def rows(folder: Path, table: Table) -> Iterator[list[str]]:
     """The named columns of each row, in that order. Raises `CohortError` for what is missing."""
     file = _file(folder, table.name)
     opened = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", newline="", encoding="utf-8", errors="replace") as lines:
+    with opened(file, "rt", newline="", encoding="utf-8-sig", errors="replace") as lines:
         reader = csv.reader(lines)
         header = [name.lower() for name in next(reader, [])]
         missing = [c for c in table.columns if c not in header]

@@ -22,19 +22,30 @@ Source: Silva et al., Computing in Cardiology 2012; parameter list of the challe
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from connectors.cohorts.tables import (
+    CohortError,
+    Line,
+    Reading,
+    RecordId,
+    by_patient,
+    flag,
+    identifier,
+    in_order,
+    number,
+    parquet,
+    table,
+)
+
+__all__ = ["PARAMETERS", "CohortError", "CohortPatient", "Event", "Parameter", "available", "load"]
+
 HOURS = 48  # length of every record
 ICU_TYPES = {1: "CCU", 2: "CSRU", 3: "MICU", 4: "SICU"}
-
-
-class CohortError(Exception):
-    """A folder or file that is not this data set; the message says what is missing."""
 
 
 class Parameter(NamedTuple):
@@ -59,8 +70,8 @@ class Event(NamedTuple):
 class CohortPatient:
     """One stay. Events are in order of time."""
 
-    record_id: int
-    set_name: str  # a, b or c
+    record_id: RecordId
+    set_name: str  # a, b, c, or what another set is called
     age: float | None  # years; 90 stands for older
     sex: str  # HL7 table 0001: F, M, U
     icu_type: str  # CCU, CSRU (cardiac surgery recovery), MICU, SICU; "" when not known
@@ -115,84 +126,83 @@ _MISSING_AS_MINUS_ONE = frozenset({"Height", "Weight"})
 _SEXES = {0: "F", 1: "M"}
 
 
-def load(path: Path, sets: Iterable[str] | None = None) -> Iterator[CohortPatient]:
+def load(
+    path: Path, sets: Iterable[str] | None = None, reading: Reading | None = None
+) -> Iterator[CohortPatient]:
     """Patients of the sets in a folder, in order of set and record id.
 
-    `sets` names those wanted (a, b, c); by default all that are there. Raises `CohortError` when
-    the folder holds none of them, or one that is named is missing.
+    `sets` names those wanted (a, b, …); by default all that are there. `reading` counts what is
+    left out. Raises `CohortError` when the folder holds none of them, one that is named is missing,
+    a value is impossible, or a patient comes twice.
     """
-    wanted = [name.lower() for name in sets] if sets else available(path)
+    reading = Reading() if reading is None else reading
+    wanted = list(sets) if sets else available(path)
     if not wanted:
         raise CohortError(
             f"{path} holds no set of PhysioNet 2012: expected events_set_a.parquet with "
-            "outcomes_a.csv, or set-a/*.txt with Outcomes-a.txt (or b, c)."
+            "outcomes_a.csv, or set-a/*.txt with Outcomes-a.txt (or another letter)."
         )
     for name in wanted:
-        rows, outcomes = _source(path, name)
+        rows, outcomes = _source(path, name, reading)
         for record_id, events in rows:
-            yield _patient(record_id, name, events, outcomes.get(record_id, _Outcome(None, None)))
+            outcome = outcomes.pop(record_id, _Outcome(None, None))
+            patient = _patient(record_id, name, events, outcome)
+            content = (patient.age, patient.sex, patient.events) if patient.events else None
+            reading.meet(record_id, f"set {name}", content, outcome.died is not None)
+            yield patient
+        reading.outcomes_without_patient += len(outcomes)
 
 
 def available(path: Path) -> list[str]:
     """Names of the sets in a folder."""
-    return [
-        name
-        for name in "abc"
-        if (path / f"events_set_{name}.parquet").is_file() or (path / f"set-{name}").is_dir()
-    ]
+    tables = {f.stem.removeprefix("events_set_") for f in path.glob("events_set_*.parquet")}
+    folders = {f.name.removeprefix("set-") for f in path.glob("set-*") if f.is_dir()}
+    return sorted(tables | folders)
 
 
 _Row = tuple[int, str, float]  # minute, parameter, value
-_Rows = Iterator[tuple[int, list[_Row]]]
+_Rows = Iterator[tuple[RecordId, list[_Row]]]
 
 
-def _source(path: Path, name: str) -> tuple[_Rows, dict[int, _Outcome]]:
-    long_form, folder = path / f"events_set_{name}.parquet", path / f"set-{name}"
-    if long_form.is_file():
-        return _long_form(long_form), _outcomes(path / f"outcomes_{name}.csv")
-    if folder.is_dir():
-        return _original(folder), _outcomes(path / f"Outcomes-{name}.txt")
+def _source(path: Path, name: str, reading: Reading) -> tuple[_Rows, dict[RecordId, _Outcome]]:
+    for found in (name, name.lower()):
+        long_form, folder = path / f"events_set_{found}.parquet", path / f"set-{found}"
+        if long_form.is_file():
+            return _long_form(long_form), _outcomes(path / f"outcomes_{found}.csv", reading)
+        if folder.is_dir():
+            return _original(folder), _outcomes(path / f"Outcomes-{found}.txt", reading)
     raise CohortError(f"{path} does not hold set {name}; it holds: {available(path) or 'none'}.")
 
 
 def _long_form(file: Path) -> _Rows:
-    # Imported here: connectors install without the training extra.
-    import pandas as pd  # noqa: PLC0415
-
-    frame = pd.read_parquet(file, columns=["record_id", "minute", "parameter", "value"])
+    frame = parquet(file, ("minute", "parameter", "value"), "record_id")
+    for column in ("minute", "value"):
+        if frame[column].dtype.kind not in "iuf":
+            raise CohortError(f"{file}: the column {column} is not of numbers.")
+    if not frame["minute"].notna().all():
+        raise CohortError(f"{file}: a row has no minute.")
+    frame = frame[frame["value"].notna()]  # no value: nothing was measured
     # Stable: the order within a minute says which of two values is the last one.
     frame = frame.sort_values(["record_id", "minute"], kind="stable")
     for record_id, rows in frame.groupby("record_id", sort=False):
-        columns = (rows["minute"].tolist(), rows["parameter"].tolist(), rows["value"].tolist())
-        yield int(str(record_id)), list(zip(*columns, strict=True))
+        minutes = rows["minute"].astype(int).tolist()
+        columns = (minutes, rows["parameter"].tolist(), rows["value"].tolist())
+        yield identifier(str(record_id), str(file)), list(zip(*columns, strict=True))
 
 
 def _original(folder: Path) -> _Rows:
-    for file in sorted(folder.glob("*.txt"), key=lambda f: f.stem):
-        if not file.stem.isdigit():
-            continue
-        rows = [_row(line, file) for line in _table(file, ("Time", "Parameter", "Value"))]
-        yield int(file.stem), sorted((r for r in rows if r), key=lambda r: r[0])
+    files = [(identifier(file.stem, str(folder)), file) for file in sorted(folder.glob("*.txt"))]
+    for record_id, file in sorted(files, key=lambda f: in_order(f[0])):
+        rows = [_row(line, file) for line in table(file, ("Time", "Parameter", "Value"))]
+        yield record_id, sorted((r for r in rows if r), key=lambda r: r[0])
 
 
-def _table(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="ascii", errors="replace") as lines:
-        reader = csv.DictReader(lines)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise CohortError(f"{file} has no column {', '.join(sorted(missing))}.")
-        return list(reader)
-
-
-def _row(line: dict[str, str], file: Path) -> _Row | None:
-    clock = re.fullmatch(r"(\d+):(\d\d)", (line["Time"] or "").strip())
-    try:
-        value = float(line["Value"])
-    except (TypeError, ValueError):
-        clock = None
+def _row(line: Line, file: Path) -> _Row | None:
+    clock = re.fullmatch(r"(\d+):(\d\d)", line["Time"].strip())
     if clock is None:
         raise CohortError(f"{file}: a line is not HH:MM,Parameter,Value.")
-    if not line["Parameter"]:
+    value = number(line["Value"], f"{file}: {line['Parameter']} at {line['Time']}")
+    if not line["Parameter"] or value is None:
         return None  # the original has a few lines with a value and no name
     return int(clock[1]) * 60 + int(clock[2]), line["Parameter"], value
 
@@ -202,21 +212,22 @@ class _Outcome(NamedTuple):
     day: int | None
 
 
-def _outcomes(file: Path) -> dict[int, _Outcome]:
+def _outcomes(file: Path, reading: Reading) -> dict[RecordId, _Outcome]:
     if not file.is_file():
         return {}  # a set without outcomes can be replayed, not evaluated
-    lines = _table(file, ("RecordID", "In-hospital_death"))
-    return {int(line["RecordID"]): _outcome(line) for line in lines}
+    lines = table(file, ("RecordID", "In-hospital_death"))
+    found = by_patient(file, lines, "RecordID", reading)
+    return {record_id: _outcome(line, f"{file}: {record_id}") for record_id, line in found.items()}
 
 
-def _outcome(line: dict[str, str]) -> _Outcome:
+def _outcome(line: Line, where: str) -> _Outcome:
     """`Survival` is in days, -1 for those of whom no death is known; not every copy has it."""
-    died = int(line["In-hospital_death"])
-    day = int(line.get("Survival") or -1)
-    return _Outcome(died, day if day >= 0 else None)
+    died = flag(line["In-hospital_death"], f"{where}: In-hospital_death")
+    day = number(line.get("Survival"), f"{where}: Survival")
+    return _Outcome(died, None if day is None or day < 0 else int(day))
 
 
-def _patient(record_id: int, name: str, rows: list[_Row], outcome: _Outcome) -> CohortPatient:
+def _patient(record_id: RecordId, name: str, rows: list[_Row], outcome: _Outcome) -> CohortPatient:
     person = {parameter: value for _, parameter, value in reversed(rows) if value != -1}
     age = person.get("Age")
     return CohortPatient(

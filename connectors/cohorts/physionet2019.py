@@ -29,7 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from connectors.cohorts.physionet2012 import CohortError, Parameter
+from connectors.cohorts.physionet2012 import Parameter
+from connectors.cohorts.tables import CohortError, Reading, identifier, parquet
 
 __all__ = ["COLUMNS", "CohortError", "CohortPatient", "Event", "available", "load"]
 
@@ -71,9 +72,10 @@ COLUMNS: dict[str, Parameter] = {
 }
 _IONISED = Parameter("1994-3", "Calcium, ionised", "mmol/L")
 _IONISED_BELOW = 2.0
-_CONTEXT = ("Age", "Gender", "Unit1", "Unit2", "HospAdmTime", "ICULOS")
+_CONTEXT = ("Age", "Gender", "HospAdmTime", "ICULOS")  # Unit1 and Unit2 are no input
 _LABEL = "SepsisLabel"
 _PATIENT = "patient"
+_READ = frozenset({*COLUMNS, *_CONTEXT, "Unit1", "Unit2", _LABEL})
 _SEXES = {0.0: "F", 1.0: "M"}
 
 
@@ -104,31 +106,32 @@ class CohortPatient:
 _Table = Mapping[str, Sequence[float]]  # columns of one patient; NaN where nothing is known
 
 
-def load(path: Path) -> Iterator[CohortPatient]:
+def load(path: Path, reading: Reading | None = None) -> Iterator[CohortPatient]:
     """Patients of all files in a folder (or of one file), in order of file and id.
 
-    Raises `CohortError` when there are none, a file is not of this set, or a patient comes twice.
+    `reading` counts what is left out. Raises `CohortError` when there are none, a file is not of
+    this set, or a patient comes twice.
     """
+    reading = Reading() if reading is None else reading
     files = available(path)
     if not files:
         raise CohortError(
             f"{path} holds no set of PhysioNet 2019: expected *.psv, one file for each patient, "
             "in it or in training_setA and training_setB, or tables *.parquet."
         )
-    seen: set[str] = set()
     for file in files:
         for record_id, table in _tables(file):
-            if record_id in seen:
-                raise CohortError(f"{file}: patient {record_id} was in a file before this one.")
-            seen.add(record_id)
-            yield _patient(record_id, table, file)
+            patient = _patient(record_id, table, file)
+            content = (patient.age, patient.hospital_h, patient.events) if patient.events else None
+            reading.meet(record_id, str(file), content, patient.labels is not None)
+            yield patient
 
 
 def available(path: Path) -> list[Path]:
-    """The files of a folder, or the file itself."""
+    """The files of a folder and what is below it, or the file itself."""
     if path.is_file():
         return [path]
-    return sorted([*path.rglob("*.psv"), *path.glob("*.parquet")])
+    return sorted([*path.rglob("*.psv"), *path.rglob("*.parquet")])
 
 
 def _tables(file: Path) -> Iterator[tuple[str, _Table]]:
@@ -139,9 +142,11 @@ def _tables(file: Path) -> Iterator[tuple[str, _Table]]:
 
 
 def _original(file: Path) -> _Table:
-    with file.open(newline="", encoding="ascii", errors="replace") as lines:
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
         reader = csv.reader(lines, delimiter="|")
         header = next(reader, [])
+        if not header:
+            raise CohortError(f"{file} is empty: copy it again, or take it out of the folder.")
         _check(header, file)
         try:
             rows = [[float(cell) for cell in line] for line in reader if line]
@@ -153,17 +158,16 @@ def _original(file: Path) -> _Table:
 
 
 def _many(file: Path) -> Iterator[tuple[str, _Table]]:
-    # Imported here: connectors install without the training extra.
-    import pandas as pd  # noqa: PLC0415
-
-    frame = pd.read_parquet(file)
-    _check([*frame.columns], file)
-    if _PATIENT not in frame:
-        raise CohortError(f"{file} has no column {_PATIENT}.")
+    frame = parquet(file, (*COLUMNS, *_CONTEXT), _PATIENT)
     frame = frame.sort_values([_PATIENT, "ICULOS"], kind="stable")
-    names = [name for name in frame.columns if name != _PATIENT]
-    for record_id, rows in frame.groupby(_PATIENT, sort=False):
-        yield str(record_id), {name: _shortest(rows[name].to_numpy()) for name in names}
+    names = [name for name in frame.columns if name in _READ]
+    for patient, rows in frame.groupby(_PATIENT, sort=False):
+        record_id = str(identifier(str(patient), str(file)))
+        try:
+            columns = {name: _shortest(rows[name].to_numpy()) for name in names}
+        except ValueError as error:
+            raise CohortError(f"{file}: a cell of {record_id} is no number ({error}).") from None
+        yield record_id, columns
 
 
 def _shortest(column: Iterable[Any]) -> list[float]:
@@ -209,6 +213,8 @@ def _labels(table: _Table, record_id: str, file: Path) -> tuple[int, ...] | None
     if _LABEL not in table:
         return None  # can be replayed, not evaluated
     labels = tuple(table[_LABEL])
+    if labels and all(map(math.isnan, labels)):
+        return None
     if not set(labels) <= {0.0, 1.0}:
         raise CohortError(f"{file}: {_LABEL} of {record_id} is not 0 or 1 everywhere.")
     return tuple(int(label) for label in labels)

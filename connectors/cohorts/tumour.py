@@ -6,12 +6,10 @@ codes to them in the site file (docs/sources.md), as it maps any local code.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tables import Reading, RecordId
 
 LOCAL = "99TCS"
 LOINC = "LN"
@@ -34,7 +32,7 @@ class Result(NamedTuple):
 class TumourPatient:
     """One patient of a cohort. Results are in order of time."""
 
-    record_id: int
+    record_id: RecordId
     age: float | None  # years
     sex: str  # M, F or U
     results: tuple[Result, ...]
@@ -46,23 +44,9 @@ class TumourPatient:
     had_event: bool = False
 
 
-def table(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Lines of a CSV file. Raises `CohortError` when it is missing or another file."""
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            missing = [c for c in columns if c not in (reader.fieldnames or ())]
-            if missing:
-                raise CohortError(f"{file} has no column {', '.join(missing)}.")
-            return list(reader)
-    except FileNotFoundError:
-        raise CohortError(
-            f"{file} is missing: name the folder that holds it with --data."
-        ) from None
-    except UnicodeDecodeError:
-        raise CohortError(f"{file} is not a CSV file in UTF-8.") from None
-
-
-def number(text: str) -> float | None:
-    """A cell as a number, None when it is empty."""
-    return float(text) if text.strip() else None
+def meet(patient: TumourPatient, where: str, reading: Reading) -> TumourPatient:
+    """Count a patient. Alike are those with the same results and the same course to the day."""
+    course = (patient.followed_d, patient.had_event, patient.age, patient.sex)
+    content = (course, patient.results) if patient.followed_d is not None else None
+    reading.meet(patient.record_id, where, content, patient.label is not None)
+    return patient

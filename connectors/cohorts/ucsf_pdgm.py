@@ -19,10 +19,20 @@ Source: Calabrese et al., Radiology: Artificial Intelligence 2022, and the TCIA 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from connectors.cohorts.physionet2012 import CohortError
-from connectors.cohorts.tumour import LOCAL, Result, TumourPatient, number, table
+from connectors.cohorts.tables import (
+    CohortError,
+    Line,
+    Reading,
+    RecordId,
+    by_patient,
+    in_order,
+    number,
+    table,
+)
+from connectors.cohorts.tumour import LOCAL, Result, TumourPatient, meet
 
 TWO_YEARS_D = 730
 REPEATED = frozenset({409, 429, 391, 396, 433, 431})  # second scans
@@ -32,6 +42,9 @@ _COLUMNS = (
     *("ID", "Sex", "Age at MRI", "WHO CNS Grade", "MGMT status", "1p/19q", "IDH"),
     *("1-dead 0-alive", "OS", "EOR"),
 )
+_NUMBERS = ("Age at MRI", "WHO CNS Grade", "OS", "MGMT index")
+_DEAD = "1-dead 0-alive"
+_OWN = re.compile(r"UCSF-PDGM-(\d+)")  # other ids are of other patients, also with those numbers
 _REGION = "tumor_segmentation"
 _LARGEST_ADC = 0.1  # mm2/s: water at body temperature has 0.003
 # Radiomics that are sent: first-order and shape features that are defined alike everywhere.
@@ -54,50 +67,68 @@ def radiomic_code(feature: str, image: str) -> str:
     return f"radiomics-{feature}-{image}"
 
 
-def load(folder: Path) -> list[TumourPatient]:
-    """All patients, by number. Raises `CohortError`."""
+def _column(feature: str, image: str) -> str:
+    return f"original_{feature}_{image}_{_REGION}"
+
+
+def load(folder: Path, reading: Reading | None = None) -> list[TumourPatient]:
+    """All patients, by number. `reading` counts what is left out. Raises `CohortError`."""
+    reading = Reading() if reading is None else reading
     files = sorted(folder.glob("UCSF-PDGM-metadata*.csv"))
     if not files:
         raise CohortError(f"{folder} holds no UCSF-PDGM-metadata*.csv.")
-    radiomics = _radiomics(folder / "radiomic_features.csv")
-    found = [_patient(line, radiomics.get(line["ID"], {})) for line in table(files[-1], _COLUMNS)]
-    return sorted((p for p in found if p.record_id not in REPEATED), key=lambda p: p.record_id)
+    lines = by_patient(files[-1], table(files[-1], _COLUMNS, _NUMBERS, [_DEAD]), "ID", reading)
+    radiomics = _radiomics(folder / "radiomic_features.csv", reading)
+    first = {scan: line for scan, line in lines.items() if _number(scan) not in REPEATED}
+    reading.repeated_scans += len(lines) - len(first)
+    found = [
+        meet(_patient(scan, line, radiomics.get(scan, {})), str(files[-1]), reading)
+        for scan, line in first.items()
+    ]
+    return sorted(found, key=lambda p: in_order(p.record_id))
 
 
-def _radiomics(file: Path) -> dict[str, dict[str, str]]:
+def _radiomics(file: Path, reading: Reading) -> dict[RecordId, Line]:
     if not file.is_file():
         return {}
-    return {line["ID"]: line for line in table(file, ("ID",))}
+    columns = [_column(feature, image) for feature, image, _, _ in RADIOMICS]
+    return by_patient(file, table(file, ("ID",), columns), "ID", reading)
 
 
-def _patient(line: dict[str, str], radiomics: dict[str, str]) -> TumourPatient:
-    age = number(line["Age at MRI"])
+def _number(scan: RecordId) -> int | None:
+    """The number of a scan of UCSF, None for other scans."""
+    own = _OWN.fullmatch(str(scan))
+    return int(own[1]) if own else None
+
+
+def _patient(scan: RecordId, line: Line, radiomics: Line) -> TumourPatient:
     results = [*_imaging(radiomics), *_operation(line), *_markers(line)]
+    number_ = _number(scan)
     return TumourPatient(
-        record_id=int(line["ID"].rpartition("-")[2]),
-        age=age,
+        record_id=scan if number_ is None else number_,
+        age=number(line["Age at MRI"], "Age at MRI"),
         sex=line["Sex"] if line["Sex"] in ("M", "F") else "U",
         results=tuple(results),
         label=_label(line),
         stratum="IDH-wildtype" if line["IDH"] == "wildtype" else "IDH-mutant",
-        followed_d=number(line["OS"]),
-        had_event=line["1-dead 0-alive"].strip() == "1",
+        followed_d=number(line["OS"], "OS"),
+        had_event=line[_DEAD] == "1",
     )
 
 
-def _label(line: dict[str, str]) -> int | None:
-    days, dead = number(line["OS"]), line["1-dead 0-alive"].strip() == "1"
+def _label(line: Line) -> int | None:
+    days = number(line["OS"], "OS")
     if days is None:
         return None
     if days > TWO_YEARS_D:
         return 0
-    return 1 if dead else None
+    return 1 if line[_DEAD] == "1" else None
 
 
-def _imaging(line: dict[str, str]) -> list[Result]:
+def _imaging(line: Line) -> list[Result]:
     found: list[Result] = []
     for feature, image, name, unit in RADIOMICS:
-        value = number(line.get(f"original_{feature}_{image}_{_REGION}", ""))
+        value = number(line.get(_column(feature, image)), name)
         if value is not None:
             if unit == "mm2/s" and value > _LARGEST_ADC:
                 value /= 1e6
@@ -106,19 +137,19 @@ def _imaging(line: dict[str, str]) -> list[Result]:
     return found
 
 
-def _operation(line: dict[str, str]) -> list[Result]:
+def _operation(line: Line) -> list[Result]:
     found: list[Result] = []
     if line["EOR"] in ("biopsy", "STR", "GTR"):
         name = "Extent of resection"
         found.append(Result(OPERATION_DAY, "ehr", "extent-of-resection", LOCAL, name, line["EOR"]))
-    grade = number(line["WHO CNS Grade"])
+    grade = number(line["WHO CNS Grade"], "WHO CNS Grade")
     if grade is not None:
         name = "WHO grade of the central nervous system tumour"
         found.append(Result(HISTOLOGY_DAY, "ehr", "who-cns-grade", LOCAL, name, grade, "{grade}"))
     return found
 
 
-def _markers(line: dict[str, str]) -> list[Result]:
+def _markers(line: Line) -> list[Result]:
     said = {
         ("idh-status", "IDH1 and IDH2"): _idh(line["IDH"]),
         ("mgmt-methylation", "MGMT promoter methylation"): _mgmt(line["MGMT status"]),
@@ -130,7 +161,7 @@ def _markers(line: dict[str, str]) -> list[Result]:
         for (code, name), value in said.items()
         if value
     ]
-    index = number(line.get("MGMT index", ""))
+    index = number(line.get("MGMT index"), "MGMT index")
     if index is not None and said["mgmt-methylation", "MGMT promoter methylation"]:
         name = "Methylated CpG sites of the MGMT promoter"
         code = "mgmt-methylation-index"

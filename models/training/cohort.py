@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from connectors.cohorts.physionet2012 import CohortPatient
+from connectors.cohorts.tables import RecordId
 from connectors.facts import AnyFact, EncounterEvent, Observation, PersonDetail
 from models.features import CODES
 from models.record import PatientRecord
@@ -26,7 +27,7 @@ HOUR_S = 3600.0
 class Stay:
     """One patient of the cohort as Tocsin knows them."""
 
-    record_id: int
+    record_id: RecordId
     record: PatientRecord
     label: int  # died in hospital
     icu_type: str

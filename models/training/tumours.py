@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from connectors.cohorts.tables import RecordId
 from connectors.cohorts.tumour import Result, TumourPatient
 from connectors.facts import AnyFact, Observation, PersonDetail
 from connectors.replay.stay import birth_year
@@ -19,7 +20,7 @@ START = 1_577_880_000.0  # 2020-01-01, noon UTC: day 0 of every patient
 class Folded:
     """One patient as Tocsin knows them."""
 
-    record_id: int
+    record_id: RecordId
     record: PatientRecord
     last: float  # when everything is known
     label: int | None  # the outcome; None where follow-up ended before it was decided

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.cohorts import physionet2012
+from connectors.cohorts.tables import RecordId
 from connectors.replay.physionet2012 import AUTHORITY, messages_for
 from connectors.replay.timed import Timed
 from streams.cli import sepsis, tumours
@@ -214,7 +215,7 @@ def _print_tumours(figures: dict[str, Any]) -> None:
 
 def _through_the_system(
     data: Path, sets: list[str] | None, stays: list[Stay], model: CohortModel
-) -> dict[int, Assessment]:
+) -> dict[RecordId, Assessment]:
     """Each patient's score from a running system whose bundle has never seen the patient."""
     from models.bundle import single_member  # noqa: PLC0415 - torch
     from models.ensemble import Scorer  # noqa: PLC0415
@@ -226,7 +227,7 @@ def _through_the_system(
     members = {stay.record_id: scorer.member(stay) for stay in stays}
     cohort = [p for p in physionet2012.load(data, sets) if p.record_id in members]
     console = Console(stderr=True, highlight=False)
-    found: dict[int, Assessment] = {}
+    found: dict[RecordId, Assessment] = {}
     with TemporaryDirectory(prefix="tocsin-evaluate-") as home:
         for member in sorted(set(members.values()), key=lambda m: -1 if m is None else m):
             bundle = model.bundle if member is None else single_member(model.bundle, member)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Console
 
 from connectors.cohorts import hancock, ucsf_pdgm
-from connectors.cohorts.physionet2012 import CohortError
+from connectors.cohorts.tables import CohortError, RecordId
 from connectors.cohorts.tumour import TumourPatient
 from connectors.replay.tumours import messages_for
 from streams.errors import UserError
@@ -125,7 +125,7 @@ def _write_predictions(
 
 def _through_the_system(
     risk: str, patients: Sequence[TumourPatient], known: Sequence[Case], model: MultimodalModel
-) -> dict[int, Assessment]:
+) -> dict[RecordId, Assessment]:
     """Each patient's score from a running system whose bundle has never seen the patient."""
     from models.bundle import single_member  # noqa: PLC0415 - torch
     from models.ensemble import Scorer  # noqa: PLC0415
@@ -137,7 +137,7 @@ def _through_the_system(
     members = {case.record_id: scorer.member(case) for case in known}
     authority = COHORTS[risk].authority
     console = Console(stderr=True, highlight=False)
-    found: dict[int, Assessment] = {}
+    found: dict[RecordId, Assessment] = {}
     with TemporaryDirectory(prefix="tocsin-evaluate-") as home:
         for member in sorted(set(members.values()), key=lambda m: -1 if m is None else m):
             bundle = model.bundle if member is None else single_member(model.bundle, member)
