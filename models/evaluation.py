@@ -23,6 +23,7 @@ from models.ensemble import Ensemble, Scorer
 from models.metrics import Array
 from models.resampling import Resamples
 from models.risk import Assessment, RiskModel, probability_of
+from models.training.apart import parts
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
 AT_HOUR = 48
@@ -111,7 +112,6 @@ def evaluate(
         rows = [predicted(s, scores[s.record_id]) for s in stays if s.record_id in scores]
     grid = hourly(stays, scorer, on_stay)
     known = {s.record_id: s for s in stays}
-    seen = sum(scorer.trained_on(s) for s in stays)
     labels = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
     clear_at = model.rule.clear / model.rule.fire
@@ -121,8 +121,7 @@ def evaluate(
         "risk": model.risk,
         "model": model.digest,
         "hour": AT_HOUR,
-        "patients_in_training_set": seen,
-        "cross_fitted": bool(seen) and scores is None,
+        **parts(rows, [scorer.trained_on(known[r.id]) for r in rows], _part),
         "hours": by_hour(stays, grid),
         "subgroups": subgroups(rows, known),
         "alarms": alarms(stays, grid, model.rule.fire, model.rule.clear),
@@ -134,6 +133,14 @@ def evaluate(
     if reference is not None:
         figures["reference"] = compared(stays, rows, Scorer(reference, COHORT))
     return figures, rows, grid
+
+
+def _part(rows: Sequence[Prediction]) -> dict[str, Any]:
+    """The figures of a part, as far as its outcomes allow."""
+    labels = arrays(rows)[0]
+    if 0 < labels.sum() < len(labels):
+        return summary(rows)
+    return {"patients": len(rows), "scored": len(labels)}
 
 
 def compared(

@@ -25,6 +25,7 @@ from models.hourly_metrics import Hours
 from models.metrics import Array
 from models.risk import Assessment, RiskModel, probability_of
 from models.sepsis import SepsisModel
+from models.training.apart import parts
 from models.training.sepsis_cohort import COHORT, SepsisStay
 
 COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
@@ -144,8 +145,7 @@ def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -
         "model": model.digest,
         "patients": patients,
         "patients_with_sepsis": sum(1 in one.labels for one in scored),
-        "patients_in_training_set": sum(one.fold is not None for one in scored),
-        "cross_fitted": any(one.fold is not None for one in scored),
+        **apart(scored, nested),
         "hours": sum(len(one.hours) for one in scored),
         "scored": len(hours.labels),
         "positive_scored": int(hours.labels.sum()),
@@ -167,6 +167,26 @@ def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -
             alarms(scored, model.rule.critical, model.rule.clear),
             alarms(scored, probability_of(threshold), 0.75 * probability_of(threshold)),
         ],
+    }
+
+
+def apart(scored: Sequence[Scored], thresholds: Sequence[float]) -> dict[str, Any]:
+    """Training patients and others one by one: `models.training.apart`."""
+    rows = list(zip(scored, thresholds, strict=True))
+    return parts(rows, [one.fold is not None for one in scored], _part)
+
+
+def _part(rows: Sequence[tuple[Scored, float]]) -> dict[str, Any]:
+    scored = [one for one, _ in rows]
+    hours = to_hours(scored)
+    found = {"patients": len(scored), "scored": len(hours.labels)}
+    if not 0 < hours.labels.sum() < len(hours.labels):
+        return found
+    return found | {
+        **{k: v.as_dict() for k, v in hourly_metrics.ranking(hours, len(scored)).items()},
+        "calibration_slope": hourly_metrics.slope(hours, len(scored)).as_dict(),
+        "ece": metrics.rounded(metrics.ece(hours.labels, 1 / (1 + np.exp(-hours.scores)))),
+        "utility": utility_of(scored, [t for _, t in rows]).as_dict(),
     }
 
 

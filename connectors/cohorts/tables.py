@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,14 +57,23 @@ class Reading:
 
     def counts(self) -> dict[str, int]:
         """By name, those that are not 0: for metrics.json."""
-        found = {
-            "patients_without_outcome": self.patients_without_outcome,
-            "repeated_lines": self.repeated_lines,
-            "repeated_scans": self.repeated_scans,
-            "outcomes_without_patient": self.outcomes_without_patient,
-            "same_content_under_another_id": self.same_content_under_another_id,
-        }
-        return {name: count for name, count in found.items() if count}
+        return {name: count for name in _WORDS if (count := getattr(self, name))}
+
+
+_WORDS = {
+    "patients_without_outcome": "without a known outcome, left out",
+    "repeated_lines": "lines that came twice, read once",
+    "repeated_scans": "second scans of a patient, left out",
+    "outcomes_without_patient": "outcomes without a patient",
+    "same_content_under_another_id": "patients with all the values of another one, under another "
+    "id: both were kept, and if they are the same patient, intervals are too narrow",
+}
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """What `Reading.counts` gave as a sentence; "" where nothing is to be said."""
+    said = "; ".join(f"{counts[name]} {words}" for name, words in _WORDS.items() if name in counts)
+    return f"Reading the cohort: {said}." if said else ""
 
 
 def identifier(text: str, where: str) -> RecordId:
@@ -113,14 +122,19 @@ def table(
     say that nothing is known. Raises `CohortError` when it is missing or another file."""
     return [
         line
-        | {c: _checked(number(line.get(c), f"{file}, line {n}: {c}")) for c in numbers}
-        | {c: _checked(flag(line.get(c), f"{file}, line {n}: {c}")) for c in flags}
+        | {c: _number(line.get(c), f"{file}, line {n}: {c}") for c in numbers}
+        | {c: _flag(line.get(c), f"{file}, line {n}: {c}") for c in flags}
         for n, line in _lines(file, columns)
     ]
 
 
-def _checked(value: float | None) -> str:
-    return "" if value is None else f"{value!r}" if isinstance(value, float) else f"{value}"
+def _number(text: str | None, where: str) -> str:
+    return "" if text is None or number(text, where) is None else text.strip()
+
+
+def _flag(text: str | None, where: str) -> str:
+    value = flag(text, where)
+    return "" if value is None else str(value)
 
 
 def _lines(file: Path, columns: Collection[str]) -> Iterator[tuple[int, Line]]:

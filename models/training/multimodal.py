@@ -251,6 +251,14 @@ def figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
     return found
 
 
+def part(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
+    """The figures of a part of the patients, as far as its outcomes allow."""
+    scored = [(c, a) for c, a in rows if a.log_odds is not None]
+    if 0 < sum(c.label for c, _ in scored) < len(scored):
+        return _figures(scored) | {"patients": len(rows)}
+    return {"patients": len(rows), "scored": len(scored)}
+
+
 def _figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
     y = np.array([c.label for c, _ in rows], dtype=np.float64)
     z = np.array([a.log_odds for _, a in rows], dtype=np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from models import metrics
 from models.metrics import Array
 from models.risk import Assessment
+from models.training.apart import about_the_cohort, scored_by
 from models.training.page import BLUE, GREY, ORANGE, drawn, interval, number, section, table, write
 from models.training.tumours import Case
 
@@ -19,7 +20,7 @@ def write_report(
     folder: Path, figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]
 ) -> None:
     """report.html and report.png."""
-    kind = "scored by members that never saw them" if figures["cross_fitted"] else "unseen"
+    kind = scored_by(figures)
     headline = [[n, interval(figures[n])] for n in ("auroc", "auprc", "calibration_slope")]
     compared = figures["comparison_in_training"]
     write(
@@ -27,7 +28,10 @@ def write_report(
         f"{figures['risk']}: {figures['scored']} patients, {kind}",
         f"Model {figures['model']}. {figures['events']} events. Not scored: "
         f"{figures['patients'] - figures['scored']}. Intervals: 95 %, resampled patients.",
-        [table([*headline, ["expected calibration error", number(figures["ece"], 4)]])],
+        [
+            *about_the_cohort(figures),
+            table([*headline, ["expected calibration error", number(figures["ece"], 4)]]),
+        ],
         _plot(figures, rows),
         "ROC, precision and recall, calibration, decision curve, fusions, withheld modalities",
         [

@@ -11,6 +11,7 @@ from models import metrics
 from models.clinical_use import WARNING_H
 from models.evaluation import Prediction, arrays
 from models.metrics import Array
+from models.training.apart import about_the_cohort, scored_by
 from models.training.page import (
     BLUE,
     GREEN,
@@ -123,13 +124,13 @@ def _alarm_load(axes: Any, figures: dict[str, Any]) -> None:
 
 def write_report(folder: Path, figures: dict[str, Any], rows: list[Prediction]) -> None:
     """report.html and report.png."""
-    kind = "cross-fitted" if figures["cross_fitted"] else "scored with the shipped ensemble"
+    kind = scored_by(figures)
     write(
         folder,
         f"{figures['risk'].capitalize()}: {figures['scored']} patients, {kind}",
         f"Model {figures['model']}. {figures['deaths_scored']} deaths. Not scored: "
         f"{figures['patients'] - figures['scored']}. Intervals: 95 %, resampled patients.",
-        [table(_headline(figures)), table(reference_lines(figures))],
+        [*about_the_cohort(figures), table(_headline(figures)), table(reference_lines(figures))],
         plot(figures, rows),
         "ROC, precision and recall, calibration, figures by hour, decision curve, alarms",
         [

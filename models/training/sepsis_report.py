@@ -12,6 +12,7 @@ from models import metrics, utility
 from models.hourly_metrics import Hours, Ranked
 from models.metrics import Array
 from models.sepsis_evaluation import Scored, to_hours
+from models.training.apart import about_the_cohort, scored_by
 from models.training.page import (
     BLUE,
     GREEN,
@@ -129,7 +130,7 @@ def _utility(axes: Any, scored: Sequence[Scored]) -> None:
 
 def write_sepsis_report(folder: Path, figures: dict[str, Any], scored: Sequence[Scored]) -> None:
     """report.html and report.png."""
-    kind = "cross-fitted" if figures["cross_fitted"] else "scored with the shipped ensemble"
+    kind = scored_by(figures)
     write(
         folder,
         f"Sepsis: {figures['patients']} patients, {figures['scored']} hours, {kind}",
@@ -137,7 +138,11 @@ def write_sepsis_report(folder: Path, figures: dict[str, Any], scored: Sequence[
         f"{figures['positive_scored']} positive hours. Not scored: "
         f"{figures['hours'] - figures['scored']} hours. Intervals and bands: 95 %, resampled "
         "patients.",
-        [table(headline(figures)), table(reference_lines(figures, "hours"))],
+        [
+            *about_the_cohort(figures),
+            table(headline(figures)),
+            table(reference_lines(figures, "hours")),
+        ],
         plot(figures, scored),
         "ROC, precision and recall, calibration, decision curve, figures over time, utility",
         [

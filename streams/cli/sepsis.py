@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from connectors.cohorts import physionet2019
-from connectors.cohorts.physionet2019 import CohortError, CohortPatient
+from connectors.cohorts.physionet2019 import CohortPatient
+from connectors.cohorts.tables import CohortError, Reading
 from connectors.replay.physionet2019 import AUTHORITY, messages_for
 from streams.errors import UserError
 
@@ -32,13 +33,13 @@ def train(data: Path, out: Path, seed: int, progress: Progress) -> None:
     from models.training import sepsis  # noqa: PLC0415
     from models.training.sepsis_cohort import stays  # noqa: PLC0415
 
-    patients = _load(data, None)
+    patients, reading = _load(data, None)
     config = sepsis.default_config(seed)
     with progress("Training sepsis", sepsis.total_steps(len(patients))) as step:
         figures = sepsis.train(
             lambda: stays(patients), out, config, step, load_bundle(None, "news2")
         )
-    _print(figures)
+    _print(figures | {"reading": reading.counts()})
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
 
@@ -53,13 +54,14 @@ def evaluate(
     from models.training.sepsis_cohort import stays  # noqa: PLC0415
     from models.training.sepsis_report import write_sepsis_report  # noqa: PLC0415
 
-    patients = _load(data, limit)
+    patients, reading = _load(data, limit)
     model = SepsisModel(bundle)
     reference = load_bundle(None, "news2")
     with progress("Evaluating sepsis", len(patients)) as step:
         scored = evaluation.score_all(stays(patients), model, step, reference)
     figures = evaluation.figures(scored, model, reference.risk) | {
-        "via": "stream" if stream else "offline"
+        "via": "stream" if stream else "offline",
+        "reading": reading.counts(),
     }
     rows = scored
     if stream:
@@ -77,11 +79,13 @@ def evaluate(
     Console().print(f"Written to {out}: metrics.json, predictions.csv, report.html")
 
 
-def _load(data: Path, limit: int | None) -> list[CohortPatient]:
+def _load(data: Path, limit: int | None) -> tuple[list[CohortPatient], Reading]:
+    reading = Reading()
     console = Console(stderr=True)
     try:
         with console.status(f"Reading {data}"):
-            found = [p for p in islice(physionet2019.load(data), limit) if p.labels is not None]
+            known = (p for p in physionet2019.load(data, reading) if p.labels is not None)
+            found = list(islice(known, limit))
     except CohortError as error:
         raise UserError(str(error)) from None
     if len({1 in (p.labels or ()) for p in found}) < 2:
@@ -89,7 +93,7 @@ def _load(data: Path, limit: int | None) -> list[CohortPatient]:
             f"{data} gives {len(found)} patients with labels, and needs some with sepsis and some "
             "without: the column SepsisLabel says which."
         )
-    return found
+    return found, reading
 
 
 def _through_the_system(
@@ -128,12 +132,18 @@ def _through_the_system(
 
 
 def _print(figures: dict[str, Any]) -> None:
+    from models.training.apart import printed  # noqa: PLC0415
     from models.training.page import interval, number  # noqa: PLC0415
 
-    kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
-    Console().print(
-        f"{figures['scored']} hours of {figures['patients']} patients, {kind}: "
-        f"AUROC {interval(figures['auroc'])}, AUPRC {interval(figures['auprc'])}, "
-        f"utility {interval(figures['utility'])}, "
-        f"calibration slope {interval(figures['calibration_slope'])}, ECE {number(figures['ece'])}"
-    )
+    console = Console()
+    if "parts" not in figures:
+        kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
+        console.print(
+            f"{figures['scored']} hours of {figures['patients']} patients, {kind}: "
+            f"AUROC {interval(figures['auroc'])}, AUPRC {interval(figures['auprc'])}, "
+            f"utility {interval(figures['utility'])}, "
+            f"calibration slope {interval(figures['calibration_slope'])}, "
+            f"ECE {number(figures['ece'])}"
+        )
+    for line in printed(figures):
+        console.print(line)

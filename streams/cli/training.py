@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from connectors.cohorts import physionet2012
-from connectors.cohorts.tables import RecordId
+from connectors.cohorts.tables import CohortError, Reading, RecordId
 from connectors.replay.physionet2012 import AUTHORITY, messages_for
 from connectors.replay.timed import Timed
 from streams.cli import sepsis, tumours
@@ -91,7 +91,7 @@ def train(
         return
     from models.training import deterioration, news2  # noqa: PLC0415 - torch
 
-    stays = _stays(data, sets)
+    stays, reading = _stays(data, sets)
     names = ", ".join(sets or physionet2012.available(data))
     if risk is Risk.NEWS2:
         with _progress(f"Training {risk}", news2.total_steps(stays)) as step:
@@ -100,7 +100,7 @@ def train(
         config = deterioration.default_config(seed)
         with _progress(f"Training {risk}", deterioration.total_steps(stays, config)) as step:
             figures = deterioration.train(stays, names, out, config, step, _news2())
-    _print_figures(figures)
+    _print_figures(figures | {"reading": reading.counts()})
     Console().print(f"Bundle written to {out}. Its card: {out / 'CARD.md'}")
 
 
@@ -143,13 +143,12 @@ def evaluate(
         sepsis.evaluate(data, out, bundle, via is Via.STREAM, patients, _progress)
         return
     model = _cohort_model(bundle)
-    stays = _stays(data, sets, patients)
+    stays, reading = _stays(data, sets, patients)
     scores = _through_the_system(data, sets, stays, model) if via is Via.STREAM else None
     with _progress(f"Evaluating {risk}", len(stays)) as step:
         reference = None if risk is Risk.NEWS2 else _news2()
         figures, rows, grid = evaluation.evaluate(stays, model, scores, step, reference)
-    figures["cross_fitted"] = bool(figures["patients_in_training_set"])  # both ways alike
-    figures["via"] = via.value
+    figures |= {"via": via.value, "reading": reading.counts()}
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")
     evaluation.write_hourly(stays, grid, out / "hourly.csv")
@@ -204,13 +203,19 @@ def _evaluate_tumours(
 
 
 def _print_tumours(figures: dict[str, Any]) -> None:
+    from models.training.apart import printed  # noqa: PLC0415
     from models.training.page import interval, number  # noqa: PLC0415
 
-    Console().print(
-        f"{figures['scored']} patients: AUROC {interval(figures['auroc'])}, "
-        f"AUPRC {interval(figures['auprc'])}, "
-        f"calibration slope {interval(figures['calibration_slope'])}, ECE {number(figures['ece'])}"
-    )
+    console = Console()
+    if "parts" not in figures:
+        console.print(
+            f"{figures['scored']} patients: AUROC {interval(figures['auroc'])}, "
+            f"AUPRC {interval(figures['auprc'])}, "
+            f"calibration slope {interval(figures['calibration_slope'])}, "
+            f"ECE {number(figures['ece'])}"
+        )
+    for line in printed(figures):
+        console.print(line)
 
 
 def _through_the_system(
@@ -282,21 +287,24 @@ def _read_bundle(folder: Path, risk: Risk) -> Any:
         raise UserError(f"{error} Train one with `tocsin train {risk}`.") from None
 
 
-def _stays(data: Path, sets: list[str] | None, limit: int | None = None) -> list[Stay]:
+def _stays(
+    data: Path, sets: list[str] | None, limit: int | None = None
+) -> tuple[list[Stay], Reading]:
     from models.training.cohort import stays  # noqa: PLC0415
 
+    reading = Reading()
     console = Console(stderr=True)
     try:
         with console.status(f"Reading {data}"):
-            found = list(itertools.islice(stays(physionet2012.load(data, sets)), limit))
-    except physionet2012.CohortError as error:
+            found = list(itertools.islice(stays(physionet2012.load(data, sets, reading)), limit))
+    except CohortError as error:
         raise UserError(str(error)) from None
     if not 0 < sum(s.label for s in found) < len(found):
         raise UserError(
             f"{data} gives {len(found)} patients with a known outcome, and needs both outcomes: "
             "put outcomes_?.csv or Outcomes-?.txt beside the events."
         )
-    return found
+    return found, reading
 
 
 @contextmanager
@@ -308,12 +316,17 @@ def _progress(text: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
+    from models.training.apart import printed  # noqa: PLC0415
     from models.training.page import interval, number  # noqa: PLC0415
 
-    kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
-    Console().print(
-        f"{figures['scored']} patients at {figures['hour']} h, {kind}: "
-        f"AUROC {interval(figures['auroc'])}, AUPRC {interval(figures['auprc'])}, "
-        f"calibration slope {interval(figures['calibration_slope'])}, "
-        f"ECE {number(figures['ece'])}"
-    )
+    console = Console()
+    if "parts" not in figures:
+        kind = "cross-fitted" if figures["cross_fitted"] else "whole ensemble"
+        console.print(
+            f"{figures['scored']} patients at {figures['hour']} h, {kind}: "
+            f"AUROC {interval(figures['auroc'])}, AUPRC {interval(figures['auprc'])}, "
+            f"calibration slope {interval(figures['calibration_slope'])}, "
+            f"ECE {number(figures['ece'])}"
+        )
+    for line in printed(figures):
+        console.print(line)

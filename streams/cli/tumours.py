@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Console
 
 from connectors.cohorts import hancock, ucsf_pdgm
-from connectors.cohorts.tables import CohortError, RecordId
+from connectors.cohorts.tables import CohortError, Reading, RecordId
 from connectors.cohorts.tumour import TumourPatient
 from connectors.replay.tumours import messages_for
 from streams.errors import UserError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Cohort(NamedTuple):
     """Where a risk's patients come from."""
 
-    load: Callable[[Path], list[TumourPatient]]
+    load: Callable[[Path, Reading], list[TumourPatient]]
     authority: str  # of their numbers, when they are replayed
 
 
@@ -51,12 +51,13 @@ def train(
     from models.training import multimodal  # noqa: PLC0415
     from models.training.tumours import cases, folded  # noqa: PLC0415
 
-    patients = _load(risk, data)
+    patients, reading = _load(risk, data)
     everybody = [*cases(patients), *folded(p for p in patients if p.label is None)]
     step = progress(multimodal.total_steps(REPEATS))
-    return multimodal.train(
+    figures = multimodal.train(
         QUESTIONS[risk], everybody, out, seed, REPEATS, step, multimodal.Fusion(fusion)
     )
+    return figures | {"reading": reading.counts()}
 
 
 def evaluate(
@@ -68,10 +69,11 @@ def evaluate(
     """
     from models.ensemble import Scorer  # noqa: PLC0415 - torch
     from models.training import multimodal  # noqa: PLC0415
+    from models.training.apart import parts  # noqa: PLC0415
     from models.training.multimodal_report import write_report  # noqa: PLC0415
     from models.training.tumours import cases  # noqa: PLC0415
 
-    patients = _load(risk, data)
+    patients, reading = _load(risk, data)
     known = list(islice(cases(patients), limit))
     if not 0 < sum(case.label for case in known) < len(known):
         raise UserError(
@@ -86,7 +88,8 @@ def evaluate(
         "risk": risk,
         "model": model.digest,
         "via": "stream" if stream else "offline",
-        "cross_fitted": any(scorer.member(case) is not None for case in known),
+        **parts(rows, [scorer.trained_on(case) for case, _ in rows], multimodal.part),
+        "reading": reading.counts(),
         "comparison_in_training": model.bundle.about["comparison"],
     }
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -96,10 +99,11 @@ def evaluate(
     return figures
 
 
-def _load(risk: str, data: Path) -> list[TumourPatient]:
+def _load(risk: str, data: Path) -> tuple[list[TumourPatient], Reading]:
+    reading = Reading()
     try:
-        return COHORTS[risk].load(data)
-    except (CohortError, ValueError) as error:
+        return COHORTS[risk].load(data, reading), reading
+    except CohortError as error:
         raise UserError(str(error)) from None
 
 
