@@ -391,7 +391,7 @@ def test_all_else_leaves_the_score_as_it_was(name: str, glioma: MultimodalModel)
     before, after = scored(glioma, []), scored(glioma, _facts(STAYS[name]()))
     assert (after.log_odds, after.evidence) == (before.log_odds, before.evidence)
     assert after.missing.modalities == before.missing.modalities == ["genomics"]
-    assert [(r.datum, r.reason) for r in after.missing.rejected] == REFUSED.get(name, [])
+    assert [(r.feature, r.reason) for r in after.missing.set_aside] == REFUSED.get(name, [])
 
 
 def test_the_order_of_reports_does_not_matter(glioma: MultimodalModel) -> None:
