@@ -26,7 +26,7 @@ _SHORTEST: Final = 100_000  # bases of a stretch that counts: an arm holds a hun
 _LONGEST_ISCN: Final = 20_000  # characters that are looked at
 # A stretch of an array or of sequencing with fewer copies, of all cells: not `x1~2`, `x1[0.4]`.
 _ISCN_LOSS = re.compile(
-    r"\b(\d+)[pq][^(),]*\(([\d,]{1,15})_([\d,]{1,15})\)\s*x[01](?![\d~.-]|\s*\[)"
+    r"\b(\d+)[pq][^(),]{0,60}\(([\d,]{1,15})_([\d,]{1,15})\)\s*x[01](?![\d~.-]|\s*\[)"
 )
 _WHOLE: Final = {
     "1p": (1, 121_000_000),

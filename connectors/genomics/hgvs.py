@@ -33,8 +33,7 @@ _WHOLE = re.compile(
     r"(?:(?P<ref>[^:()]+)(?:\((?P<inner>[^()]+)\))?:)?(?P<kind>[cgmnp])\.(?P<what>.+)",
     re.IGNORECASE,
 )
-# A gene's symbol holds a digit here: words before a description ("not R132H") are no symbol.
-_NAMED = re.compile(r"\s*([A-Z][A-Z0-9-]*\d[A-Z0-9-]*|\S*_\S*\d\S*)\s+(\S.*)")
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9-]+")
 # Both descriptions in one field, as knowledge bases write a variant's name.
 _BOTH = re.compile(r"(.*\b[cgn]\.[^\s(,;]+)[\s,;]*(?:\((p\.\S+)\)|[\s,;](p\.\S+))\s*")
 _POINT = r"(?:[-*]?\d+(?:[+-](?:\d+|\?))?|\?)"
@@ -99,13 +98,19 @@ def _parsed(text: str, kind: str = "") -> str | None:
 
 def _ways(text: str, kind: str) -> Iterator[str]:
     """The text without its spaces; with a colon behind a reference, and with its kind."""
-    named = _NAMED.fullmatch(text)
     yield "".join(text.split())
-    reference, what = (f"{named[1]}:", named[2]) if named else ("", text)
+    first, *rest = text.split(maxsplit=1)[:2] or [""]
+    reference, what = (f"{first}:", rest[0]) if rest and _is_reference(first) else ("", text)
     plain = "".join(what.split())
     yield f"{reference}{plain}"
     if kind and plain not in _WITHOUT_PLACE:
         yield f"{reference}{kind}.{plain}"
+
+
+def _is_reference(word: str) -> bool:
+    """An accession, or a gene's symbol with a digit: "NO R132H" names no gene."""
+    has_digit = any(letter.isdecimal() for letter in word)
+    return has_digit and ("_" in word or _SYMBOL.fullmatch(word) is not None)
 
 
 def _read(text: str) -> str | None:

@@ -116,3 +116,10 @@ def test_parting_breaks_on_no_text(text: str) -> None:
 def test_once_is_enough(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
     assert is_hgvs(text) == is_hgvs(normalised(text))
+
+
+@pytest.mark.parametrize("text", ["_1", "A1", "c.", "c.1 ", "_", "c.1(p.", "c.1,", "A1 ", "p.A1("])
+def test_long_texts_are_kept_as_they_are(text: str) -> None:
+    """And soon: an expression that tries every way of parting them would take seconds."""
+    long = (text * (hgvs.LONGEST // len(text))).strip()
+    assert (normalised(long, "p"), parted(long)) == (long, (long, ""))
