@@ -156,8 +156,8 @@ class DeteriorationModel(Answering):
         answered = [i for i, reason in enumerate(found) if reason is None]
         left = iter(found)
         reasons = [Abstention.NOT_PRESENT if away else next(left) for away in elsewhere]
-        x = x[answered]
-        windows = [windows[i] for i in answered]
+        if len(answered) < len(here):
+            x, windows = x[answered], [windows[i] for i in answered]
         return reasons, self._doubts(x, windows), windows, x
 
     def _doubts(self, x: Array, windows: Sequence[Window]) -> Doubts:
@@ -201,7 +201,7 @@ class DeteriorationModel(Answering):
         """No answer, since a low risk would not be believed."""
         aside = not_used(window)
         if reason is Abstention.CRITICAL_VALUE:
-            for one in (row, _lowest(row, window)):
+            for one in (row, _lowest(row, window)) if window.tied else (row,):
                 found = (*self._signs.of(one), *self._laboratory.of(one))
                 named = [_critical(name, value, window) for name, value in found]
                 aside += [item for item in named if item not in aside]
@@ -243,8 +243,6 @@ class DeteriorationModel(Answering):
 
 def _lowest(row: Array, window: Window) -> Array:
     """(F,) → (F,) with the lowest of several newest values in place of the highest."""
-    if not window.tied:
-        return row
     found = row.copy()
     for i in window.tied:
         found[COLUMN[f"{CATALOGUE[i].name}.last"]] = window.newest_of(i)[0]

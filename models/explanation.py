@@ -99,8 +99,7 @@ class Explainer:
         # what a grid of halves adds up to lies on the very edge of being rounded up.
         sums = np.add.reduceat(parts[:, self._by_group], self._first, axis=1)  # (N, G)
         micros = (sums * _MICRO).round()
-        # Ties by position, so that the same input gives the same text.
-        strongest = np.argsort(-np.abs(micros), axis=1, kind="stable")[:, :TOP]
+        strongest = _strongest(micros)
         rows = np.arange(len(x))[:, None]
         adds = micros[rows, strongest]
         rest = (llr * _MICRO).round() - adds.sum(1)
@@ -151,12 +150,24 @@ class Explainer:
         return at, ((t - logs[at - 1]) / (logs[at] - logs[at - 1])).clip(0.0, 1.0)
 
 
+def _strongest(micros: Array) -> Places:
+    """(N, G) → (N, TOP) groups with the largest size, ties by position: the same input gives the
+    same text. Each size and its position are one number, so that no more than TOP are sorted.
+    """
+    groups = micros.shape[1]
+    order = np.abs(micros).astype(np.int64) * -groups + np.arange(groups)
+    first = np.partition(order, TOP - 1, axis=1)[:, :TOP]
+    first.sort(axis=1)
+    found: Places = first % groups
+    return found
+
+
 def _missing(window: Window, nearest: int, change: float) -> Missing:
     return Missing(
         modalities=[],
         next_datum=_NAMES[nearest] if change > 0 else None,
         expected_change=change if change > 0 else None,
-        features=[name for name, (lo, hi) in zip(_NAMES, window.spans, strict=True) if lo == hi],
+        features=window.unknown,
         set_aside=not_used(window),
     )
 

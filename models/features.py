@@ -162,6 +162,7 @@ class Window(NamedTuple):
     seat: Seat  # of the patient, in the model's forests
     rejecting: frozenset[int]  # variables of which something could not be used
     tied: frozenset[int]  # variables of which several values are the newest
+    unknown: list[str]  # what those without a value are called. Shared: do not change it
 
     def newest_of(self, i: int) -> list[float]:
         """All newest values of variable i, ascending: several, where feeds contradict."""
@@ -221,9 +222,9 @@ class _Kept:
     """A patient's row, and for which times it holds."""
 
     __slots__ = (
-        "born", "counts", "first", "last", "male", "newest", "next", "oldest", "rejecting",
-        "revision", "row", "seat", "spans", "start", "summed", "tied", "upcoming", "values",
-        "year",
+        "begins", "born", "counts", "ends", "first", "last", "male", "newest", "next", "oldest",
+        "rejecting", "revision", "row", "seat", "spans", "start", "summed", "tied", "unknown",
+        "upcoming", "values", "year",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -234,11 +235,15 @@ class _Kept:
         self.row = np.full(len(FEATURES), NAN)
         self.last = np.full(len(CATALOGUE), NAN)  # (V,) time of the newest that counts
         self.first = np.full(len(CATALOGUE), NAN)
+        # The same once more, as numbers of which Python finds the extremes fast.
+        self.ends = [-math.inf] * len(CATALOGUE)
+        self.begins = [math.inf] * len(CATALOGUE)
         self.upcoming = [math.inf] * len(CATALOGUE)  # (V,) time of the next that will count
         self.spans = [(0, 0)] * len(CATALOGUE)
         self.counts = [0] * len(CATALOGUE)
         self.rejecting: frozenset[int] = frozenset()
         self.tied: frozenset[int] = frozenset()
+        self.unknown = [v.display for v in CATALOGUE]
         self.born = self.male = NAN
         self.year = _NO_YEAR  # for which the age holds
         self.summed = (math.inf, -math.inf)  # first and last time for which the sums hold
@@ -328,15 +333,9 @@ class FeatureReader:
         newest = None if kept.newest == -math.inf else kept.newest
         began = kept.oldest if stay is None else stay.start
         window = Window(
-            start,
-            as_of,
-            newest,
-            kept.spans.copy(),
-            all_series,
-            kept.seat,
-            kept.rejecting,
-            kept.tied,
-        )
+            start, as_of, newest, kept.spans.copy(), all_series, kept.seat, kept.rejecting,
+            kept.tied, kept.unknown,
+        )  # fmt: skip
         return kept, window, NAN if began == math.inf else began
 
     def _is_other(self, kept: _Kept, record: PatientRecord, start: float, as_of: float) -> bool:
@@ -378,14 +377,24 @@ class FeatureReader:
         lo, hi = kept.spans[i] = series.span(start, as_of)
         times = series.times
         kept.upcoming[i] = times[hi] if hi < len(times) else math.inf
+        turned = (hi > lo) != (kept.counts[i] > 0)
         kept.counts[i] = hi - lo
+        if turned:
+            names = zip(CATALOGUE, kept.counts, strict=True)
+            kept.unknown = [v.display for v, count in names if not count]
         if series.rejected or i in kept.rejecting:
             kept.rejecting = _set(kept.rejecting, i, bool(series.rejected))
         tied = hi - lo > 1 and times[hi - 1] == times[hi - 2]
         if tied or i in kept.tied:
             kept.tied = _set(kept.tied, i, tied)
-        kept.last[i], kept.first[i] = (times[hi - 1], times[lo]) if hi > lo else (NAN, NAN)
-        block = self._blocks[i](series, lo, hi) if hi > lo else self._empty[i]
+        if hi > lo:
+            kept.last[i] = kept.ends[i] = times[hi - 1]
+            kept.first[i] = kept.begins[i] = times[lo]
+            block = self._blocks[i](series, lo, hi)
+        else:
+            kept.last[i] = kept.first[i] = NAN
+            kept.ends[i], kept.begins[i] = -math.inf, math.inf
+            block = self._empty[i]
         at = _STARTS[i]
         kept.values[at : at + len(block)] = block
         kept.row[at : at + len(block)] = block
@@ -434,8 +443,7 @@ def _count(kept: _Kept) -> None:
     kept.values[-len(AMOUNTS) :] = amounts
     kept.row[-len(AMOUNTS) :] = amounts
     kept.next = min(kept.upcoming)
-    kept.newest = float(np.fmax.reduce(kept.last, initial=-math.inf))
-    kept.oldest = float(np.fmin.reduce(kept.first, initial=math.inf))
+    kept.newest, kept.oldest = max(kept.ends), min(kept.begins)
 
 
 def not_used(window: Window) -> list[SetAside]:

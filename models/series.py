@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -133,6 +134,16 @@ def _rows(
 _FOLLOWED: WeakKeyDictionary[PatientRecord, dict[Variable, Series]] = WeakKeyDictionary()
 
 
+@dataclass(slots=True)
+class _Followed:
+    """A record, as far as it was followed."""
+
+    series: list[Series]
+    touched: set[int]  # positions of the variables that changed with the last step
+    since: int = -1  # the revision before that step
+    revision: int = -1
+
+
 class SeriesCache:
     """The series of many patients; forgets a patient when the record goes.
 
@@ -145,32 +156,39 @@ class SeriesCache:
         for i, variable in enumerate(variables):
             for code in variable.codes:
                 self._read_by.setdefault(code, []).append(i)
-        self._patients: WeakKeyDictionary[PatientRecord, tuple[int, list[Series]]] = (
-            WeakKeyDictionary()
-        )
+        self._patients: WeakKeyDictionary[PatientRecord, _Followed] = WeakKeyDictionary()
 
     def of(self, record: PatientRecord) -> list[Series]:
         """One up-to-date series for each variable, in order."""
-        revision, found = self._patients.get(record, (-1, None))
-        if found is None:
+        known = self._patients.get(record)
+        if known is None:
             followed = _FOLLOWED.setdefault(record, {})
-            found = [followed.setdefault(variable, Series()) for variable in self.variables]
-            stale = set(range(len(found)))
-        elif revision == record.revision:
-            return found
+            series = [followed.setdefault(variable, Series()) for variable in self.variables]
+            known = self._patients[record] = _Followed(series, set(range(len(series))))
+        elif known.revision != record.revision:
+            known.since, known.touched = known.revision, self._changed(record, known.revision)
         else:
-            stale = self.touched(record, revision)
-        for i in stale:
-            found[i].refresh(record, self.variables[i])
-        self._patients[record] = (record.revision, found)
-        return found
+            return known.series
+        for i in known.touched:
+            known.series[i].refresh(record, self.variables[i])
+        known.revision = record.revision
+        return known.series
 
     def forget(self, record: PatientRecord) -> None:
         """Look at all of a patient's series again. They are others' too, and stay."""
         self._patients.pop(record, None)
 
     def touched(self, record: PatientRecord, revision: int) -> set[int]:
-        """Positions of the variables that may have changed since a revision of the record."""
+        """Positions of the variables that may have changed since a revision of the record.
+
+        Shared: do not change it.
+        """
+        known = self._patients.get(record)
+        if known is not None and (known.since, known.revision) == (revision, record.revision):
+            return known.touched
+        return self._changed(record, revision)
+
+    def _changed(self, record: PatientRecord, revision: int) -> set[int]:
         codes = record.changed_since(revision)
         return {i for code in codes for i in self._read_by.get(code, ())}
 

@@ -24,6 +24,13 @@ PATIENTS = 1_000
 HOURLY = ("heart_rate", "resp_rate", "spo2", "sbp_invasive", "dbp_invasive", "map_invasive")
 MORE = ("temperature", "gcs", "urine", "fio2", "ph", "pao2", "paco2", "lactate", "glucose")
 DAILY = ("sodium", "potassium", "bicarbonate", "creatinine", "urea_nitrogen", "platelets")
+MIDDLE = {
+    "heart_rate": 84.0, "resp_rate": 17.0, "spo2": 97.0, "temperature": 37.0, "gcs": 14.0,
+    "sbp_invasive": 122.0, "dbp_invasive": 60.0, "map_invasive": 80.0, "urine": 90.0, "fio2": 40.0,
+    "ph": 7.38, "pao2": 95.0, "paco2": 41.0, "lactate": 1.8, "glucose": 128.0, "sodium": 139.0,
+    "potassium": 4.1, "bicarbonate": 24.0, "creatinine": 1.1, "urea_nitrogen": 21.0,
+    "platelets": 190.0,
+}  # fmt: skip
 EHR = ("deterioration", "sepsis", "news2")
 Asked = list[tuple[PatientRecord, float]]
 
@@ -37,8 +44,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def _value(name: str, at: float, rng: random.Random) -> Observation:
     variable = next(v for v in CATALOGUE if v.name == name)
-    middle = {"gcs": 14.0, "ph": 7.38, "temperature": 37.0, "fio2": 40.0, "spo2": 97.0}
-    value = middle.get(name, variable.low + 0.15 * (variable.high - variable.low))
+    value = MIDDLE[name]
     return Observation(
         id=f"{name}/{at}",
         rank=(1, at, 0, ""),
