@@ -62,7 +62,7 @@ Data = Annotated[
     typer.Option(help="Folder of the risk's cohort: PhysioNet 2012 or 2019, UCSF-PDGM or HANCOCK."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write to; made when it does not exist.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or c; default: all there.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or another; default: all there.")]
 
 
 @app.command()
