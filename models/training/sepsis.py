@@ -102,7 +102,7 @@ def _rule(fire: float) -> dict[str, Any]:
     return {
         "fire": fire,
         "clear": round(_CLEAR * fire, 4),
-        "critical": round(min(_CRITICAL * fire, 0.99), 4),
+        "critical": round(max(fire, min(_CRITICAL * fire, 0.99)), 4),
         "version": f"shipped-{VERSION}",
     }
 
