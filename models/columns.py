@@ -41,13 +41,14 @@ class Asked(NamedTuple):
 class _Kept:
     """One patient's observations from `cut` on, variable after variable."""
 
-    __slots__ = ("cut", "lengths", "revision", "times", "values")
+    __slots__ = ("cut", "lengths", "rejecting", "revision", "times", "values")
 
     def __init__(self, cut: float, variables: int) -> None:
         self.revision = -1
         self.cut = cut
         self.times, self.values = array("d"), array("d")
         self.lengths = [0] * variables
+        self.rejecting: set[int] = set()  # variables of which something could not be used
 
     def renew(self, i: int, series: Series) -> None:
         """Take over one variable."""
@@ -59,6 +60,10 @@ class _Kept:
         self.times[old] = array("d", series.times[lo:])
         self.values[old] = array("d", series.values[lo:])
         self.lengths[i] = len(series.times) - lo
+        if series.rejected:
+            self.rejecting.add(i)
+        else:
+            self.rejecting.discard(i)
 
 
 class ColumnReader:
@@ -76,6 +81,11 @@ class ColumnReader:
         """Let go of a patient's arrays."""
         self._kept.pop(record, None)
         self._cache.forget(record)
+
+    def rejecting(self, record: PatientRecord) -> list[int]:
+        """Variables of which something could not be used, when the patient was last read."""
+        kept = self._kept.get(record)
+        return sorted(kept.rejecting) if kept is not None and kept.rejecting else []
 
     def read(self, asked: Sequence[Asked]) -> Batch:
         """All patients' observations with start <= time <= as_of, and nothing else."""

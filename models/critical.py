@@ -68,13 +68,18 @@ class _Limits(NamedTuple):
 
 
 class Critical:
-    """Says of whom a newest value is an emergency. Of features as `models.features` has them."""
+    """Says of whom a newest value is an emergency."""
 
-    def __init__(self, bands: Bands) -> None:
-        """Raises `KeyError` for a variable that is not among the features."""
+    def __init__(self, bands: Bands, columns: Mapping[str, int] = COLUMN) -> None:
+        """`columns` of the features by name; those of `models.features` unless others are given.
+
+        Raises `KeyError` for a variable that is not among the features. Where two ways of measuring
+        have bands of their own, or a coma score has, the features must be those of
+        `models.features`.
+        """
         self.names = list(bands)
         self._limits = _Limits(
-            np.array([COLUMN[f"{name}.last"] for name in bands], dtype=np.intp),
+            np.array([columns[f"{name}.last"] for name in bands], dtype=np.intp),
             np.array([-math.inf if low is None else low for low, _ in bands.values()]),
             np.array([math.inf if high is None else high for _, high in bands.values()]),
         )

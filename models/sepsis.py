@@ -6,20 +6,29 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from connectors.clock import iso
-from connectors.contract import Evidence
+from connectors.contract import Evidence, SetAside
 from models.bundle import Bundle, BundleError, single_member
 from models.columns import HOUR_S, Array
+from models.conformal import Gate, Reference
+from models.critical import Critical
 from models.deterioration import MODALITY, Abstention
 from models.ensemble import interval, spread
 from models.leafwise import LeafwiseForest, LeafwiseTrees
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
-from models.sepsis_explanation import SINCE, Explained, NextDatum, SepsisExplainer
+from models.sepsis_explanation import IN_WARD, SINCE, Explained, NextDatum, SepsisExplainer
 from models.sepsis_features import CODES, FEATURES, SepsisReader
+from models.sepsis_variables import SEPSIS_CATALOGUE
 
 _ELSEWHERE = frozenset({Presence.NOT_YET, Presence.DISCHARGED, Presence.CANCELLED, Presence.DIED})
+_COLUMN = {f.name: j for j, f in enumerate(FEATURES)}
+_BY_NAME = {v.name: v for v in SEPSIS_CATALOGUE}
+AGE = _COLUMN["age"]
+# What the conformal gate looks at: the age, and the newest value of each variable.
+NEWEST = [AGE, *(_COLUMN[f"{v.name}.last"] for v in SEPSIS_CATALOGUE)]
 
 
 class SepsisModel(Answering):
@@ -33,6 +42,11 @@ class SepsisModel(Answering):
         try:
             trees = LeafwiseTrees(*(tensors[name] for name in LeafwiseTrees._fields))
             self._forest = LeafwiseForest(trees, len(FEATURES))
+            # The ensemble's gate lies in the middle of its members' gates.
+            reference = Reference(*(tensors[n].double().mean(0).numpy() for n in Reference._fields))
+            self._gate = Gate(reference, NEWEST)
+            self._youngest = float(reference.gate_youngest)
+            self._critical = Critical(answers["critical"], _COLUMN)
             self._explain = SepsisExplainer(
                 NextDatum(tensors["fresh"].numpy(), tensors["usual_gap_h"].numpy())
             )
@@ -69,21 +83,39 @@ class SepsisModel(Answering):
         seats = [
             self._reader.seat(r) for (r, _), why in zip(asked, reasons, strict=True) if not why
         ]
-        n = sum(reason is None for reason in reasons[: len(points)])
         members, parts = self._forest.carried(x, seats)
         llr = ((members.mean(1) - self.baseline) * 1e6).round() / 1e6 + 0.0  # as printed
-        before = iter(llr[:n].tolist())
-        scored = [
-            None if reason else round(self.baseline + next(before), 6)
-            for reason in reasons[: len(points)]
-        ]
+        refused = self._refused(x, llr)
+        n = sum(reason is None for reason in reasons[: len(points)])
+        before = iter(zip(llr[:n].tolist(), refused[:n], strict=True))
+        scored = [None if why else self._log_odds(*next(before)) for why in reasons[: len(points)]]
         of_patients = reasons[len(points) :]
-        told = self._told(x[n:], members[n:], parts[n:, 0], llr[n:], patients, of_patients)
+        told = self._told(
+            x[n:], members[n:], parts[n:, 0], llr[n:], refused[n:], patients, of_patients
+        )
         found = [
-            self._abstained(as_of, reason) if reason is not None else next(told)
-            for (_, as_of), reason in zip(patients, of_patients, strict=True)
+            self._with_unused(
+                record, self._abstained(as_of, reason) if reason is not None else next(told)
+            )
+            for (record, as_of), reason in zip(patients, of_patients, strict=True)
         ]
         return found, scored
+
+    def _refused(self, x: Array, llr: Array) -> list[Abstention | None]:
+        """(N, F), (N,) → why a low risk would not be believed.
+
+        It refuses to reassure, never to warn: the strangest values are those of the sickest.
+        """
+        low = llr <= 0
+        far = self._gate.far(x, x[:, IN_WARD]) & low
+        critical = self._critical(x).any(1) & low
+        found: list[Abstention | None] = [None] * len(x)
+        for i in np.flatnonzero(far | critical).tolist():
+            found[i] = Abstention.CRITICAL_VALUE if critical[i] else Abstention.OUT_OF_DISTRIBUTION
+        return found
+
+    def _log_odds(self, llr: float, refused: Abstention | None) -> float | None:
+        return None if refused else round(self.baseline + llr, 6)
 
     def _told(
         self,
@@ -91,10 +123,11 @@ class SepsisModel(Answering):
         members: Array,
         parts: Array,
         llr: Array,
+        refused: Sequence[Abstention | None],
         patients: Sequence[tuple[PatientRecord, float]],
         reasons: Sequence[Abstention | None],
     ) -> Iterator[Assessment]:
-        """Answers with reasons for the patients who get one."""
+        """Answers with reasons for the patients whom nothing but their values can keep from one."""
         if not len(x):
             return
         times = [t for (_, t), r in zip(patients, reasons, strict=False) if r is None]
@@ -102,6 +135,8 @@ class SepsisModel(Answering):
             self._answer,
             times,
             llr.tolist(),
+            refused,
+            x,
             spread(members).tolist(),
             _newest(x).tolist(),
             self._explain(x, parts, llr, times),
@@ -114,9 +149,14 @@ class SepsisModel(Answering):
         here = [i for i, (r, t) in enumerate(asked) if r.presence(t) not in _ELSEWHERE]
         reasons: list[Abstention | None] = [Abstention.NOT_PRESENT] * len(asked)
         x = self._reader.matrix([asked[i] for i in here])
-        usable = _newest(x) * HOUR_S <= self.expires_s
-        for i, fine in zip(here, usable.tolist(), strict=True):
-            reasons[i] = None if fine else self._lacking(*asked[i])
+        fresh = _newest(x) * HOUR_S <= self.expires_s
+        # An age is no sign of illness: of a child neither a low risk is told nor a high one.
+        usable = fresh & ~(x[:, AGE] < self._youngest)
+        for i, fine, recent in zip(here, usable.tolist(), fresh.tolist(), strict=True):
+            if fine:
+                reasons[i] = None
+            else:
+                reasons[i] = Abstention.OUT_OF_DISTRIBUTION if recent else self._lacking(*asked[i])
         return reasons, x if here and bool(usable.all()) else x[usable]
 
     def _lacking(self, record: PatientRecord, as_of: float) -> Abstention:
@@ -127,13 +167,36 @@ class SepsisModel(Answering):
         earlier = any(since <= t <= as_of for one in series for t in one.times)
         return Abstention.STALE_DATA if earlier else Abstention.NO_DATA
 
+    def _with_unused(self, record: PatientRecord, answer: Assessment) -> Assessment:
+        """Says also which newest observations could not be used."""
+        aside = self._reader.not_used(record, answer.as_of)
+        if not aside or answer.abstained == Abstention.NOT_PRESENT:
+            return answer
+        aside += answer.missing.set_aside
+        return replace(answer, missing=replace(answer.missing, set_aside=aside))
+
     def _abstained(self, as_of: float, reason: Abstention) -> Assessment:
         absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
         return abstained(as_of, self.baseline, reason, absent)
 
+    def _silenced(self, as_of: float, reason: Abstention, row: Array) -> Assessment:
+        """No answer, since a low risk would not be believed."""
+        names = self._critical.of(row) if reason is Abstention.CRITICAL_VALUE else []
+        aside = [_set_aside(name, row, as_of) for name in names]
+        return abstained(as_of, self.baseline, reason, (MODALITY,), aside)
+
     def _answer(
-        self, as_of: float, llr: float, error: float, newest_h: float, explained: Explained
+        self,
+        as_of: float,
+        llr: float,
+        refused: Abstention | None,
+        row: Array,
+        error: float,
+        newest_h: float,
+        explained: Explained,
     ) -> Assessment:
+        if refused is not None:
+            return self._silenced(as_of, refused, row)
         log_odds = round(self.baseline + llr, 6)  # baseline + llr = log_odds, to the last digit
         staleness = round(newest_h * HOUR_S, 3)
         evidence = Evidence(
@@ -153,6 +216,19 @@ class SepsisModel(Answering):
             abstained=None,
             missing=explained.missing,
         )
+
+
+def _set_aside(name: str, row: Array, as_of: float) -> SetAside:
+    """A value that silences the model, as an item of the score."""
+    variable = _BY_NAME[name]
+    since = float(row[_COLUMN[f"{name}.hours_since"]])
+    return SetAside(
+        feature=variable.display,
+        value=float(row[_COLUMN[f"{name}.last"]]),
+        unit=variable.unit,
+        as_of=iso(round(as_of - since * HOUR_S, 3)),
+        reason=Abstention.CRITICAL_VALUE.value,
+    )
 
 
 def _newest(x: Array) -> Array:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from connectors.contract import SetAside
 from connectors.facts import PersonDetail
 from models.carried import Seat
 from models.columns import HOUR_S, Array, Asked, Batch, ColumnReader, View
@@ -24,6 +25,7 @@ from models.features import WINDOW_S
 from models.record import PatientRecord, Stay
 from models.sepsis_scores import COURSE, SCORES, course, scores
 from models.sepsis_variables import LABORATORY, SEPSIS_CATALOGUE, VITALS
+from models.series import set_aside
 
 NAN = math.nan
 
@@ -158,6 +160,21 @@ class SepsisReader:
             self._seats.pop(record, None)
             self.columns.forget(record)
 
+    def not_used(self, record: PatientRecord, as_of: float) -> list[SetAside]:
+        """Variables whose newest observation of the window could not be used."""
+        rejecting = self.columns.rejecting(record)
+        if not rejecting:
+            return []
+        every, start = self.columns.series(record), _start(as_of, record.stay(as_of))
+        found: list[SetAside] = []
+        for i in rejecting:
+            lo, hi = every[i].span(start, as_of)
+            last = every[i].times[hi - 1] if hi > lo else None
+            one = set_aside(SEPSIS_CATALOGUE[i], every[i], last, start, as_of)
+            if one is not None:
+                found.append(one)
+        return found
+
     def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:
         """(P, F) features, NaN where not measured."""
         if not patients:
@@ -166,8 +183,7 @@ class SepsisReader:
         persons: list[tuple[float, ...]] = []
         for record, as_of in patients:
             stay = record.stay(as_of)
-            start = as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
-            asked.append(Asked(record, as_of, start))
+            asked.append(Asked(record, as_of, _start(as_of, stay)))
             persons.append(_person(record, as_of, stay))
         batch = self.columns.read(asked)
         tables = _statistics(batch)
@@ -194,6 +210,11 @@ class SepsisReader:
                 for over, under, _ in RATIOS.values()
             ]
         return np.concatenate(parts, axis=1)
+
+
+def _start(as_of: float, stay: Stay | None) -> float:
+    """The earliest time that counts: a window back, not before the present stay."""
+    return as_of - WINDOW_S if stay is None else max(as_of - WINDOW_S, stay.start)
 
 
 def _statistics(batch: Batch) -> dict[str, Array]:

@@ -6,6 +6,7 @@ not tell them apart. Codes and ranges as in `models.variables`, from the same so
 
 from __future__ import annotations
 
+from models import critical
 from models.variables import BY_NAME, Variable
 
 
@@ -65,3 +66,7 @@ LABORATORY: tuple[Variable, ...] = (
 )  # fmt: skip
 
 SEPSIS_CATALOGUE: tuple[Variable, ...] = VITALS + LABORATORY
+
+_BANDS = {**critical.VITAL_SIGNS, **critical.LABORATORY, "sbp": critical.VITAL_SIGNS["sbp_cuff"]}
+# Newest values beside which nobody is called safe (`models.critical`), of what is read here.
+CRITICAL = {v.name: _BANDS[v.name] for v in SEPSIS_CATALOGUE if v.name in _BANDS}

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.ensemble import FOLDS
@@ -17,12 +15,14 @@ from models.risk import RiskModel
 from models.sepsis import SepsisModel
 from models.sepsis_evaluation import Scored, alarms, best_threshold, figures, score_all
 from models.sepsis_features import FEATURES, sepsis_contract
+from models.sepsis_variables import CRITICAL
+from models.training.fit import Fitted
 from models.training.sepsis_card import sepsis_card
 from models.training.sepsis_cohort import SepsisStay
 from models.training.sepsis_fit import Rows, SepsisConfig, fit, training_rows
 
 RISK = "sepsis"
-VERSION = "2"
+VERSION = "3"
 EXPIRES_S = 12 * 3600.0
 # Episodes of the shipped rule for each patient and day, sepsis or not.
 _EPISODES = 0.04
@@ -50,7 +50,7 @@ def train(
 
 
 def publish(
-    tensors: dict[str, Tensor],
+    fitted: Fitted,
     rows: Rows,
     stays: Stays,
     folder: Path,
@@ -63,11 +63,13 @@ def publish(
         "contract": sepsis_contract(),
         "baseline": round(math.log(rows.positive / (rows.hours - rows.positive)), 6),
         "expires_s": EXPIRES_S,
+        "critical": CRITICAL,
         # Any will do while the scores are made from which the real ones are chosen.
         "rule": _rule(0.5),
         "utility_log_odds": 0.0,
     }
-    about = _about(rows, config, answers["baseline"])
+    about = _about(rows, config, answers["baseline"]) | {"coverage": fitted.coverage}
+    tensors = fitted.tensors
     draft = Bundle(RISK, VERSION, answers, about, tensors, "draft")
     scored = score_all(stays(), SepsisModel(draft), on_step, reference)
     answers["rule"] = _rule(firing_threshold(scored))

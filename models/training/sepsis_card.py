@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.sepsis_evaluation import CHECKED
+from models.sepsis_variables import SEPSIS_CATALOGUE
 from models.training.page import interval, number, reference_lines
 
 WORDS = {
@@ -48,7 +49,7 @@ is the change of the expected log-odds at its tests on the way to the leaves: ex
 Cross-fitted: each patient is scored by the member that never saw them; slope and offset of the
 calibration were fitted on the other folds, and the threshold of the utility was chosen on them.
 Every hour of the record counts, {figures["scored"]} scored, {figures["hours"] - figures["scored"]}
-without a usable observation. Intervals: 95 %, resampled patients.
+not ({_abstentions(figures)}). Intervals: 95 %, resampled patients.
 
 | | value (95 % interval) |
 |---|---|
@@ -76,7 +77,17 @@ every hour, not its beginning. On the cross-fitted hourly scores:
 
 {markdown(alarm_lines(figures))}
 
-It abstains when the newest observation is older than {about["expires_h"]:g} hours.
+## When it abstains
+
+{_coverage(about["coverage"])}
+
+Beside a newest value that is an emergency by itself (`critical_value`) it does not reassure either:
+{_bands(answers["critical"])}. Not because it is wrong about sepsis there, but because a low score
+beside such a value would be read as more than it says.
+
+It also abstains when the newest observation is older than {about["expires_h"]:g} hours. That few
+variables are known is no reason: hours of patients of whom little but vital signs is known after
+the first day have sepsis no more often than the model says.
 
 ## How to read it
 
@@ -109,6 +120,41 @@ It abstains when the newest observation is older than {about["expires_h"]:g} hou
 Withholding treatment or cultures, children, obstetric or palliative patients, or any decision
 without a clinician. It is research software, not a medical device.
 """
+
+
+def _abstentions(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in figures["abstained"].items())
+
+
+def _coverage(coverage: dict[str, Any]) -> str:
+    rows = [["hours in the ward", "patients", "out of distribution"]]
+    rows += [
+        [b["hours"], str(b["patients"]), f"{100 * b['out_of_distribution']:.2f} %"]
+        for b in coverage["bands"]
+    ]
+    return f"""By a conformal rule, in each band of hours: values unlike those of the training
+patients (`out_of_distribution`, Mahalanobis' distance of the newest values). Stated: at most
+{100 * coverage["level"]:g} % of patients like the training patients are out. Observed on patients
+that it was not fitted on, at one moment of each in each band, children among them:
+
+{markdown(rows)}
+
+It refuses to reassure, never to warn: the strangest values are those of the sickest, so a patient
+who is out gets no score only where it would be at or below the baseline. Age is no sign of illness:
+whoever is younger than {coverage["youngest"]:g}, as at most {100 * coverage["level"]:g} % of the
+training patients were, gets no score at all."""
+
+
+def _bands(critical: dict[str, Any]) -> str:
+    """Variables with the values that are an emergency, in their units."""
+    variables = {v.name: v for v in SEPSIS_CATALOGUE}
+    found = []
+    for name, (low, high) in critical.items():
+        sides = [f"below {low:g}"] if low is not None else []
+        sides += [f"from {high:g}"] if high is not None else []
+        variable = variables[name]
+        found.append(f"{variable.display} {' or '.join(sides)} {variable.unit}")
+    return ",\n".join(found)
 
 
 def headline(figures: dict[str, Any]) -> list[list[str]]:

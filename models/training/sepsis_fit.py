@@ -9,20 +9,23 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.conformal import Array, Reference, limit
 from models.ensemble import FOLDS, enrolled, fold_of
 from models.grid import on_grid
 from models.leafwise import LeafwiseForest, LeafwiseTrees
-from models.sepsis_explanation import SINCE, by_group
+from models.sepsis import AGE, NEWEST
+from models.sepsis_explanation import IN_WARD, SINCE, by_group
 from models.sepsis_features import CONTEXT, FEATURES, SepsisReader
 from models.sepsis_variables import SEPSIS_CATALOGUE
-from models.training.fit import platt
+from models.training.fit import Fitted, platt
+from models.training.gate import LEVEL, fit_gates, observed
 from models.training.leafwise_boosting import LeafwiseConfig, grow, joined
 from models.training.sepsis_cohort import COHORT, STARTED_AT, SepsisStay
 from models.utility import gain
@@ -49,6 +52,7 @@ class Rows(NamedTuple):
 
     x: Tensor  # (N, F) single precision
     labels: Tensor  # (N,)
+    patients: Tensor  # (N,) place among the stays
     folds: Tensor  # (N,)
     weights: Tensor  # (N,) hours that a row stands for
     emphasis: Tensor  # (N,) how much the trees are to care for it
@@ -68,17 +72,19 @@ def training_rows(
     x: list[NDArray[np.float32]] = []
     labels: list[NDArray[np.int64]] = []
     gains: list[NDArray[np.float64]] = []
+    places: list[NDArray[np.int64]] = []
     folds: list[NDArray[np.int64]] = []
     gaps: list[list[float]] = [[] for _ in SEPSIS_CATALOGUE]
     cohort: list[int] = []
     hours = positive = septic = 0
-    for stay in stays:
+    for place, stay in enumerate(stays):
         known = np.array(stay.labels)
         kept = (known == 1) | (rng.random(len(known)) < config.negatives)
         moments = [m for m, keep in zip(stay.moments(), kept.tolist(), strict=True) if keep]
         x.append(reader.matrix(moments).astype(np.float32))
         labels.append(known[kept])
         gains.append(gain(stay.labels)[kept])
+        places.append(np.full(int(kept.sum()), place))
         folds.append(np.full(int(kept.sum()), fold_of(COHORT, stay.record_id)))
         for gap, variable in zip(gaps, SEPSIS_CATALOGUE, strict=True):
             times = stay.record.times(variable.codes, STARTED_AT, math.inf)
@@ -93,6 +99,7 @@ def training_rows(
     return Rows(
         torch.from_numpy(np.concatenate(x)),
         y,
+        torch.from_numpy(np.concatenate(places)),
         torch.from_numpy(np.concatenate(folds)),
         torch.where(y == 1, 1.0, 1.0 / config.negatives),
         emphasis(y, torch.from_numpy(np.concatenate(gains))),
@@ -118,7 +125,7 @@ def emphasis(labels: Tensor, gains: Tensor) -> Tensor:
     return torch.where(positive, _LEAST + worth, torch.where(early, _LEAST, 1.0))
 
 
-def fit(rows: Rows, config: SepsisConfig, on_member: Callable[[], None]) -> dict[str, Tensor]:
+def fit(rows: Rows, config: SepsisConfig, on_member: Callable[[], None]) -> Fitted:
     """The tensors of a bundle. Deterministic for a seed, one thread and the same libraries."""
     members = []
     for fold in range(FOLDS):
@@ -131,15 +138,40 @@ def fit(rows: Rows, config: SepsisConfig, on_member: Callable[[], None]) -> dict
     return finished(joined(members), rows)
 
 
-def finished(trees: LeafwiseTrees, rows: Rows) -> dict[str, Tensor]:
-    """Calibrated, with what explanations need."""
+def finished(trees: LeafwiseTrees, rows: Rows) -> Fitted:
+    """Calibrated, with what explanations and abstentions need."""
     trees = calibrated(trees, rows)
     # Everything from here on uses what is shipped.
     tensors = {name: tensor.contiguous() for name, tensor in trees._asdict().items()}
     tensors["fresh"] = _fresh(rows, trees)
     tensors["usual_gap_h"] = rows.usual_gap_h
     tensors["cohort"] = rows.cohort
-    return tensors
+    reference, coverage = gates(rows)
+    tensors |= {name: torch.from_numpy(a) for name, a in reference._asdict().items()}
+    return Fitted(tensors, coverage)
+
+
+def gates(rows: Rows) -> tuple[Reference, dict[str, Any]]:
+    """What patients are compared with, and how many of those held out are refused."""
+    x = rows.x.double().numpy()
+    patients, folds = rows.patients.numpy(), rows.folds.numpy()
+    # How many variables are known is no reason to be silent here, and is not looked at.
+    compared = x, x[:, IN_WARD], np.zeros(len(x)), patients, folds, NEWEST
+    found = fit_gates(*compared)
+    reference = found._replace(gate_youngest=_youngest(x[:, AGE], patients, folds))
+    youngest = {"youngest": float(reference.gate_youngest.mean())}  # of the ensemble
+    return reference, observed(reference, *compared) | youngest
+
+
+def _youngest(ages: Array, patients: NDArray[Any], folds: NDArray[Any]) -> Array:
+    """(M,) the age below which there are nearly no training patients.
+
+    Conformal like the other measures: at most `LEVEL` of patients like them are younger.
+    """
+    _, first = np.unique(patients, return_index=True)
+    ages, folds = ages[first], folds[first]
+    known = ~np.isnan(ages)
+    return np.array([-limit(-ages[known & (folds != m)], LEVEL) for m in range(FOLDS)])
 
 
 def calibrated(trees: LeafwiseTrees, rows: Rows) -> LeafwiseTrees:
