@@ -10,8 +10,8 @@ What is decided here, once, for training and replay alike:
 - The set gives no times of results. They are laid out as a clinic has them: MRI on day 0, operation
   on day 2, histology on day 7, molecular markers on day 14.
 - `gbma` and `idh_mutated` in the table of radiomics are labels, not features: never read.
-- Diffusion (ADC) is in mm2/s for some scans and in 10^-6 mm2/s for others; a tumour's is near
-  0.001 mm2/s, so the size tells which, and all are sent in mm2/s.
+- Diffusion (ADC) is in mm2/s for some scans, in 10^-6 mm2/s for others, and in m2/s for a few; a
+  tumour's is near 0.001 mm2/s, so the size tells which, and all are sent in mm2/s.
 - A marker that was not tested or is indeterminate is no result.
 
 Source: Calabrese et al., Radiology: Artificial Intelligence 2022, and the TCIA page of the set.
@@ -47,6 +47,7 @@ _DEAD = "1-dead 0-alive"
 _OWN = re.compile(r"UCSF-PDGM-(\d+)")  # other ids are of other patients, also with those numbers
 _REGION = "tumor_segmentation"
 _LARGEST_ADC = 0.1  # mm2/s: water at body temperature has 0.003
+_SMALLEST_ADC = 1e-6  # mm2/s: less than a thousandth of any tissue's
 # Radiomics that are sent: first-order and shape features that are defined alike everywhere.
 RADIOMICS = (
     ("shape_VoxelVolume", "T1c_bias", "Tumour volume", "mm3"),
@@ -130,11 +131,17 @@ def _imaging(line: Line) -> list[Result]:
     for feature, image, name, unit in RADIOMICS:
         value = number(line.get(_column(feature, image)), name)
         if value is not None:
-            if unit == "mm2/s" and value > _LARGEST_ADC:
-                value /= 1e6
+            value = _diffusion(value) if unit == "mm2/s" else value
             code = radiomic_code(feature, image)
             found.append(Result(MRI_DAY, "imaging", code, LOCAL, name, value, unit))
     return found
+
+
+def _diffusion(value: float) -> float:
+    """In mm2/s, whatever its unit."""
+    if value > _LARGEST_ADC:
+        return value / 1e6
+    return value * 1e6 if value < _SMALLEST_ADC else value
 
 
 def _operation(line: Line) -> list[Result]:

@@ -75,12 +75,14 @@ def test_diffusion_comes_in_one_unit(tmp_path: Path) -> None:
         tmp_path,
         "UCSF-PDGM-010,F,40,2,positive,,wildtype,0,900,GTR",
         "UCSF-PDGM-011,F,40,2,positive,,wildtype,0,900,GTR",
+        "UCSF-PDGM-012,F,40,2,positive,,wildtype,0,900,GTR",
     )
     (tmp_path / "radiomic_features.csv").write_text(
         f"ID,{column},gbma,idh_mutated\nUCSF-PDGM-010,0.0011,1,0\nUCSF-PDGM-011,1100,1,0\n"
+        "UCSF-PDGM-012,1.1e-9,1,0\n"
     )
     results = [p.results[0] for p in ucsf_pdgm.load(tmp_path)]
-    assert [r.value for r in results] == pytest.approx([0.0011, 0.0011])
+    assert [r.value for r in results] == pytest.approx([0.0011] * 3)
     assert {r.unit for r in results} == {"mm2/s"}
 
 
