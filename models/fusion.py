@@ -5,8 +5,9 @@
 Gains and offsets are those of the subset S: a logistic regression of the outcome on the scores of
 S, on all patients who have S, whatever else they have. So an absent modality adds nothing, the
 others' weights become what they deserve without it, and modalities that say the same thing share
-their weight (`logistic`). Adding each modality's own ratio as if they were independent is
-overconfident (`naive`).
+their weight (`logistic`). A subset that fewer than `LEAST` patients have is fused by the mean of
+what its modalities say alone, which is timid and ranks as well. Adding each modality's own ratio as
+if they were independent is overconfident (`naive`).
 
 `gaussian` is the classic other way to the same form: scores jointly normal in each outcome with one
 covariance, absent ones integrated out. It ranks alike; scores of few answers (genes) are far from
@@ -26,6 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+LEAST = 30  # patients from whom weights of a subset are learned
 _RIDGE = 0.5  # of the logistic regressions: half a patient's worth for each weight
 
 
@@ -49,6 +51,11 @@ def logistic(scores: Tensor, labels: Tensor, baseline: float) -> Weights:
     for s in range(1, 2**n):
         there = [k for k in range(n) if s >> k & 1]
         known = ~scores[:, there].isnan().any(1)
+        if len(there) > 1 and int(known.sum()) < LEAST:  # those of one came before
+            for k in there:
+                found.gain[s, k] = found.gain[1 << k, k] / len(there)
+                found.offset[s, k] = found.offset[1 << k, k] / len(there)
+            continue
         middle = scores[known][:, there].mean(0)
         beta = _regression(scores[known][:, there] - middle, labels[known])
         found.gain[s, there] = beta[1:]

@@ -341,6 +341,16 @@ def test_a_modality_that_patients_lack_is_fitted_on_those_who_have_it() -> None:
     assert torch.allclose(found.gain[3], complete.gain[3], atol=0.25)
 
 
+def test_modalities_that_few_patients_have_together_are_averaged() -> None:
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randn((3_000, 2), dtype=torch.float64, generator=generator)
+    labels = (torch.rand(3_000, generator=generator) < torch.sigmoid(scores.sum(1))).double()
+    scores[29:1_500, 1] = scores[1_500:, 0] = NAN
+    found = fusion.logistic(scores, labels, 0.0)
+    alone = [_fused([2.0, NAN], found), _fused([NAN, -0.5], found)]
+    assert _fused([2.0, -0.5], found) == pytest.approx(sum(alone) / 2)
+
+
 def test_without_fusion_the_best_modality_counts_alone() -> None:
     weights = fusion.Weights(
         torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 3.0], [1.5, 1.0]]), torch.full((4, 2), 0.1)

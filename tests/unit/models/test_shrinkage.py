@@ -54,3 +54,34 @@ def test_evidence_that_unseen_patients_contradict_is_none_and_is_not_turned_roun
     weights = Weights(*(torch.tensor([[0.0], [1.0]]).double(),) * 2)
     found = shrunk(weights, np.stack([_NEVER, -truth]), course)
     assert found.gain[1].tolist() == found.offset[1].tolist() == [0.0]
+
+
+def test_evidence_that_is_too_timid_is_not_drawn_away_from_the_baseline() -> None:
+    rng = np.random.default_rng(6)
+    truth = rng.normal(0.5, 1.0, 4_000)
+    course = drawn(rng, truth)
+    weights = Weights(*(torch.tensor([[0.0], [1.0]]).double(),) * 2)
+    timid = (truth - course.baseline) / 3
+    found = shrunk(weights, np.stack([_NEVER, timid]), course)
+    assert found.gain[1].item() == 1.0
+    met = 1 / (1 + np.exp(-(course.baseline + timid + found.offset[1].item() - 1.0)))
+    assert met.mean() == pytest.approx(course.labels.mean(), abs=1e-3)  # all the same
+
+
+@pytest.mark.parametrize(("patients", "each"), [(29, 5), (200, 4)])
+def test_a_subset_that_few_have_is_drawn_as_all_patients_are(patients: int, each: int) -> None:
+    """The few would ask for something else: their ratios are right, those of the rest doubled."""
+    rng = np.random.default_rng(7)
+    truth = rng.normal(0.0, 1.0, 4_000)
+    course = drawn(rng, truth)
+    few = np.r_[
+        np.flatnonzero(course.labels == 1)[:each],
+        np.flatnonzero(course.labels == 0)[: patients - each],
+    ]
+    ratios = truth - course.baseline
+    rare = np.full(4_000, np.nan)
+    rare[few] = ratios[few]
+    weights = Weights(*(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),) * 2)
+    found = shrunk(weights, np.stack([_NEVER, 2 * ratios, rare, rare]), course)
+    assert found.gain[2, 1].item() == found.gain[3, 0].item()
+    assert found.gain[2, 1].item() == pytest.approx(found.gain[1, 0].item(), abs=0.02)
