@@ -2,9 +2,9 @@
 
 Drawn from a model fitted to UCSF-PDGM: the share of IDH mutations, and for each IDH status the
 shares of grades, extents of resection, markers and mutations, with radiomics normal around their
-means. Only these figures are in `gliomas.json`, no patient's values. Days between the results
-become hours: in a demonstration nobody waits for two weeks. Markers come as a clinical-genomics
-report (`connectors.replay.molecular`).
+means (volume and contrast: their logarithms). Only these figures are in `gliomas.json`, no
+patient's values. Days between the results become hours: in a demonstration nobody waits for two
+weeks. Markers come as a clinical-genomics report (`connectors.replay.molecular`).
 
 `python -m connectors.simulator.gliomas PATH` fits it again.
 """
@@ -12,6 +12,7 @@ report (`connectors.replay.molecular`).
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 from collections import Counter
@@ -34,6 +35,10 @@ CODED = ("extent-of-resection", "who-cns-grade", "mgmt-methylation", "1p19q-stat
 PICTURES = ("PACS", "imaging")
 PATHOLOGY = ("PATH", "ehr")
 GENETICS = ("GENE", "genomics")
+_LOGARITHMIC = frozenset(
+    ucsf_pdgm.radiomic_code(*one)
+    for one in (("shape_VoxelVolume", "T1c_bias"), ("glcm_Contrast", "T1c_bias"))
+)
 
 
 class Finding(NamedTuple):
@@ -53,7 +58,7 @@ def pathway(random: Random) -> list[Finding]:
     pictures = [
         Row(
             (code, name, LOCAL),
-            round(random.gauss(*said["radiomics"][code]), 9),
+            round(_picture(code, said, random), 9),
             unit,
         )
         for feature, image, name, unit in ucsf_pdgm.RADIOMICS
@@ -75,6 +80,11 @@ def pathway(random: Random) -> list[Finding]:
         Finding(3.0 * _HOUR, PATHOLOGY, [grade]),
         Finding(5.0 * _HOUR, GENETICS, [Row(*o) for o in molecular.reported(markers, variant)]),
     ]
+
+
+def _picture(code: str, said: dict[str, Any], random: Random) -> float:
+    drawn = random.gauss(*said["radiomics"][code])
+    return math.exp(drawn) if code in _LOGARITHMIC else drawn
 
 
 def _positive(row: Row) -> bool:
@@ -123,6 +133,7 @@ def _moments(rows: Sequence[dict[str, float | str]]) -> dict[str, Any]:
     for feature, image, _, _ in ucsf_pdgm.RADIOMICS:
         code = ucsf_pdgm.radiomic_code(feature, image)
         values = [float(r[code]) for r in rows if code in r]
+        values = [math.log(v) for v in values] if code in _LOGARITHMIC else values
         radiomics[code] = [
             float(f"{x:.4g}") for x in (statistics.fmean(values), statistics.stdev(values))
         ]
