@@ -46,6 +46,7 @@ MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
         "gate_fewest",
     ),
     *("center", "scale", "weight", "bias", "gain", "offset", "farthest"),
+    *("covariance", "reach", "lines", "around"),
 }
 
 

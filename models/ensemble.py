@@ -141,4 +141,9 @@ def spread(members: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def interval(log_odds: float, error: float) -> tuple[float, float]:
     """The 90 % interval of the probability."""
-    return probability_of(log_odds - _T_90 * error), probability_of(log_odds + _T_90 * error)
+    return around(log_odds, _T_90 * error)
+
+
+def around(log_odds: float, half: float) -> tuple[float, float]:
+    """Probabilities so far below and above."""
+    return probability_of(log_odds - half), probability_of(log_odds + half)

@@ -53,6 +53,8 @@ class Question:
     stand_in: Modality | None = None  # predicts an input of another modality until it is known
     predicts: str = ""  # the name of that input, which has two answers
     left_out: tuple[Modality, ...] = ()  # tried in training, not in the bundle
+    # An input that the cohort's outcome may have been told from: the card says what rests on it.
+    doubted: str = ""
     of_stay: bool = False  # is it about a stay? Then a discharge ends its alerts
 
     @property

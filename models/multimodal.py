@@ -29,7 +29,7 @@ from connectors.clock import iso
 from connectors.contract import Evidence
 from models.bundle import Bundle, BundleError, single_member
 from models.encoding import Encoder, columns_of
-from models.ensemble import interval, spread
+from models.ensemble import around
 from models.inputs import AGE, DAY_S, Question, codes_of
 from models.multimodal_network import Network
 from models.multimodal_reasons import Reasons
@@ -65,7 +65,7 @@ class MultimodalModel(Answering):
         answers = bundle.answers
         try:
             self._net = Network(question, bundle.tensors).eval()
-            self._reasons = Reasons(question, self._net.ratios, bundle.tensors["drawn"].double())
+            self._reasons = Reasons(question, self._net)
             self.rule = AlertRule(**answers["rule"])
             self.baseline = round(float(answers["baseline"]), 6)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -153,8 +153,9 @@ class MultimodalModel(Answering):
 
     def _refuses(self, one: Read) -> bool:
         """Has the laboratory answered what is predicted, so that nobody can read it? Then the
-        images must not answer in its place, as if nothing had come."""
-        return any(unread.at == self._predicted for unread in one.unread)
+        images must not answer in its place, as if nothing had come. Nor where one of their own
+        measurements cannot be read, or cannot be: the others are of the same segmentation."""
+        return any(u.at == self._predicted or u.at >= self._net.inputs for u in one.unread)
 
     def _found(self, record: PatientRecord, as_of: float) -> Read | Silent:
         """What is known, or why there is no answer."""
@@ -190,10 +191,9 @@ class MultimodalModel(Answering):
         values = torch.tensor([one.values for one in known], dtype=torch.float64)
         there = (~values.isnan()).double() @ net.input_of > 0
         columns = self._encode(values)
-        strange = net.strange(columns).tolist()
+        strange = net.strange(columns)
         pending = columns.clone()
-        unlike = self._net.unlike(columns)
-        refused = torch.tensor([self._refuses(one) for one in known]) | unlike
+        refused = strange[:, -1] | torch.tensor([self._refuses(one) for one in known])
         guess = self._stand_in(columns, there, refused)
         parts = net.parts(columns)
         scores = net.scores(parts)
@@ -204,14 +204,13 @@ class MultimodalModel(Answering):
         ratio = net.ratios(scores, present) * fade[:, None, :]  # (N, M, K)
         return Worked(
             ratio.mean(1).tolist(),
-            spread(ratio.sum(2).numpy()).tolist(),
+            net.doubt(ratio, self._known(pending, guess, fade)).tolist(),
             net.shares(parts, present, fade).tolist(),
             scores,
             present,
             guess.tolist(),
             there.tolist(),
-            strange,
-            unlike.tolist(),
+            strange.tolist(),
             self._what_if(pending, there, fade),
         )
 
@@ -238,6 +237,21 @@ class MultimodalModel(Answering):
         for row, pair in zip(rows.tolist(), torch.stack(answers, 1).tolist(), strict=True):
             found[row] = pair
         return found
+
+    def _known(self, columns: Tensor, guess: Tensor, fade: Tensor) -> Tensor:
+        """(N, I) how well each input is known, from 0 to 1, as `models.awaited` counts it.
+
+        Of evidence that has faded to a share, the square of that; of an input that is predicted,
+        what the guess leaves of its variance among training patients.
+        """
+        net, column = self._net, self.question.predicted_column
+        known = net.known(columns)
+        if column is not None:
+            left = (guess * (1 - guess) / net.usual[1, column] ** 2).clamp(max=1.0)
+            at = int(net.column_of[column].argmax())
+            known[:, at] = torch.where(guess.isnan(), known[:, at], 1 - left)
+        known[:, : net.inputs] *= (fade**2) @ net.input_of[: net.inputs, : net.fused].T
+        return known
 
     def _stand_in(self, columns: Tensor, there: Tensor, refused: Tensor) -> Tensor:
         """(N,) probability of the input that is predicted, NaN where it is known or cannot be.
@@ -279,10 +293,10 @@ class MultimodalModel(Answering):
         return rounded, round(self.baseline + sum(rounded), 6)
 
     def _log_odds(self, worked: Worked) -> float | None:
-        return None if worked.strange[0] else self._sum(worked.llr[0])[1]
+        return None if worked.strange[0][0] else self._sum(worked.llr[0])[1]
 
     def _assessment(self, one: Read, worked: Worked) -> Assessment:
-        if worked.strange[0]:
+        if worked.strange[0][0]:
             return self._abstained(one.as_of, Silent(Abstention.OUT_OF_DISTRIBUTION))
         llr, log_odds = self._sum(worked.llr[0])
         evidence = [
@@ -296,7 +310,7 @@ class MultimodalModel(Answering):
             evidence=tuple(evidence),
             log_odds=log_odds,
             probability=probability_of(log_odds),
-            interval=interval(log_odds, worked.errors[0]),
+            interval=around(log_odds, worked.doubt[0]),
             abstained=None,
             missing=self._reasons.missing(one, worked),
         )

@@ -1,7 +1,8 @@
 """The arithmetic of a multimodal bundle: columns → scores → ratios, for all members at once.
 
 Letters in shape comments: N patients, M members, I inputs, C columns, K fused modalities,
-L all modalities that are read (the fused ones, then the stand-in), S subsets.
+L all modalities that are read (the fused ones, then the stand-in), S subsets, Q quantiles, G what
+may be strange: the fused modalities together, then the stand-in.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from models import fusion
-from models.encoding import FARTHEST, columns_of, standardised
+from models.awaited import awaited
+from models.encoding import columns_of, standardised
+from models.ensemble import spread
 from models.inputs import Question
 
-TENSORS = ("center", "scale", "weight", "bias", "gain", "offset", "usual", "farthest")
+TENSORS = (
+    *("center", "scale", "weight", "bias", "gain", "offset"),
+    *("usual", "farthest", "covariance", "reach", "trained", "lines", "around"),
+)
 
 
 class Network(nn.Module):
@@ -25,8 +31,13 @@ class Network(nn.Module):
     bias: Tensor  # (M, L)
     gain: Tensor  # (M, S, K)
     offset: Tensor  # (M, S, K)
-    usual: Tensor  # (2, C of the fused) mean and standard deviation in training
-    farthest: Tensor  # (M,) from it
+    usual: Tensor  # (2, C) mean and standard deviation in training
+    farthest: Tensor  # (M, G) from it
+    covariance: Tensor  # (M, I of the fused, the same) of what inputs add with all modalities there
+    reach: Tensor  # (M,) standard deviations
+    trained: Tensor  # (2,) level, and share of the members' variance (`models.training.others`)
+    lines: Tensor  # (M, S, K, 1 + K) from the scores of a subset to another modality's
+    around: Tensor  # (M, S, K, Q) what lies around them
 
     def __init__(self, question: Question, tensors: dict[str, Tensor]) -> None:
         super().__init__()
@@ -36,9 +47,11 @@ class Network(nn.Module):
         if self.weight.shape[1] != len(columns):
             raise ValueError(f"{self.weight.shape[1]} weights for {len(columns)} columns")
         self.fused = len(question.modalities)
-        self._numbers = torch.tensor(
-            [c.level is None and c.knot is None for c in columns if c.modality < self.fused]
-        )
+        self.inputs = sum(len(m.inputs) for m in question.modalities)
+        numbers = [(j, c) for j, c in enumerate(columns) if c.level is None and c.knot is None]
+        lent = [j for j, c in numbers if c.modality >= self.fused]
+        own = [j for j, c in numbers if c.modality < self.fused]
+        self._numbers = [own, lent] if lent else [own]
         self.membership = nn.functional.one_hot(
             torch.tensor([c.modality for c in columns]), len(question.sources)
         ).double()  # (C, L)
@@ -52,18 +65,37 @@ class Network(nn.Module):
         return self.weight * standardised(columns[:, None, :], self.center, self.scale)
 
     def strange(self, columns: Tensor) -> Tensor:
-        """(N, C) → (N,): does a number lie farther from the training mean, in standard deviations,
-        than the farthest of nearly every training patient? (`models.training.strangeness`)"""
-        own = columns[:, : self.usual.shape[1]]
-        off = ((own - self.usual[0]) / self.usual[1]).abs()[:, self._numbers]
-        return off.nan_to_num(0.0).amax(1) > self.farthest.mean()
+        """(N, C) → (N, G): does a number lie farther from the training mean, in standard
+        deviations, than the farthest of nearly every training patient?
+        (`models.training.strangeness`)"""
+        off = ((columns - self.usual[0]) / self.usual[1]).abs().nan_to_num(0.0)
+        farthest = torch.stack([off[:, numbers].amax(1) for numbers in self._numbers], 1)
+        return farthest > self.farthest.mean(0)
 
-    def unlike(self, columns: Tensor) -> Tensor:
-        """(N, C) → (N,): has the stand-in seen no images like these? Beyond `FARTHEST` standard
-        deviations its line is no description of anything; all of its scans lie within."""
-        lent = self.membership[:, self.fused :].any(1)
-        off = (columns - self.center[0]) / self.scale[0]
-        return (off[:, lent].nan_to_num(0.0).abs() > FARTHEST).any(1)
+    def known(self, columns: Tensor) -> Tensor:
+        """(N, C) → (N, I): 1 for inputs that are known."""
+        return ((~columns.isnan()).double() @ self.column_of > 0).double()
+
+    def doubt(self, ratio: Tensor, known: Tensor) -> Tensor:
+        """(N, M, K), (N, I) how well inputs are known → (N,) half the width of the interval.
+
+        Of the log-odds, 90 %: how far the members differ, and how far what is not known would move
+        the score.
+        """
+        level, share = self.trained
+        error = torch.from_numpy(spread(ratio.sum(2).numpy()))
+        moves = awaited(self.covariance.mean(0), known[:, : self.inputs]).sqrt()
+        half: Tensor = (level + share * error**2 + (self.reach.max() * moves) ** 2).sqrt()
+        return half
+
+    def foreseen(self, scores: Tensor, present: Tensor, k: int) -> Tensor:
+        """(M, L), (K,) → (Q, M): the scores that modality k may have, given the others'."""
+        others = present.clone()
+        others[k] = False
+        s = int(fusion.subsets(others[None])[0])
+        line = self.lines[:, s, k]
+        middle = line[:, 0] + (line[:, 1:] * scores[:, : self.fused]).sum(1)
+        return middle + self.around[:, s, k].T
 
     def scores(self, parts: Tensor) -> Tensor:
         """(N, M, C) → (N, M, L) scores of all modalities."""

@@ -1,37 +1,31 @@
 """Why a multimodal score is what it is, and which modality would change it most.
 
-Letters in shape comments: K fused modalities, Q quantiles.
+Letters in shape comments: M members, K fused modalities, Q quantiles.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-
-from torch import Tensor
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing, SetAside, WhatIf
 from models.explanation import REST
 from models.inputs import Question
+from models.multimodal_network import Network
 from models.reading import Read
 from models.record import EVER
 from models.worked import Worked
 
 TOP = 6
-OUT_OF_DISTRIBUTION = "out_of_distribution"
+OUT_OF_DISTRIBUTION = "out_of_distribution"  # said of images as of patients
 
 
 class Reasons:
     """Contributions and what is missing, of one patient at a time (`Worked` of one row)."""
 
-    def __init__(
-        self, question: Question, ratios: Callable[[Tensor, Tensor], Tensor], drawn: Tensor
-    ) -> None:
-        """`drawn` (K, Q): scores that training patients usually had."""
+    def __init__(self, question: Question, net: Network) -> None:
         self._question = question
-        self._ratios = ratios
-        self._drawn = drawn
+        self._net = net
         self._inputs = question.inputs
         self._of = _inputs_of(question)
         # What stands for each answer; the first spelling is shown.
@@ -107,15 +101,12 @@ class Reasons:
         ]
 
     def _unlike(self, one: Read, worked: Worked) -> list[SetAside]:
-        """Images that could stand in for a result, and are unlike any that the model has seen."""
-        lender = self._question.stand_in
-        pending = (
-            self._predicted >= 0 and one.values[self._predicted] != one.values[self._predicted]
-        )
-        if lender is None or not pending or not worked.unlike[0]:
+        """Images that could stand in for a result, and are unlike those that the model has seen."""
+        if not any(worked.strange[0][1:]) or not worked.what_if[0]:
             return []
+        images = self._question.sources[-1].display
         newest = iso(one.readings[-1].newest)
-        return [SetAside(feature=lender.display, reason=OUT_OF_DISTRIBUTION, as_of=newest)]
+        return [SetAside(feature=images, reason=OUT_OF_DISTRIBUTION, as_of=newest)]
 
     def _what_if(self, probabilities: list[float]) -> list[WhatIf]:
         """What the score would be by each answer of the result that is pending."""
@@ -130,12 +121,12 @@ class Reasons:
 
     def _expected_change(self, worked: Worked, k: int) -> float:
         """Mean absolute change of the log-odds if modality k came now."""
-        q = self._drawn.shape[1]
-        scores = worked.scores[0].expand(q, -1, -1).clone()
-        scores[:, :, k] = self._drawn[k][:, None]
-        present = worked.present[0].expand(q, -1).clone()
+        drawn = self._net.foreseen(worked.scores[0], worked.present[0], k)  # (Q, M)
+        scores = worked.scores[0].expand(len(drawn), -1, -1).clone()
+        scores[:, :, k] = drawn
+        present = worked.present[0].expand(len(drawn), -1).clone()
         present[:, k] = True
-        new = self._ratios(scores, present).mean(1).sum(1)
+        new = self._net.ratios(scores, present).mean(1).sum(1)
         return float((new - sum(worked.llr[0])).abs().mean())
 
 

@@ -43,20 +43,29 @@ def _number(
     return Input(variable, log=log)
 
 
+# What can be, by definition or by what training scans had and as much again on either side. One
+# that lies outside is an artefact, and its images are not believed. Whether images are like those
+# of training is for the gate to say (`models.training.strangeness`).
 _RADIOMIC_RANGES = {
-    ("shape_VoxelVolume", "T1c_bias"): (1.0, 1e6, True),
-    ("firstorder_Mean", "ADC"): (0.0, 0.01, False),
-    ("firstorder_10Percentile", "ADC"): (0.0, 0.01, False),
-    ("firstorder_Mean", "T1c_bias"): (0.0, 1e5, False),
-    ("glcm_Contrast", "T1c_bias"): (0.0, 1e6, True),
+    ("shape_VoxelVolume", "T1c_bias"): (1.0, 1e6),
+    ("shape_Sphericity", "T1c_bias"): (0.0, 1.0),
+    ("shape_Flatness", "T1c_bias"): (0.0, 1.0),
+    ("firstorder_Mean", "ADC"): (0.0, 0.005),  # water at body temperature has 0.003
+    ("firstorder_10Percentile", "ADC"): (0.0, 0.005),
+    ("firstorder_Skewness", "ADC"): (-8.0, 8.0),
+    ("firstorder_Mean", "T1c_bias"): (0.0, 1e4),
+    ("firstorder_Skewness", "T1c_bias"): (-6.0, 6.0),
+    ("firstorder_Entropy", "T1c_bias"): (0.0, 10.0),
+    ("glcm_Contrast", "T1c_bias"): (0.0, 1e5),
 }
+_LOGARITHMIC = ("shape_VoxelVolume", "glcm_Contrast")
 
 
 def _radiomic(feature: str, image: str, name: str, unit: str) -> Input:
-    low, high, log = _RADIOMIC_RANGES.get((feature, image), (-1e3, 1e3, False))
-    return _number(
-        ucsf_pdgm.radiomic_code(feature, image), name, unit, low, high, log=log, free=unit == "1"
-    )
+    code = ucsf_pdgm.radiomic_code(feature, image)
+    low, high = _RADIOMIC_RANGES[feature, image]
+    log = feature in _LOGARITHMIC
+    return _number(code, name, unit, low, high, log=log, free=unit == "1")
 
 
 IDH = "idh-status"
@@ -171,6 +180,7 @@ HEAD_NECK = Question(
     expires_d=365.0,
     horizon_d=hancock.THREE_YEARS_D,
     youngest=22.0,
+    doubted=hancock.code_of("primarily_metastasis"),
     left_out=(Modality("tma", "Tissue microarray", _hancock(hancock.TMA)),),
 )
 

@@ -35,7 +35,6 @@ LOGISTIC, HAZARD = KINDS = ("logistic", "hazard")
 INNER = 5
 # Beyond so many horizons the course says little of the horizon: hazards do not stay proportional.
 _LATEST = 2.0
-_QUANTILES = 9
 
 
 class Course(NamedTuple):
@@ -269,9 +268,3 @@ def _there(x: Array) -> NDArray[np.bool_]:
 
 def _absent_is_nan(scores: Array, x: Array) -> Array:
     return np.where(_there(x), scores, np.nan)
-
-
-def usual_scores(unseen: Array) -> Tensor:
-    """(K, Q) quantiles of what each modality's score usually is."""
-    shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-    return torch.from_numpy(np.nanquantile(unseen, shares, axis=0).T.copy())

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models import bundle as bundles
@@ -24,7 +25,9 @@ from models.ensemble import FOLDS, Scorer, enrolled, fold_of
 from models.inputs import Question
 from models.metrics import Array
 from models.multimodal import MultimodalModel
+from models.multimodal_network import Network
 from models.risk import Assessment
+from models.training.awaited import covariance, foreseen, moved, parts_of, reach
 from models.training.comparison import Task, compare, fuses
 from models.training.linear import (
     Course,
@@ -37,14 +40,18 @@ from models.training.linear import (
     matrix,
     moments,
     places,
-    usual_scores,
 )
 from models.training.multimodal_card import card
+from models.training.others import SPLITS, sureness
+from models.training.sensitivity import sensitivity
 from models.training.shrinkage import fit_late
-from models.training.strangeness import farthest, strangeness
+from models.training.strangeness import farthest, left_out, strangeness
 from models.training.tumours import Case, Folded
+from models.training.withheld import observed
 
-VERSION = "3"
+VERSION = "4"
+_BY_TIME_D = (180.0, 365.0, 730.0, 1_095.0)
+_FEWEST = 10  # of either outcome, for a figure of a part of the patients
 _CLEAR, _CRITICAL_QUANTILE, _FIRE_QUANTILE = 0.9, 0.9, 0.75
 
 
@@ -56,8 +63,8 @@ class Fusion(StrEnum):
 
 
 def total_steps(repeats: int) -> int:
-    """Steps that `train` reports: outer folds of the comparison, then members."""
-    return repeats * FOLDS + FOLDS
+    """Steps that `train` reports: outer folds of the comparison, members, splits."""
+    return repeats * FOLDS + FOLDS + SPLITS
 
 
 def train(
@@ -72,21 +79,36 @@ def train(
     """Compare, fit, evaluate cross-fitted, write bundle and card; returns the figures.
 
     Of patients whose follow-up ended before the outcome was decided, the course up to there and
-    what the stand-in predicts are learned from.
+    what the stand-in predicts are learned from. Of those whose outcome was there before the score,
+    nothing is.
     """
     columns = columns_of(question.sources)
+    everybody, patients = patients, [p for p in patients if p.at_risk]
     x, course = matrix(question, patients), course_of(patients)
     own = [c for c in columns if c.modality < len(question.modalities)]
     names = [m.name for m in question.modalities]
     task = Task(x[:, : len(own)], course, own, names, question.horizon_d)
     compared = compare(task, repeats, seed, on_step)
-    tensors = _members(question, patients, task, _way(fused, compared), seed, on_step)
+    way = _way(fused, compared)
+    tensors = _members(question, patients, task, way, seed, on_step)
+    sure = sureness(way, *task[:3], len(names), question.horizon_d, seed, on_step)
+    tensors["trained"] = torch.tensor(sure, dtype=torch.float64)
     about: dict[str, Any] = {"comparison": compared, "repeats": repeats, "seed": seed}
     about["fusion"] = fused.value
+    about["before"] = _events_before(everybody)
+    if question.doubted:
+        about["sensitivity"] = sensitivity(question, everybody, task, repeats, seed)
     if question.stand_in is not None:
         guess, about["stand_in"] = _stand_in(question, x, seed)
-        tensors = _with_stand_in(question, tensors, guess)
+        tensors = _with_stand_in(question, tensors, guess, x)
+    tensors |= _awaited(question, x, _folds(question, patients), tensors)
     return publish(question, patients, tensors, about, folder)
+
+
+def _events_before(everybody: Sequence[Folded]) -> dict[str, int]:
+    """Patients whose outcome was there, or whose follow-up was over, before the score."""
+    off = [p for p in everybody if not p.at_risk]
+    return {"patients": len(off), "events": sum(p.label == 1 for p in off)}
 
 
 def _way(fused: Fusion, compared: dict[str, Any]) -> Callable[..., Fitted]:
@@ -114,7 +136,7 @@ def _members(
 ) -> dict[str, Tensor]:
     """Five members, each without one fold of patients."""
     columns, count = columns_of(question.sources), len(question.modalities)
-    folds = np.array([fold_of(question.risk, p.record_id) for p in patients])
+    folds = _folds(question, patients)
     fitted: list[Fitted] = []
     for fold in range(FOLDS):
         rest = folds != fold
@@ -123,17 +145,44 @@ def _members(
         on_step()
     usual = np.stack(moments(task.x))
     found = strangeness(task.x, usual[0], usual[1], task.columns)
-    limits = farthest(found, folds, FOLDS)
+    lines, around = zip(*(foreseen(f.unseen) for f in fitted), strict=True)
     return {
         **{n: torch.stack([_spread_out(f, n, columns, count) for f in fitted]) for n in _LINEAR},
         "usual": torch.from_numpy(usual),
-        "farthest": torch.tensor(limits, dtype=torch.float64),
+        "farthest": torch.tensor(farthest(found, folds, FOLDS), dtype=torch.float64)[:, None],
         "bias": torch.tensor([[part.bias for part in f.linear] for f in fitted]).double(),
         "gain": torch.stack([f.weights.gain for f in fitted]),
         "offset": torch.stack([f.weights.offset for f in fitted]),
-        "drawn": usual_scores(np.concatenate([f.unseen for f in fitted])),
+        "lines": torch.from_numpy(np.stack(lines)),
+        "around": torch.from_numpy(np.stack(around)),
         "cohort": torch.tensor(sorted(enrolled(question.risk, p) for p in patients)),
     }
+
+
+def _folds(question: Question, patients: Sequence[Folded]) -> NDArray[np.int64]:
+    return np.array([fold_of(question.risk, p.record_id) for p in patients])
+
+
+def _awaited(
+    question: Question, x: Array, folds: NDArray[np.int64], tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """What the interval rests on: how inputs vary together, and how far scores moved."""
+    rows = torch.from_numpy(x)
+    count = sum(len(m.inputs) for m in question.modalities)
+    blank = {"covariance": torch.zeros((1, count, count)), "reach": torch.ones(1)}
+    found: list[Tensor] = []
+    off: list[Array] = []
+    for fold in range(FOLDS):
+        own = {n: t[fold : fold + 1] if n in bundles.MEMBERS else t for n, t in tensors.items()}
+        net = Network(question, own | blank)
+        found.append(torch.from_numpy(covariance(parts_of(net, rows[folds != fold]))))
+        net = Network(question, own | blank | {"covariance": found[-1][None]})
+        off.append(moved(question, net, rows[folds == fold]))
+    each = np.full((len(off[0]), len(x)), np.nan)
+    for fold in range(FOLDS):
+        each[:, folds == fold] = off[fold]
+    far = torch.tensor(reach(each, folds, FOLDS), dtype=torch.float64)
+    return {"covariance": torch.stack(found), "reach": far}
 
 
 _LINEAR = {"center": 0.0, "scale": 1.0, "weight": 0.0}
@@ -167,7 +216,12 @@ def _stand_in(question: Question, x: Array, seed: int) -> tuple[Linear, dict[str
         "calibration_slope": metrics.rounded(metrics.slope(y, unseen)),
         "brier": metrics.rounded(metrics.brier(y, 1 / (1 + np.exp(-unseen)))),
         "brier_of_the_mean": metrics.rounded(float(y.mean() * (1 - y.mean()))),
+        "refused_when_left_out": left_out(x[known][:, at], _own_columns(question, at)),
     }
+
+
+def _own_columns(question: Question, at: Sequence[int]) -> list[Column]:
+    return [columns_of(question.sources)[j] for j in at]
 
 
 def _logit(share: float) -> float:
@@ -175,14 +229,20 @@ def _logit(share: float) -> float:
 
 
 def _with_stand_in(
-    question: Question, tensors: dict[str, Tensor], guess: Linear
+    question: Question, tensors: dict[str, Tensor], guess: Linear, x: Array
 ) -> dict[str, Tensor]:
     """All members share one stand-in: it never saw an outcome."""
     at = places(columns_of(question.sources), len(question.sources))[-1]
     for name in _LINEAR:
         tensors[name][:, at] = torch.from_numpy(getattr(guess, name))
     bias = torch.full((FOLDS, 1), guess.bias, dtype=torch.float64)
-    return tensors | {"bias": torch.cat([tensors["bias"], bias], 1)}
+    usual = np.stack(moments(x[:, at]))
+    far = strangeness(x[:, at], usual[0], usual[1], _own_columns(question, at)).max()
+    return tensors | {
+        "bias": torch.cat([tensors["bias"], bias], 1),
+        "usual": torch.cat([tensors["usual"], torch.from_numpy(usual)], 1),
+        "farthest": torch.cat([tensors["farthest"], torch.full_like(bias, far)], 1),
+    }
 
 
 def publish(
@@ -202,13 +262,15 @@ def publish(
     }
     tensors = {name: t.contiguous() for name, t in tensors.items()}
     draft = Bundle(question.risk, VERSION, answers, {}, tensors, "draft")
-    rows = cross_fitted(MultimodalModel(question, draft), cases)
+    model = MultimodalModel(question, draft)
+    rows = cross_fitted(model, cases)
     probabilities = [a.probability for _, a in rows if a.probability is not None]
     fire, critical = np.quantile(probabilities, [_FIRE_QUANTILE, _CRITICAL_QUANTILE])
     answers["rule"] = _rule(round(float(fire), 2), round(float(critical), 2))
     about |= {"version": VERSION, "patients": len(cases), "events": events, "folds": FOLDS}
     about["undecided"] = len(patients) - len(cases)
     about["figures"] = figures(rows)
+    about["interval"] = observed(question, model, patients)
     digest = bundles.write(folder, dataclasses.replace(draft, answers=answers, about=about))
     text = card(question, about, answers, digest)
     (folder / "CARD.md").write_text(text, encoding="utf-8")
@@ -232,10 +294,12 @@ def cross_fitted(model: MultimodalModel, cases: Sequence[Case]) -> list[tuple[Ca
 
 
 def figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
-    """What the scores are worth, in all and in subgroups."""
+    """What the scores are worth, in all and in subgroups, of patients at risk."""
+    rows = [(c, a) for c, a in rows if c.at_risk]
     scored = [(c, a) for c, a in rows if a.log_odds is not None]
     found = _figures(scored) | {"patients": len(rows), "subgroups": {}}
     reasons = sorted({a.abstained for _, a in rows if a.abstained})
+    found["by_time"] = _by_time(scored)
     found["abstained"] = {r: sum(a.abstained == r for _, a in rows) for r in reasons}
     groups: dict[str, dict[str, list[tuple[Case, Assessment]]]] = {}
     for case, answer in scored:
@@ -246,7 +310,7 @@ def figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
         found["subgroups"][kind] = {
             name: _figures(members)
             for name, members in sorted(names.items())
-            if 10 <= sum(c.label for c, _ in members) <= len(members) - 10
+            if _FEWEST <= sum(c.label for c, _ in members) <= len(members) - _FEWEST
         }
     return found
 
@@ -257,6 +321,20 @@ def part(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:
     if 0 < sum(c.label for c, _ in scored) < len(scored):
         return _figures(scored) | {"patients": len(rows)}
     return {"patients": len(rows), "scored": len(scored)}
+
+
+def _by_time(rows: Sequence[tuple[Case, Assessment]]) -> list[dict[str, Any]]:
+    """How well the score tells those whose event came by then from those still without it."""
+    followed = [(c, a.log_odds, c.followed_d) for c, a in rows if c.followed_d is not None]
+    found = []
+    for days in _BY_TIME_D:
+        known = [(c.had_event and d <= days, z) for c, z, d in followed if c.had_event or d > days]
+        y, z = np.array(known, dtype=np.float64).reshape(-1, 2).T
+        if _FEWEST <= y.sum() <= len(y) - _FEWEST:
+            auroc = metrics.bootstrap(metrics.auroc, y, z).as_dict()
+            row = {"days": days, "patients": len(y), "events": int(y.sum()), "auroc": auroc}
+            found.append(row)
+    return found
 
 
 def _figures(rows: Sequence[tuple[Case, Assessment]]) -> dict[str, Any]:

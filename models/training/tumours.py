@@ -27,6 +27,12 @@ class Folded:
     followed_d: float | None  # days until the event, or until follow-up ended
     had_event: bool
 
+    @property
+    def at_risk(self) -> bool:
+        """Is the outcome still open when everything is known? Of others there is nothing to tell:
+        a relapse that was there before the score is not what the score foretells."""
+        return self.followed_d is None or self.followed_d > (self.last - START) / DAY_S
+
 
 @dataclass(frozen=True, slots=True)
 class Case(Folded):

@@ -90,6 +90,7 @@ def evaluate(
         "via": "stream" if stream else "offline",
         **parts(rows, [scorer.trained_on(case) for case, _ in rows], multimodal.part),
         "reading": reading.counts(),
+        "not_at_risk": sum(not case.at_risk for case, _ in rows),
         "comparison_in_training": model.bundle.about["comparison"],
     }
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")

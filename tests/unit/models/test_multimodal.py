@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from connectors.cohorts import hancock, ucsf_pdgm
 from connectors.facts import AnyFact, Observation, PersonDetail, Presence, Variant
-from connectors.simulator import gliomas
 from models import fusion
+from models.awaited import awaited
 from models.bundle import BundleError, load_bundle, read, write
 from models.encoding import columns_of
 from models.inputs import DAY_S, codes_of
@@ -27,6 +27,7 @@ from models.questions import GLIOMA, HEAD_NECK, QUESTIONS
 from models.record import PatientRecord
 from models.rule import SHIPPED
 from models.training.tumours import START
+from models.training.withheld import half_width
 
 NOW = START + 20 * DAY_S
 
@@ -76,11 +77,10 @@ OPERATION = [
     said("who-cns-grade", 4.0, "{grade}", day=7),
 ]
 MARKERS = [said("idh-status", "wildtype", day=14), said("mgmt-methylation", "methylated", day=14)]
-_SEEN = gliomas.fitted()["wildtype"]["radiomics"]
+_SCAN = (6_500.0, 0.6, 0.55, 0.0013, 0.001, 0.3, 1_900.0, 0.6, 5.7, 150.0)
 MRI = [
-    said(code, float(_SEEN[code][0]), unit)
-    for feature, image, _, unit in ucsf_pdgm.RADIOMICS
-    for code in [ucsf_pdgm.radiomic_code(feature, image)]
+    said(ucsf_pdgm.radiomic_code(feature, image), value, unit)
+    for (feature, image, _, unit), value in zip(ucsf_pdgm.RADIOMICS, _SCAN, strict=True)
 ]
 PATHOLOGY = [
     said(hancock.code_of(column), 2.0 if unit else hancock.WORDS[column][1], unit, 10)
@@ -231,29 +231,12 @@ def test_mutated_idh_and_youth_lower_the_risk(glioma: MultimodalModel) -> None:
 
 
 def test_a_value_that_nobody_had_gives_no_answer() -> None:
-    model = load_bundle(None, HEAD_NECK.risk)
+    found = load_bundle(None, HEAD_NECK.risk)
     code = "number-of-positive-lymph-nodes"
-    facts = [f for f in EVERYTHING[model.risk] if getattr(f, "code", "") != code]
+    facts = [f for f in EVERYTHING[HEAD_NECK.risk] if getattr(f, "code", "") != code]
     asked = [(record([*facts, said(code, 90_000.0, "{nodes}", 11)]), NOW)]
-    found = model.assess(asked)[0]
-    assert found.abstained == "out_of_distribution"
-    assert model.log_odds(asked) == [None]
-
-
-def test_images_that_nobody_had_do_not_stand_in(glioma: MultimodalModel) -> None:
-    """The score goes on without them, and says so until the result is there."""
-    code = "radiomics-shape_Sphericity-T1c_bias"
-    strange = [f for f in MRI if f.code != code] + [said(code, 900.0, "1")]
-    known = [*person(), *OPERATION]
-    found = glioma.assess([(record([*known, *strange]), NOW)])[0]
-    assert [e.modality for e in found.evidence] == ["ehr"]
-    assert found.log_odds == glioma.log_odds([(record(known), NOW)])[0]
-    rejected = [(one.feature, one.reason) for one in found.missing.set_aside]
-    assert rejected == [("MRI of the tumour", "out_of_distribution")]
-    after = glioma.assess([(record([*known, *strange, *MARKERS]), NOW)])[0]
-    assert after.missing.set_aside == []
-    usual = glioma.assess([(record([*known, *MRI]), NOW)])[0]
-    assert [e.modality for e in usual.evidence] == ["ehr", "imaging"]
+    assert found.assess(asked)[0].abstained == "out_of_distribution"
+    assert found.log_odds(asked) == [None]
 
 
 def test_nobody_is_asked_for_blood_from_before_an_operation_that_is_over() -> None:
@@ -265,6 +248,76 @@ def test_nobody_is_asked_for_blood_from_before_an_operation_that_is_over() -> No
     )
     assert (before.modalities, before.next_datum) == (["blood"], "Blood count before treatment")
     assert (after.modalities, after.next_datum, after.expected_change) == (["blood"], None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "datum", "reason"),
+    [
+        ("shape_Sphericity", 900.0, "Tumour sphericity", "implausible"),
+        ("firstorder_Mean", 9_900.0, "MRI of the tumour", "out_of_distribution"),
+    ],
+)
+def test_images_that_nobody_had_stand_in_for_nothing(
+    glioma: MultimodalModel, code: str, value: float, datum: str, reason: str
+) -> None:
+    code = ucsf_pdgm.radiomic_code(code, "T1c_bias")
+    images = [replace(f, value=value) if f.code == code else f for f in MRI]
+    before = [*person(), *OPERATION]
+    asked = [(record([*before, *images]), NOW)]
+    found, without = glioma.assess([*asked, (record(before), NOW)])
+    assert [(r.feature, r.reason) for r in found.missing.set_aside] == [(datum, reason)]
+    assert (found.evidence, found.interval) == (without.evidence, without.interval)
+    assert glioma.log_odds(asked) == [without.log_odds]
+    known = glioma.assess([(record([*before, *images, *MARKERS]), NOW)])[0]
+    assert known.log_odds == glioma.log_odds([(record([*before, *MARKERS]), NOW)])[0]
+
+
+def width(model: MultimodalModel, facts: Sequence[AnyFact], day: float = 20.0) -> float:
+    """Half of the interval, in log-odds."""
+    return half_width(model.assess([(record(facts), START + day * DAY_S)])[0])
+
+
+def test_the_less_is_known_the_wider_the_interval(glioma: MultimodalModel) -> None:
+    everything = [*person(), *OPERATION, *MARKERS]
+    all_known, no_markers, no_grade, pictures_alone = (
+        width(glioma, facts)
+        for facts in (
+            everything,
+            [*person(), *OPERATION],
+            [*person(), OPERATION[0]],
+            [*person(), MRI[0], replace(MRI[6], value=9_900.0)],
+        )
+    )
+    assert 0.2 < all_known < no_markers < no_grade < pictures_alone
+    assert pictures_alone > 2.0, "age and sex say next to nothing"
+    assert all_known < width(glioma, [*person(), *OPERATION, *MRI]) <= no_markers
+    one_marker = [*person(), *OPERATION, MARKERS[1]]
+    assert all_known < width(glioma, one_marker) < no_markers
+
+
+def test_what_fades_is_known_less_and_less() -> None:
+    found = load_bundle(None, HEAD_NECK.risk)
+    assert isinstance(found, MultimodalModel)
+    facts = EVERYTHING[HEAD_NECK.risk]
+    without = width(found, [f for f in facts if f not in BLOOD])
+    fading = [width(found, facts, day) for day in (11.0, 60.0, 150.0, 300.0)]
+    assert fading == sorted(fading) and fading[0] + 0.01 < fading[-1] <= without + 1e-4
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_knowing_more_never_leaves_more_to_come(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 6))
+    numbers = st.floats(-3, 3, width=32)
+    root = torch.tensor([[data.draw(numbers) for _ in range(n)] for _ in range(n)]).double()
+    less = torch.tensor([data.draw(st.floats(0, 1)) for _ in range(n)]).double()
+    more = less + (1 - less) * torch.tensor([data.draw(st.floats(0, 1)) for _ in range(n)])
+    covariance = root @ root.T
+    left = awaited(covariance, torch.stack([torch.zeros(n), less, more, torch.ones(n)]).double())
+    slack = 1e-6 * (1 + float(covariance.sum()))
+    assert left[0] == pytest.approx(float(covariance.sum()), abs=slack)
+    assert left[0] + slack >= left[1] >= left[2] - slack
+    assert left[3] <= slack + 1e-7
 
 
 def test_a_pending_result_is_thought_through(glioma: MultimodalModel) -> None:

@@ -18,7 +18,9 @@ from models.questions import GLIOMA
 from models.training.comparison import Task, compare, fuses
 from models.training.linear import course_of, folds_of, matrix
 from models.training.multimodal import train
+from models.training.others import SPLITS
 from models.training.ridge import cox, logistic
+from models.training.sensitivity import sensitivity
 from models.training.tumours import Case, cases
 
 
@@ -69,7 +71,7 @@ def test_the_same_patients_give_the_same_bundle(cohort: list[Case], tmp_path: Pa
         for name in ("one", "two")
     ]
     assert found[0] == found[1]
-    assert len(steps) == 2 * 10
+    assert len(steps) == 2 * (10 + SPLITS)
     model = load_bundle(tmp_path / "one", GLIOMA.risk)
     assert isinstance(model, MultimodalModel)
     assert model.digest == found[0]["model"]
@@ -90,6 +92,19 @@ def test_nothing_is_found_where_there_is_nothing(cohort: list[Case]) -> None:
         figures = compare(Task(x, course, columns, ["ehr", "genomics"], 730.0), 1, seed)
         found.append([v["auroc_mean"] for v in figures["variants"].values()])
     assert np.abs(np.mean(found, axis=0) - 0.5).max() < 0.12
+
+
+def test_what_rests_on_a_doubted_input_and_on_whom_is_judged_is_told(cohort: list[Case]) -> None:
+    question = dataclasses.replace(GLIOMA, stand_in=None, predicts="", doubted="who-cns-grade")
+    early = dataclasses.replace(cohort[0], record_id=999, followed_d=13.0)
+    assert [early.at_risk, cohort[0].at_risk] == [False, True]
+    own = columns_of(question.sources)
+    task = Task(matrix(question, cohort), course_of(cohort), own, ["ehr", "genomics"], 730.0)
+    rows = sensitivity(question, [*cohort, early], task, 1, 1)
+    plain, without, _, everybody = rows
+    assert plain["auroc_mean"] > without["auroc_mean"] + 0.05
+    assert (plain["patients"], everybody["patients"]) == (160, 161)
+    assert "without the input: who grade" in [row["what"] for row in rows]
 
 
 def test_hazards_are_found_also_where_follow_up_ends_early() -> None:
