@@ -13,35 +13,54 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.hourly_metrics import Hours
 from models.metrics import Array, rounded
-from models.resampling import Resamples, interval, ratio
+from models.resampling import Resamples, interval, ratio, share_interval
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
+DECISIONS = tuple(sorted({*THRESHOLDS, *(round(0.02 * i, 2) for i in range(1, 31))}))
 WARNING_H = 12  # an alarm that was off for so long before the end is not taken for a warning
 _DAY_H = 24.0
 
 
-def decision_curve(labels: Array, probabilities: Array) -> list[dict[str, float | None]]:
-    """Net benefit of treating those above each threshold, and of treating everybody.
+def net_benefit(hours: Hours, thresholds: Sequence[float], resamples: Resamples) -> Array:
+    """(1 + R, thresholds) net benefit of treating rows from each threshold on.
 
-    In true positives a patient: a false positive costs threshold / (1 - threshold) of one.
+    In true positives a row: a false positive costs threshold / (1 - threshold) of one. Row 0 is
+    the cohort, the others are the draws of its patients.
     """
-    found: list[dict[str, float | None]] = []
-    if not len(labels):
-        return found
-    for threshold in THRESHOLDS:
-        called = probabilities >= threshold
+    patients = resamples.times.shape[1]
+    probabilities, rows = 1 / (1 + np.exp(-hours.scores)), np.ones_like(hours.labels)
+    worth = np.zeros((patients, len(thresholds)))
+    for k, threshold in enumerate(thresholds):
         cost = threshold / (1 - threshold)
-        benefit = (called & (labels == 1)).mean() - cost * (called & (labels == 0)).mean()
-        everybody = labels.mean() - cost * (1 - labels.mean())
-        found.append(
-            {
-                "threshold": threshold,
-                "net_benefit": rounded(float(benefit)),
-                "treat_all": rounded(float(everybody)),
-            }
-        )
-    return found
+        value = np.where(hours.labels == 1, 1.0, -cost) * (probabilities >= threshold)
+        worth[:, k] = np.bincount(hours.patient, value, patients)
+    n = np.bincount(hours.patient, rows, patients).astype(np.float64)
+    total, drawn = (
+        np.vstack([worth.sum(0), resamples.sums(worth)]),
+        np.r_[n.sum(), resamples.sums(n)],
+    )
+    return ratio(total, np.broadcast_to(drawn[:, None], total.shape))
+
+
+def decision_curve(
+    hours: Hours, resamples: Resamples, thresholds: Sequence[float] = DECISIONS
+) -> list[dict[str, Any]]:
+    """Net benefit by threshold, and that of treating everybody, with intervals."""
+    everybody = hours._replace(scores=np.full(len(hours.labels), np.inf))
+    own, treated = (net_benefit(h, thresholds, resamples) for h in (hours, everybody))
+    return curve_rows(thresholds, {"net_benefit": own, "treat_all": treated})
+
+
+def curve_rows(at: Sequence[float], curves: dict[str, Array]) -> list[dict[str, Any]]:
+    """One row for each threshold of curves (1 + R, thresholds), with `intervals`."""
+    return [
+        {"threshold": round(float(t), 4)}
+        | {name: rounded(float(curve[0, k])) for name, curve in curves.items()}
+        | {"intervals": {name: interval(curve[1:, k]) for name, curve in curves.items()}}
+        for k, t in enumerate(at)
+    ]
 
 
 def burning(probabilities: Array, fire: float, clear: float) -> NDArray[np.bool_]:
@@ -118,8 +137,21 @@ class _Row(NamedTuple):
         found: dict[str, Any] = {k: rounded(float(v[0])) for k, v in value.items()}
         if resamples is not None:
             drawn = self._from(resamples.times, resamples.medians)
-            found["intervals"] = {k: interval(v) for k, v in drawn.items()}
+            found["intervals"] = {k: interval(v) for k, v in drawn.items()} | {
+                k: share_interval(float(value[k][0]), n, drawn[k])
+                for k, n in self._out_of().items()
+            }
         return found
+
+    def _out_of(self) -> dict[str, int]:
+        """How many patients a share is of."""
+        deaths = int(self.labels.sum())
+        return {
+            "patients_alarmed": len(self.labels),
+            "sensitivity": deaths,
+            "deaths_warned": deaths,
+            "positive_predictive_value": int(self.alarmed.sum()),
+        }
 
     def _from(self, times: Array, median: Callable[[Array], Array]) -> dict[str, Array]:
         """(R, patients) how often each was drawn → (R,) each figure."""

@@ -14,20 +14,33 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectors.cohorts.tables import RecordId
 from models import metrics
-from models.clinical_use import at_thresholds, beginnings, burning, decision_curve
+from models.clinical_use import (
+    DECISIONS,
+    at_thresholds,
+    beginnings,
+    burning,
+    curve_rows,
+    decision_curve,
+    net_benefit,
+)
 from models.ensemble import Ensemble, Scorer
+from models.grouped_metrics import group, intervals
+from models.hourly_metrics import Hours
 from models.metrics import Array
-from models.resampling import Resamples
-from models.risk import Assessment, RiskModel, probability_of
+from models.resampling import REPEATS, Resamples, estimate, interval, ratio, share_interval
+from models.risk import AlertRule, Assessment, RiskModel, probability_of
 from models.training.apart import parts
 from models.training.cohort import ADMITTED_AT, COHORT, HOUR_S, Stay
 
 AT_HOUR = 48
 HOURS = tuple(range(1, AT_HOUR + 1))
+FEWER = 300  # draws behind the intervals by hour and of subgroups
+LEAST = 10  # deaths, and survivors, in a subgroup of which figures are given
+_GROUPS = 400
+_BY_HOUR = ("auroc", "auprc", "calibration_slope", "ece")
 COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
 
 
@@ -116,22 +129,28 @@ def evaluate(
     probabilities = 1 / (1 + np.exp(-grid))
     clear_at = model.rule.clear / model.rule.fire
     resamples = Resamples(len(stays))
+    standing = at_the_end(stays, rows)
+    rule, rule_sides = alarms(stays, grid, model.rule, resamples)
     figures = summary(rows)
     figures |= {
         "risk": model.risk,
         "model": model.digest,
         "hour": AT_HOUR,
         **parts(rows, [scorer.trained_on(known[r.id]) for r in rows], _part),
-        "hours": by_hour(stays, grid),
-        "subgroups": subgroups(rows, known),
-        "alarms": alarms(stays, grid, model.rule.fire, model.rule.clear),
-        "decision_curve": decision_curve(*arrays(rows)[::2]),
+        "resamples": {"all": REPEATS, "by_hour_and_subgroups": FEWER},
+        "abstained_deaths": _deaths_by_reason(rows),
+        "ece_by_chance": metrics.rounded(metrics.ece_by_chance(arrays(rows)[2])),
+        "intervals": _own_intervals(standing, resamples) | {"alarms": rule_sides},
+        "hours": by_hour(stays, grid, resamples),
+        **subgroups(rows, known, resamples),
+        "alarms": rule,
+        "decision_curve": decision_curve(standing, resamples),
         "thresholds": at_thresholds(
             labels, probabilities, [s.died_on_day for s in stays], clear_at, resamples
         ),
     }
     if reference is not None:
-        figures["reference"] = compared(stays, rows, Scorer(reference, COHORT))
+        figures["reference"] = compared(stays, rows, Scorer(reference, COHORT), resamples)
     return figures, rows, grid
 
 
@@ -143,23 +162,48 @@ def _part(rows: Sequence[Prediction]) -> dict[str, Any]:
     return {"patients": len(rows), "scored": len(labels)}
 
 
+def at_the_end(stays: Sequence[Stay], rows: Iterable[Prediction]) -> Hours:
+    """The rows that have a score, by the patient's place among the stays."""
+    place = {s.record_id: i for i, s in enumerate(stays)}
+    scored = [r for r in rows if r.abstained is None]
+    labels, log_odds, _ = arrays(scored)
+    return Hours(np.array([place[r.id] for r in scored], dtype=np.int64), labels, log_odds)
+
+
+def _own_intervals(standing: Hours, resamples: Resamples) -> dict[str, Any]:
+    """Of the figures of `summary` that are plain numbers."""
+    found = intervals(standing, resamples)
+    return {name: found[name] for name in ("calibration_intercept", "ece")}
+
+
+def _deaths_by_reason(rows: Sequence[Prediction]) -> dict[str, int]:
+    reasons = sorted({r.abstained for r in rows if r.abstained})
+    return {a: sum(r.label for r in rows if r.abstained == a) for a in reasons}
+
+
 def compared(
-    stays: Sequence[Stay], rows: Sequence[Prediction], reference: CrossFitted
+    stays: Sequence[Stay],
+    rows: Sequence[Prediction],
+    reference: CrossFitted,
+    resamples: Resamples,
 ) -> dict[str, Any]:
-    """A reference's figures at 48 hours, and the difference on patients that both score."""
+    """A reference's figures at 48 hours, and the difference, all on patients that both score."""
     theirs = {r.id: r for r in final(stays, reference)}
-    pairs = [(r, theirs[r.id]) for r in rows if r.abstained is None]
-    pairs = [(own, other) for own, other in pairs if other.abstained is None]
-    labels, own, _ = arrays([a for a, _ in pairs])
-    _, other, probabilities = arrays([b for _, b in pairs])
+    mine = [r for r in rows if r.abstained is None and theirs[r.id].abstained is None]
+    own = at_the_end(stays, mine)
+    other = at_the_end(stays, [theirs[r.id] for r in mine])
+    curves = [net_benefit(h, DECISIONS, resamples) for h in (own, other)]
     return {
         "risk": reference.risk,
-        "scored": len(pairs),
-        "auroc": metrics.bootstrap(metrics.auroc, labels, other).as_dict(),
-        "auprc": metrics.bootstrap(metrics.auprc, labels, other).as_dict(),
-        "decision_curve": decision_curve(labels, probabilities),
-        "auroc_difference": metrics.paired(metrics.auroc, labels, own, other).as_dict(),
-        "auprc_difference": metrics.paired(metrics.auprc, labels, own, other).as_dict(),
+        "scored": len(mine),
+        "auroc": metrics.bootstrap(metrics.auroc, *other[1:]).as_dict(),
+        "auprc": metrics.bootstrap(metrics.auprc, *other[1:]).as_dict(),
+        "decision_curve": curve_rows(
+            DECISIONS,
+            {"own": curves[0], "net_benefit": curves[1], "difference": curves[0] - curves[1]},
+        ),
+        "auroc_difference": metrics.paired(metrics.auroc, *own[1:], other.scores).as_dict(),
+        "auprc_difference": metrics.paired(metrics.auprc, *own[1:], other.scores).as_dict(),
     }
 
 
@@ -189,15 +233,17 @@ def summary(rows: Sequence[Prediction]) -> dict[str, Any]:
     }
 
 
-def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float | None]]:
-    """Discrimination and calibration of the scores that stand at each hour."""
+def by_hour(stays: Sequence[Stay], grid: Array, resamples: Resamples) -> list[dict[str, Any]]:
+    """Discrimination and calibration of the scores that stand at each hour, with `intervals`."""
     labels = np.array([s.label for s in stays], dtype=np.float64)
-    found: list[dict[str, float | None]] = []
+    few = resamples.first(FEWER)
+    found: list[dict[str, Any]] = []
     for j, hour in enumerate(HOURS):
         k = ~np.isnan(grid[:, j])
         y, z = labels[k], grid[k, j]
         if not 0 < y.sum() < len(y):
             continue
+        drawn = intervals(Hours(np.flatnonzero(k), y, z), few, _GROUPS)
         found.append(
             {
                 "hour": hour,
@@ -206,16 +252,43 @@ def by_hour(stays: Sequence[Stay], grid: Array) -> list[dict[str, float | None]]
                 "auprc": metrics.rounded(metrics.auprc(y, z)),
                 "calibration_slope": metrics.rounded(metrics.slope(y, z)),
                 "ece": metrics.rounded(metrics.ece(y, 1 / (1 + np.exp(-z)))),
+                "intervals": {name: drawn[name] for name in _BY_HOUR},
             }
         )
     return found
 
 
 def subgroups(
-    rows: Sequence[Prediction], stays: Mapping[RecordId, Stay]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Figures by age, sex and type of unit (the type is never an input of the model)."""
+    rows: Sequence[Prediction], stays: Mapping[RecordId, Stay], resamples: Resamples
+) -> dict[str, Any]:
+    """Figures by age, sex and type of unit (the type is never an input of the model).
+
+    `subgroups_too_few` lists those with fewer than `LEAST` deaths or survivors, without figures.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {"age": {}, "sex": {}, "icu_type": {}}
+    too_few: list[dict[str, Any]] = []
+    few, everybody = resamples.first(FEWER), list(stays.values())
+    for (kind, name), members in sorted(_grouped(rows, stays).items()):
+        labels, log_odds, probabilities = arrays(members)
+        if min(labels.sum(), len(labels) - labels.sum()) < LEAST:
+            counts = {"scored": len(labels), "deaths": int(labels.sum())}
+            too_few.append({"kind": kind, "name": name} | counts)
+            continue
+        drawn = group(at_the_end(everybody, members), few).figures()
+        found[kind][name] = {
+            "scored": len(labels),
+            "deaths": int(labels.sum()),
+            "mean_probability": round(float(probabilities.mean()), 4),
+            "auroc": estimate(metrics.auroc(labels, log_odds), drawn["auroc"][1:]).as_dict(),
+            "calibration_slope": metrics.rounded(metrics.slope(labels, log_odds)),
+            "intervals": {"calibration_slope": interval(drawn["calibration_slope"][1:])},
+        }
+    return {"subgroups": found, "subgroups_too_few": too_few}
+
+
+def _grouped(
+    rows: Sequence[Prediction], stays: Mapping[RecordId, Stay]
+) -> dict[tuple[str, str], list[Prediction]]:
     groups: dict[tuple[str, str], list[Prediction]] = {}
     for row in rows:
         stay = stays[row.id]
@@ -225,18 +298,7 @@ def subgroups(
             ("icu_type", stay.icu_type or "unknown"),
         ):
             groups.setdefault((kind, name), []).append(row)
-    for (kind, name), members in sorted(groups.items()):
-        labels, log_odds, probabilities = arrays(members)
-        if min(labels.sum(), len(labels) - labels.sum()) < 10:
-            continue  # too few of one outcome for any figure
-        found[kind][name] = {
-            "scored": len(labels),
-            "deaths": int(labels.sum()),
-            "mean_probability": round(float(probabilities.mean()), 4),
-            "auroc": metrics.bootstrap(metrics.auroc, labels, log_odds, 300).as_dict(),
-            "calibration_slope": metrics.rounded(metrics.slope(labels, log_odds)),
-        }
-    return found
+    return groups
 
 
 def _age_band(age: float | None) -> str:
@@ -249,27 +311,38 @@ def _age_band(age: float | None) -> str:
 
 
 def alarms(
-    stays: Sequence[Stay], grid: Array, fire: float, clear: float
-) -> dict[str, float | None]:
-    """What the rule would do to the hourly scores: patients alarmed, episodes, and how right."""
-    labels = np.array([s.label for s in stays], dtype=np.float64)
+    stays: Sequence[Stay], grid: Array, rule: AlertRule, resamples: Resamples
+) -> tuple[dict[str, Any], dict[str, list[float | None]]]:
+    """What the rule would do to the hourly scores: patients alarmed, episodes, and how right.
+
+    And the intervals of these figures.
+    """
+    fire, clear = rule.fire, rule.clear
+    died = np.array([s.label for s in stays], dtype=np.float64)
     probabilities = 1 / (1 + np.exp(-grid))
-    alarmed = np.nanmax(np.c_[probabilities, np.zeros(len(grid))], axis=1) >= fire
-    started = beginnings(burning(probabilities, fire, clear))
-    days = np.sum(~np.isnan(grid)) / 24
-    return {
-        "fire": fire,
-        "clear": clear,
-        "patients_alarmed": round(float(alarmed.mean()), 4),
-        "episodes_per_patient_day": round(float(started.sum() / days), 4),
-        "positive_predictive_value": metrics.rounded(_share(labels[alarmed])),
-        "sensitivity": metrics.rounded(_share(alarmed[labels == 1])),
-        "specificity": metrics.rounded(_share(~alarmed[labels == 0])),
+    highest = np.nanmax(np.c_[probabilities, np.zeros(len(grid))], axis=1)
+    alarmed = (highest >= fire).astype(np.float64)
+    started = beginnings(burning(probabilities, fire, clear)).sum(1)
+    hours = np.sum(~np.isnan(grid), axis=1)
+    parts = np.c_[np.ones(len(died)), alarmed, died, alarmed * died, started, hours]
+    sums = np.vstack([parts.sum(0), resamples.sums(parts)])
+    everybody, called, deaths, hits, episodes, in_all = sums.T
+    survived = everybody - deaths
+    found = {
+        "patients_alarmed": ratio(called, everybody),
+        "episodes_per_patient_day": ratio(24 * episodes, in_all),
+        "positive_predictive_value": ratio(hits, called),
+        "sensitivity": ratio(hits, deaths),
+        "specificity": ratio(survived - (called - hits), survived),
     }
-
-
-def _share(flags: Array | NDArray[np.bool_]) -> float:
-    return float(flags.mean()) if len(flags) else float("nan")
+    values = {name: metrics.rounded(float(drawn[0])) for name, drawn in found.items()}
+    out_of = {"patients_alarmed": everybody, "positive_predictive_value": called}
+    out_of |= {"sensitivity": deaths, "specificity": survived}
+    sides = {name: interval(drawn[1:]) for name, drawn in found.items()} | {
+        name: share_interval(float(found[name][0]), float(n[0]), found[name][1:])
+        for name, n in out_of.items()
+    }
+    return {"fire": fire, "clear": clear, **values}, sides
 
 
 def write_predictions(rows: Iterable[Prediction], file: Path) -> None:

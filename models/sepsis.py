@@ -181,8 +181,8 @@ class SepsisModel(Answering):
 
     def _silenced(self, as_of: float, reason: Abstention, row: Array) -> Assessment:
         """No answer, since a low risk would not be believed."""
-        names = self._critical.of(row) if reason is Abstention.CRITICAL_VALUE else []
-        aside = [_set_aside(name, row, as_of) for name in names]
+        found = self._critical.of(row) if reason is Abstention.CRITICAL_VALUE else []
+        aside = [_set_aside(name, value, row, as_of) for name, value in found]
         return abstained(as_of, self.baseline, reason, (MODALITY,), aside)
 
     def _answer(
@@ -218,13 +218,13 @@ class SepsisModel(Answering):
         )
 
 
-def _set_aside(name: str, row: Array, as_of: float) -> SetAside:
+def _set_aside(name: str, value: float, row: Array, as_of: float) -> SetAside:
     """A value that silences the model, as an item of the score."""
     variable = _BY_NAME[name]
     since = float(row[_COLUMN[f"{name}.hours_since"]])
     return SetAside(
         feature=variable.display,
-        value=float(row[_COLUMN[f"{name}.last"]]),
+        value=value,
         unit=variable.unit,
         as_of=iso(round(as_of - since * HOUR_S, 3)),
         reason=Abstention.CRITICAL_VALUE.value,

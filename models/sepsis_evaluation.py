@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import hourly_metrics, metrics, utility
-from models.clinical_use import beginnings, burning
+from models.clinical_use import beginnings, burning, curve_rows, decision_curve
 from models.ensemble import FOLDS, Scorer
+from models.grouped_metrics import group, intervals
 from models.hourly_metrics import Hours
 from models.metrics import Array
+from models.resampling import Resamples, estimate, interval, ratio, share_interval
 from models.risk import Assessment, RiskModel, probability_of
 from models.sepsis import SepsisModel
 from models.training.apart import parts
@@ -31,6 +33,8 @@ from models.training.sepsis_cohort import COHORT, SepsisStay
 COLUMNS = ("id", "as_of", "probability", "log_odds", "abstained", "label", "ehr")
 # Hours in intensive care, in spans.
 SPANS = ((1, 6), (7, 12), (13, 24), (25, 48), (49, 96), (97, 1_000))
+THRESHOLDS = tuple(np.geomspace(0.002, 0.3, 60).tolist())  # of the curves
+LEAST = 10  # patients with sepsis in a subgroup of which figures are given
 _PAIRED_REPEATS = 100
 CHECKED = 500  # patients whose figures a test recomputes
 _LOOK_BACK_H = 24  # an alarm this long before the onset is not taken for a warning of it
@@ -135,6 +139,7 @@ def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -
     """All figures of a cohort; `reference` names the risk that `Scored.reference` is of."""
     hours = to_hours(scored)
     patients = len(scored)
+    resamples = Resamples(patients, hourly_metrics.REPEATS)
     probabilities = 1 / (1 + np.exp(-hours.scores))
     reasons = [reason for one in scored for reason in one.abstained.values()]
     threshold = float(model.bundle.answers["utility_log_odds"])
@@ -150,6 +155,7 @@ def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -
         "scored": len(hours.labels),
         "positive_scored": int(hours.labels.sum()),
         "abstained": {r: reasons.count(r) for r in sorted(set(reasons))},
+        "abstained_positive": _positive_by_reason(scored),
         **{k: v.as_dict() for k, v in hourly_metrics.ranking(hours, patients).items()},
         "all_hours": all_hours(scored, model.baseline),
         "first_patients": all_hours(scored[:CHECKED], model.baseline),
@@ -158,14 +164,21 @@ def figures(scored: Sequence[Scored], model: SepsisModel, reference: str = "") -
             metrics.calibration_line(hours.labels, hours.scores)[1]
         ),
         "ece": metrics.rounded(metrics.ece(hours.labels, probabilities)),
+        "intervals": _own_intervals(hours, resamples),
+        "resamples": {"all": len(resamples.times), "reference": _PAIRED_REPEATS},
         "utility": utility_of(scored, nested).as_dict(),
         "utility_thresholds": sorted({round(probability_of(t), 4) for t in nested}),
-        "over_time": over_time(scored),
-        "subgroups": subgroups(scored, nested),
+        "utility_by_threshold": utility_by_threshold(scored, resamples),
+        "decision_curve": decision_curve(hours, resamples, THRESHOLDS),
+        "over_time": over_time(scored, resamples),
+        **subgroups(scored, nested, resamples),
         "alarms": [
-            alarms(scored, model.rule.fire, model.rule.clear),
-            alarms(scored, model.rule.critical, model.rule.clear),
-            alarms(scored, probability_of(threshold), 0.75 * probability_of(threshold)),
+            alarms(scored, fire, clear, resamples)
+            for fire, clear in (
+                (model.rule.fire, model.rule.clear),
+                (model.rule.critical, model.rule.clear),
+                (probability_of(threshold), 0.75 * probability_of(threshold)),
+            )
         ],
     }
 
@@ -199,6 +212,20 @@ def to_hours(scored: Sequence[Scored]) -> Hours:
     scores = np.concatenate([one.log_odds for one in scored])
     known = ~np.isnan(scores)
     return Hours(patient[known], labels[known], scores[known])
+
+
+def _positive_by_reason(scored: Sequence[Scored]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in scored:
+        for i, reason in one.abstained.items():
+            found[reason] = found.get(reason, 0) + one.labels[i]
+    return dict(sorted(found.items()))
+
+
+def _own_intervals(hours: Hours, resamples: Resamples) -> dict[str, Any]:
+    """Of the figures of all hours that are plain numbers."""
+    found = intervals(hours, resamples)
+    return {name: found[name] for name in ("calibration_intercept", "ece")}
 
 
 def compared_with(scored: Sequence[Scored], risk: str) -> dict[str, Any]:
@@ -254,35 +281,61 @@ def utility_of(scored: Sequence[Scored], thresholds: Sequence[float]) -> metrics
     return hourly_metrics.utility_estimate(known, raised)
 
 
-def over_time(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    """Discrimination and calibration by the hour in intensive care."""
+def utility_by_threshold(scored: Sequence[Scored], resamples: Resamples) -> list[dict[str, Any]]:
+    """Normalised utility of an alarm at each hour from a threshold on, which all patients share."""
+    known = [utility.gains([one.labels]) for one in scored]
+    patient = np.repeat(np.arange(len(scored)), [len(one.hours) for one in scored])
+    gain, best = np.concatenate([g.gain for g in known]), np.array([g.best for g in known])
+    z = np.nan_to_num(np.concatenate([one.log_odds for one in scored]), nan=-np.inf)
+    got = np.stack(
+        [
+            np.bincount(patient, gain * (z >= math.log(t / (1 - t))), len(scored))
+            for t in THRESHOLDS
+        ],
+        axis=1,
+    ).astype(np.float64)
+    total, most = (np.vstack([v.sum(0), resamples.sums(v)]) for v in (got, best[:, None]))
+    return curve_rows(THRESHOLDS, {"utility": ratio(total, np.broadcast_to(most, total.shape))})
+
+
+def over_time(scored: Sequence[Scored], resamples: Resamples) -> list[dict[str, Any]]:
+    """Discrimination and calibration by the hour in intensive care, with `intervals`."""
     hour = np.concatenate([np.array(one.hours) for one in scored])
     z = np.concatenate([one.log_odds for one in scored])
     y = np.concatenate([np.array(one.labels, dtype=np.float64) for one in scored])
+    patient = np.repeat(np.arange(len(scored)), [len(one.hours) for one in scored])
     found: list[dict[str, Any]] = []
     for first, last in SPANS:
         k = (hour >= first) & (hour <= last) & ~np.isnan(z)
         if not 0 < y[k].sum() < k.sum():
             continue
+        drawn = intervals(Hours(patient[k], y[k], z[k]), resamples)
         found.append(
             {
                 "hours": f"{first}-{last}" if last < SPANS[-1][1] else f"{first} and later",
                 "scored": int(k.sum()),
+                "patients": len(np.unique(patient[k])),
+                "patients_positive": len(np.unique(patient[k & (y == 1)])),
                 "positive": round(float(y[k].mean()), 4),
                 "auroc": metrics.rounded(metrics.auroc(y[k], z[k])),
                 "auprc": metrics.rounded(metrics.auprc(y[k], z[k])),
                 "calibration_slope": metrics.rounded(metrics.slope(y[k], z[k])),
                 "ece": metrics.rounded(metrics.ece(y[k], 1 / (1 + np.exp(-z[k])))),
+                "intervals": {n: drawn[n] for n in ("auroc", "auprc", "calibration_slope", "ece")},
             }
         )
     return found
 
 
 def subgroups(
-    scored: Sequence[Scored], thresholds: Sequence[float]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Figures by age, sex, unit and admission; none is shown with fewer than ten with sepsis."""
+    scored: Sequence[Scored], thresholds: Sequence[float], resamples: Resamples
+) -> dict[str, Any]:
+    """Figures by age, sex, unit and admission.
+
+    `subgroups_too_few` lists those with fewer than `LEAST` patients with sepsis, without figures.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    too_few: list[dict[str, Any]] = []
     members: dict[tuple[str, str], list[int]] = {}
     for i, one in enumerate(scored):
         for item in one.group.items():
@@ -290,57 +343,112 @@ def subgroups(
     for (kind, name), at in sorted(members.items()):
         part = [scored[i] for i in at]
         septic = sum(1 in one.labels for one in part)
-        if septic < 10:
+        counts = {"patients": len(part), "with_sepsis": septic}
+        if septic < LEAST:
+            too_few.append({"kind": kind, "name": name} | counts)
             continue
         hours = to_hours(part)
-        found.setdefault(kind, {})[name] = {
-            "patients": len(part),
-            "with_sepsis": septic,
-            "auroc": hourly_metrics.ranking(hours, len(part), 100)["auroc"].as_dict(),
-            "calibration_slope": metrics.rounded(metrics.slope(hours.labels, hours.scores)),
+        drawn = group(hours, resamples.among(at)).figures()
+        slope = metrics.rounded(metrics.slope(hours.labels, hours.scores))
+        found.setdefault(kind, {})[name] = counts | {
+            "auroc": estimate(
+                metrics.auroc(hours.labels, hours.scores), drawn["auroc"][1:]
+            ).as_dict(),
+            "calibration_slope": slope,
             "utility": utility_of(part, [thresholds[i] for i in at]).as_dict(),
+            "intervals": {"calibration_slope": interval(drawn["calibration_slope"][1:])},
         }
-    return found
+    return {"subgroups": found, "subgroups_too_few": too_few}
 
 
 # ── alarms of a rule ───────────────────────────────────────────────────────────────────────────
 
 
-def alarms(scored: Sequence[Scored], fire: float, clear: float) -> dict[str, Any]:
-    """What a rule would do hour by hour: how often it alarms, how right and how early it is."""
-    episodes = right = alarmed_well = well = 0
-    hours = 0
-    leads: list[float] = []
-    septic = 0
-    grid = burning(_grid(scored), fire, clear)
-    began = beginnings(grid)
-    for one, burned, started in zip(scored, grid, began, strict=True):
-        on = burned[: len(one.hours)]
-        starts = np.flatnonzero(started[: len(one.hours)])
-        hours += len(on)
-        episodes += len(starts)
-        onset = utility.onset(one.labels)
-        if onset is None:
-            well += 1
-            alarmed_well += bool(len(starts))
-            continue
-        septic += 1
-        lead = _lead(on, starts, onset)
-        right += sum(onset - _LOOK_BACK_H <= s <= onset + 3 for s in starts.tolist())
-        if lead is not None:
-            leads.append(lead)
-    days = hours / 24
-    early = [sum(lead >= h for lead in leads) / max(septic, 1) for h in (0, 3, 6, 12)]
+def alarms(
+    scored: Sequence[Scored], fire: float, clear: float, resamples: Resamples | None = None
+) -> dict[str, Any]:
+    """What a rule would do hour by hour: how often it alarms, how right and how early it is.
+
+    With resamples there are `intervals` beside the figures.
+    """
+    on = burning(_grid(scored), fire, clear)
+    did = np.array(
+        [_of_patient(*of) for of in zip(scored, on, beginnings(on), strict=True)], dtype=np.float64
+    ).reshape(-1, 6)
+    value = _of_rule(did, np.ones((1, len(did))), lambda leads: _median(leads)[None])
+    found: dict[str, Any] = {"fire": round(fire, 4), "clear": round(clear, 4)}
+    found |= {name: _numbers_of(v[0]) for name, v in value.items()}
+    if resamples is not None:
+        drawn = _of_rule(did, resamples.times, resamples.medians)
+        found["intervals"] = {name: _sides_of(v) for name, v in drawn.items()} | {
+            name: share_interval(float(value[name][0]), n, drawn[name])
+            for name, n in _out_of(did).items()
+        }
+    return found
+
+
+_EARLY_H = (0, 3, 6, 12)
+
+
+def _of_patient(
+    one: Scored, on: NDArray[np.bool_], began: NDArray[np.bool_]
+) -> tuple[float, float, float, float, float, float]:
+    """Hours, alarms, whether septic, whether alarmed without sepsis, alarms before an onset, lead
+    time (NaN: nothing warned)."""
+    hours = len(one.hours)
+    starts = np.flatnonzero(began[:hours])
+    onset = utility.onset(one.labels)
+    if onset is None:
+        return hours, len(starts), 0.0, float(len(starts) > 0), 0.0, math.nan
+    lead = _lead(on[:hours], starts, onset)
+    right = sum(onset - _LOOK_BACK_H <= s <= onset + 3 for s in starts.tolist())
+    return hours, len(starts), 1.0, 0.0, float(right), math.nan if lead is None else lead
+
+
+def _of_rule(did: Array, times: Array, median: Callable[[Array], Array]) -> dict[str, Array]:
+    """(patients, 6) of `_of_patient`, (R, patients) how often each was drawn → figures (R, …)."""
+    leads = did[:, 5]
+    early = np.stack([leads >= h for h in _EARLY_H], axis=1)
+    parts = np.c_[np.ones(len(did)), did[:, :5], ~np.isnan(leads), early]
+    patients, hours, episodes, septic, false, right, warned = (times @ parts[:, :7]).T
+    in_time = times @ parts[:, 7:]
     return {
-        "fire": round(fire, 4),
-        "clear": round(clear, 4),
-        "episodes_per_patient_day": metrics.rounded(episodes / days if days else math.nan),
-        "patients_without_sepsis_alarmed": metrics.rounded(alarmed_well / max(well, 1)),
-        "sensitivity": metrics.rounded(len(leads) / septic if septic else math.nan),
-        "sensitivity_0_3_6_12_h_before": [metrics.rounded(e) for e in early],
-        "episodes_before_sepsis": metrics.rounded(right / episodes if episodes else math.nan),
-        "median_lead_time_h": metrics.rounded(float(np.median(leads)) if leads else math.nan),
+        "episodes_per_patient_day": ratio(24 * episodes, hours),
+        "patients_without_sepsis_alarmed": ratio(false, patients - septic),
+        "sensitivity": ratio(warned, septic),
+        "sensitivity_0_3_6_12_h_before": ratio(
+            in_time, np.broadcast_to(septic[:, None], in_time.shape)
+        ),
+        "episodes_before_sepsis": ratio(right, episodes),
+        "median_lead_time_h": median(leads),
     }
+
+
+def _out_of(did: Array) -> dict[str, float]:
+    """How many patients, or alarms, a share is of."""
+    septic = float(did[:, 2].sum())
+    return {
+        "patients_without_sepsis_alarmed": len(did) - septic,
+        "sensitivity": septic,
+        "episodes_before_sepsis": float(did[:, 1].sum()),
+    }
+
+
+def _median(leads: Array) -> Array:
+    known = leads[~np.isnan(leads)]
+    return np.asarray(np.median(known) if len(known) else np.nan)
+
+
+def _numbers_of(value: Any) -> Any:
+    """For JSON: one figure, or a list."""
+    if np.ndim(value):
+        return [metrics.rounded(float(v)) for v in value]
+    return metrics.rounded(float(value))
+
+
+def _sides_of(drawn: Array) -> Any:
+    """For JSON: one interval, or a list of them."""
+    return interval(drawn) if drawn.ndim == 1 else [interval(column) for column in drawn.T]
 
 
 def _grid(scored: Sequence[Scored]) -> Array:

@@ -20,7 +20,7 @@ from models.training.tumours import Case
 def write_report(
     folder: Path, figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]
 ) -> None:
-    """report.html and report.png."""
+    """report.html."""
     kind = scored_by(figures)
     headline = [[n, interval(figures[n])] for n in ("auroc", "auprc", "calibration_slope")]
     compared = figures["comparison_in_training"]
@@ -72,7 +72,7 @@ def _differences(compared: dict[str, Any]) -> list[list[str]]:
     return [[words, interval(compared[key])] for words, key in pairs]
 
 
-def _plot(figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]) -> bytes:
+def _plot(figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]) -> str:
     scored = [(c.label, a.log_odds) for c, a in rows if a.log_odds is not None]
     y, z = np.array(scored, dtype=np.float64).T
     p = 1 / (1 + np.exp(-z))

@@ -62,7 +62,7 @@ Data = Annotated[
     typer.Option(help="Folder of the risk's cohort: PhysioNet 2012 or 2019, UCSF-PDGM or HANCOCK."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write to; made when it does not exist.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or another; default: all there.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="a, b or another; default: all.")]
 
 
 @app.command()
@@ -129,6 +129,7 @@ def evaluate(
     """
     _prepare_torch()
     from models import evaluation  # noqa: PLC0415 - torch
+    from models.resampling import Resamples  # noqa: PLC0415
     from models.rule import SHIPPED  # noqa: PLC0415
     from models.training.report import write_report  # noqa: PLC0415
 
@@ -152,7 +153,8 @@ def evaluate(
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     evaluation.write_predictions(rows, out / "predictions.csv")
     evaluation.write_hourly(stays, grid, out / "hourly.csv")
-    write_report(out, figures, rows)
+    standing = evaluation.at_the_end(stays, rows)
+    write_report(out, figures, standing, Resamples(len(stays)))
     _print_figures(figures)
     Console().print(f"Written to {out}: metrics.json, predictions.csv, hourly.csv, report.html")
 

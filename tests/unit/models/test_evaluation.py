@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from typer.testing import CliRunner
 from connectors.cohorts.physionet2012 import PARAMETERS, CohortPatient, Event, load
 from models import evaluation
 from models.bundle import read, single_member, write
+from models.clinical_use import decision_curve
 from models.deterioration import DeteriorationModel
 from models.ensemble import FOLDS, Scorer, enrolled, fold_of
+from models.news2_model import News2Model
+from models.resampling import Resamples
 from models.rule import SHIPPED
 from models.training.cohort import ADMITTED_AT, COHORT, Stay, stays
 from models.training.deterioration import firing_threshold, train
@@ -25,6 +29,7 @@ from models.training.leafwise_boosting import LeafwiseConfig
 from models.training.page import interval
 from streams.backtest.stays import from_predictions
 from streams.cli.training import app
+from tests.unit.models.report_page import check_bands
 
 RISK = "deterioration"
 
@@ -157,6 +162,54 @@ def test_training_writes_a_bundle_that_knows_the_difference(tmp_path: Path) -> N
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def judged(model: DeteriorationModel, strangers: list[Stay]) -> dict[str, Any]:
+    """All figures of some strangers, NEWS2 beside the model."""
+    return evaluation.evaluate(strangers[:24], model, reference=_news2())[0]
+
+
+def _news2() -> News2Model:
+    return News2Model(read(SHIPPED / "news2", "news2"))
+
+
+def test_figures_that_are_plain_numbers_have_intervals_that_hold_them(
+    judged: dict[str, Any],
+) -> None:
+    sides = dict(judged["intervals"])
+    rule = sides.pop("alarms")
+    pairs = [(judged[name], between) for name, between in sides.items()]
+    pairs += [(judged["alarms"][name], between) for name, between in rule.items()]
+    for rows in (judged["hours"], judged["thresholds"], judged["decision_curve"]):
+        assert all(row["intervals"] for row in rows)
+        pairs += [(row[n], side) for row in rows for n, side in row["intervals"].items()]
+    assert all(v is None or low <= v <= high for v, (low, high) in pairs)
+
+
+def test_decision_curves_beside_each_other_are_of_the_same_patients(strangers: list[Stay]) -> None:
+    reference = _news2()
+    some, resamples = strangers[:8], Resamples(8, 50)
+    theirs = evaluation.final(some, Scorer(reference, COHORT))
+    own = [dataclasses.replace(r, log_odds=2.0, probability=0.88, abstained=None) for r in theirs]
+    own[0] = dataclasses.replace(own[0], log_odds=None, probability=None, abstained="no_data")
+    found = evaluation.compared(some, own, Scorer(reference, COHORT), resamples)
+    assert found["scored"] == 7
+    expected = (
+        decision_curve(evaluation.at_the_end(some, rows), resamples) for rows in (own, theirs[1:])
+    )
+    for row, first, second in zip(found["decision_curve"], *expected, strict=True):
+        assert (row["own"], row["net_benefit"]) == (first["net_benefit"], second["net_benefit"])
+        low, high = row["intervals"]["difference"]
+        assert low <= row["difference"] <= high
+
+
+def test_subgroups_that_are_too_small_are_listed(judged: dict[str, Any]) -> None:
+    sizes = {(g["kind"], g["name"]): g["scored"] for g in judged["subgroups_too_few"]}
+    shown = [(k, n) for k, groups in judged["subgroups"].items() for n in groups]
+    assert set(shown).isdisjoint(sizes)
+    assert {kind for kind, _ in [*shown, *sizes]} == {"age", "sex", "icu_type"}
+    assert ("sex", "M") in [*shown, *sizes]
+
+
 def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path) -> None:
     data = tmp_path / "data" / "set-b"
     data.mkdir(parents=True)
@@ -182,7 +235,7 @@ def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path) -> None:
     assert (rows[0]["abstained"], rows[0]["probability"]) == ("no_data", "")
     baseline = float(rows[1]["log_odds"]) - float(rows[1]["ehr"])
     assert baseline == pytest.approx(read(SHIPPED / RISK, RISK).answers["baseline"], abs=1e-6)
-    assert "data:image/png;base64," in (out / "report.html").read_text()
+    check_bands(out / "report.html", 8)
     recorded = from_predictions(out / "hourly.csv")
     assert len(recorded) == 23
     assert set(recorded.subgroups) == {"age", "sex", "icu_type"}

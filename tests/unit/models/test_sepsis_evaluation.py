@@ -21,6 +21,7 @@ from models import utility
 from models.bundle import BundleError, read, single_member, write
 from models.clinical_use import beginnings, burning
 from models.ensemble import FOLDS, Scorer, fold_of
+from models.resampling import Resamples
 from models.rule import SHIPPED
 from models.sepsis import SepsisModel
 from models.sepsis_evaluation import Scored
@@ -30,6 +31,7 @@ from models.training.sepsis import RISK, train
 from models.training.sepsis_cohort import COHORT, stays
 from models.training.sepsis_fit import SepsisConfig, emphasis
 from streams.cli.main import app
+from tests.unit.models.report_page import check_bands
 from tests.unit.replay.folders import sepsis_original
 
 _SMALL = SepsisConfig(
@@ -132,6 +134,61 @@ def test_alarms_are_counted_for_patients_days_and_onsets() -> None:
     assert found["patients_without_sepsis_alarmed"] == 1
 
 
+def test_the_figures_of_a_rule_have_intervals_over_patients() -> None:
+    rng = np.random.default_rng(3)
+    scored = []
+    for i in range(60):
+        labels = [0] * 20 + [int(i % 3 == 0)] * 6
+        z = rng.normal(-2, 1, 26) + 3 * (i % 3 == 0) * (np.arange(26) > rng.integers(8, 26))
+        scored.append(_scored(labels, z.tolist()))
+    found = evaluation.alarms(scored, 0.5, 0.4, Resamples(60, 100))
+    plain = evaluation.alarms(scored, 0.5, 0.4)
+    sides = found.pop("intervals")
+    assert found == plain
+    early = sides.pop("sensitivity_0_3_6_12_h_before")
+    pairs = [*zip(found["sensitivity_0_3_6_12_h_before"], early, strict=True)]
+    pairs += [(found[name], between) for name, between in sides.items()]
+    assert all(low <= value <= high for value, (low, high) in pairs)
+    assert len(pairs) == 9
+
+
+def test_a_rule_that_nobody_meets_is_not_certain_of_anything() -> None:
+    scored = [_scored([0] * 5 + [1] * 5, [-5.0] * 10)] * 4 + [_scored([0] * 9, [-5.0] * 9)] * 4
+    found = evaluation.alarms(scored, 0.5, 0.4, Resamples(8, 50))
+    assert found["sensitivity"] == found["patients_without_sepsis_alarmed"] == 0
+    assert found["episodes_before_sepsis"] is found["median_lead_time_h"] is None
+    assert found["intervals"]["sensitivity"][1] > 0.4  # Wilson, none of four
+    assert found["intervals"]["median_lead_time_h"] == [None, None]
+
+
+def test_subgroups_that_are_too_small_are_listed() -> None:
+    scored = [_scored([0, int(i % 2)], [-1.0, 0.1 * i]) for i in range(30)]
+    few = [dataclasses.replace(one, group={"sex": "M"}) for one in scored[:8]]
+    found = evaluation.subgroups([*scored, *few], [0.0] * 38, Resamples(38, 50))
+    assert list(found["subgroups"]["sex"]) == ["F"]
+    one = found["subgroups"]["sex"]["F"]
+    assert one["auroc"]["low"] <= one["auroc"]["value"] <= one["auroc"]["high"]
+    assert found["subgroups_too_few"] == [
+        {"kind": "sex", "name": "M", "patients": 8, "with_sepsis": 4}
+    ]
+
+
+def test_few_patients_make_a_wide_band_over_time_and_a_threshold_s_utility_has_one() -> None:
+    scored = [_scored([0] * 9 + [i % 2] * 9, [*np.linspace(-3, 0.2 * i, 18)]) for i in range(20)]
+    resamples = Resamples(20, 50)
+    for span in evaluation.over_time(scored, resamples):
+        for name, (low, high) in span["intervals"].items():
+            assert low <= span[name] <= high
+    assert [s["patients_positive"] for s in evaluation.over_time(scored, resamples)] == [10, 10]
+    for row in evaluation.utility_by_threshold(scored, resamples):
+        low, high = row["intervals"]["utility"]
+        assert low <= row["utility"] <= high
+        known = utility.gains([one.labels for one in scored])
+        z = np.concatenate([one.log_odds for one in scored])
+        plain = utility.utility(known, 1 / (1 + np.exp(-z)) >= row["threshold"])
+        assert row["utility"] == pytest.approx(plain, abs=1e-3)
+
+
 def test_a_reference_is_compared_on_the_hours_that_both_score() -> None:
     own = [_scored([0, 0, 1], [-3.0, math.nan, 2.0]), _scored([0, 1], [1.0, 0.5])]
     other = [np.array([1.0, 5.0, math.nan]), np.array([-1.0, 2.0])]
@@ -203,7 +260,7 @@ def test_evaluate_writes_figures_predictions_and_a_page(tmp_path: Path, trained:
     ]  # fmt: skip
     baseline = float(rows[1]["log_odds"]) - float(rows[1]["ehr"])
     assert baseline == pytest.approx(read(trained / RISK, RISK).answers["baseline"], abs=1e-6)
-    assert "data:image/png;base64," in (out / "report.html").read_text()
+    check_bands(out / "report.html", 8)
 
 
 def test_a_cohort_without_sepsis_cannot_be_evaluated(tmp_path: Path, trained: Path) -> None:
