@@ -75,22 +75,25 @@ def evaluate(
 
     patients, reading = _load(risk, data)
     known = list(islice(cases(patients), limit))
-    if not 0 < sum(case.label for case in known) < len(known):
+    at_risk = [case for case in known if case.at_risk]
+    if not 0 < sum(case.label for case in at_risk) < len(at_risk):
         raise UserError(
-            f"{data} gives {len(known)} patients with a known outcome, and needs both outcomes."
+            f"{data} gives {len(at_risk)} patients with a known outcome that came after all "
+            "results, and needs both outcomes."
         )
     rows = multimodal.cross_fitted(model, known)
     if stream:
         found = _through_the_system(risk, patients, known, model)
         rows = [(case, found[case.record_id]) for case, _ in rows if case.record_id in found]
     scorer = Scorer(model, risk)
+    judged = [(case, answer) for case, answer in rows if case.at_risk]
     figures = multimodal.figures(rows) | {
         "risk": risk,
         "model": model.digest,
         "via": "stream" if stream else "offline",
-        **parts(rows, [scorer.trained_on(case) for case, _ in rows], multimodal.part),
+        **parts(judged, [scorer.trained_on(case) for case, _ in judged], multimodal.part),
         "reading": reading.counts(),
-        "not_at_risk": sum(not case.at_risk for case, _ in rows),
+        "not_at_risk": len(rows) - len(judged),
         "comparison_in_training": model.bundle.about["comparison"],
     }
     (out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
