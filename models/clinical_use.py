@@ -56,7 +56,7 @@ def decision_curve(
 def curve_rows(at: Sequence[float], curves: dict[str, Array]) -> list[dict[str, Any]]:
     """One row for each threshold of curves (1 + R, thresholds), with `intervals`."""
     return [
-        {"threshold": round(float(t), 4)}
+        {"threshold": round(float(t), 6)}
         | {name: rounded(float(curve[0, k])) for name, curve in curves.items()}
         | {"intervals": {name: interval(curve[1:, k]) for name, curve in curves.items()}}
         for k, t in enumerate(at)
