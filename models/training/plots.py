@@ -5,6 +5,7 @@ Bands and bars carry an identifier (`band-…`, `bars-…`) in the SVG, so that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def series(
         np.array(values, dtype=np.float64)
         for values in ([r[key] for r in rows], [s[0] for s in sides], [s[1] for s in sides])
     )
-    gid = f"band-{axes.get_title() or key}-{key}".replace(" ", "-").lower()
+    words = f"{axes.get_title()} {key} {label or ''}".lower()
+    gid = "band-" + "-".join(re.findall(r"[a-z0-9.]+", words))
     axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, gid=gid)
     axes.plot(x, y, mark, color=color, label=label, markersize=4)
 
