@@ -140,7 +140,14 @@ that it was not fitted on, at one moment of each in each band, children among th
 {markdown(rows)}
 
 It refuses to reassure, never to warn: the strangest values are those of the sickest, so a patient
-who is out gets no score only where it would be at or below the baseline. Age is no sign of illness:
+who is out gets no score only where it would be at or below the baseline.{_youngest(coverage)}"""
+
+
+def _youngest(coverage: dict[str, Any]) -> str:
+    """Nothing where the patients were too few to say."""
+    if coverage["youngest"] is None:
+        return ""
+    return f""" Age is no sign of illness:
 whoever is younger than {coverage["youngest"]:g}, as at most {100 * coverage["level"]:g} % of the
 training patients were, gets no score at all."""
 

@@ -159,8 +159,9 @@ def gates(rows: Rows) -> tuple[Reference, dict[str, Any]]:
     compared = x, x[:, IN_WARD], np.zeros(len(x)), patients, folds, NEWEST
     found = fit_gates(*compared)
     reference = found._replace(gate_youngest=_youngest(x[:, AGE], patients, folds))
-    youngest = {"youngest": float(reference.gate_youngest.mean())}  # of the ensemble
-    return reference, observed(reference, *compared) | youngest
+    youngest = float(reference.gate_youngest.mean())  # of the ensemble
+    said = {"youngest": youngest if math.isfinite(youngest) else None}  # too few to say
+    return reference, observed(reference, *compared) | said
 
 
 def _youngest(ages: Array, patients: NDArray[Any], folds: NDArray[Any]) -> Array:
