@@ -269,7 +269,7 @@ def test_evaluate_writes_predictions_figures_and_a_report(shared: Path, tmp_path
     assert lines[0] == "id,as_of,probability,log_odds,abstained,label,ehr,genomics,imaging"
     assert len(lines) == 61
     assert json.loads((tmp_path / "metrics.json").read_text())["scored"] == 60
-    assert "<img alt=" in (tmp_path / "report.html").read_text()
+    assert "<svg" in (tmp_path / "report.html").read_text()
 
 
 def _published(folder: Path) -> list[dict[str, object]]:
