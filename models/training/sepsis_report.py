@@ -31,6 +31,7 @@ from models.training.report import CALIBRATION_NOTE, calibration_lines
 from models.training.sepsis_card import WORDS
 
 _BINS = 20
+_RULES = ("shipped rule", "its critical level", "best utility")
 
 
 def plots(figures: dict[str, Any], scored: Sequence[Scored], resamples: Resamples) -> str:
@@ -99,12 +100,12 @@ def _lead_times(axes: Any, figures: dict[str, Any]) -> None:
     axes.set(xlabel="hours before the onset, at least", ylabel="share of onsets", ylim=(0, 1.02))
     axes.set_title("Onsets warned of in time, by rule")
     key = "sensitivity_0_3_6_12_h_before"
-    for rule, color in zip(figures["alarms"], (BLUE, ORANGE, GREEN), strict=True):
+    for rule, name, color in zip(figures["alarms"], _RULES, (BLUE, ORANGE, GREEN), strict=True):
         rows = [
             {key: value, "intervals": {key: sides}}
             for value, sides in zip(rule[key], rule["intervals"][key], strict=True)
         ]
-        label = f"fires at {rule['fire']:.3g}"
+        label = f"{name}, from {rule['fire']:.3g}"
         p.series(axes, np.array([0, 3, 6, 12]), rows, key, color, label, "o-")
     axes.set_xticks([0, 3, 6, 12])
     axes.legend(loc="upper right")
@@ -228,7 +229,7 @@ def subgroup_lines(figures: dict[str, Any]) -> list[list[str]]:
 def alarm_lines(figures: dict[str, Any]) -> list[list[str]]:
     """A column for each rule."""
     rules = figures["alarms"]
-    found = [["", "shipped rule", "its critical level", "best utility"]]
+    found = [["", *_RULES]]
     for key, words in WORDS.items():
         if isinstance(rules[0][key], list):
             for i, h in enumerate((0, 3, 6, 12)):
