@@ -44,6 +44,7 @@ MEMBERS = frozenset({"borders", "tables", "intercepts", "levels", "slopes"}) | {
         "gate_precision",
         "gate_farthest",
         "gate_fewest",
+        "gate_youngest",
     ),
     *("center", "scale", "weight", "bias", "gain", "offset", "farthest"),
     *("covariance", "reach", "lines", "around"),
