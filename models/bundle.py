@@ -55,6 +55,10 @@ class BundleError(ValueError):
     """A bundle that cannot be used; the message says why."""
 
 
+# What building a model from a bundle's parts raises where one is missing or of another shape.
+UNFIT = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+
 class _Described(msgspec.Struct):
     """bundle.json."""
 

@@ -78,13 +78,22 @@ _OF_COPIES: Final = frozenset(("copy number gain", "copy number loss"))
 _SEQUENCE = re.compile(r"[ACGT]+")
 _ACCESSION = re.compile(r"(?:[NX][MPRC]_|ENS|LRG_)\w+", re.IGNORECASE)
 # What `connectors.genomics.hgvs` leaves.
-_CDNA = re.compile(r"(\d+)(?:_(\d+))?(?:([ACGT])>([ACGT])|delins([ACGT]+)|(=|del|dup|inv|ins.*))")
+# A place has nine digits at most: more are in no sequence, and no number for Python either.
+_CDNA = re.compile(
+    r"(\d{1,9})(?:_(\d{1,9}))?(?:([ACGT])>([ACGT])|delins([ACGT]+)|(=|del|dup|inv|ins.*))"
+)
 _BESIDE = re.compile(r"(?:[-*]\d+|\d+[+-]\d+)(?:_(?:[-*]\d+|\d+[+-]\d+))?\D.*")  # not coding
 _GENOMIC = re.compile(
-    r"(?:(?:chr)?([^:]+):)?g\.(\d+)(?:_(\d+))?(?:([ACGT])>([ACGT])|delins([ACGT]+))"
+    r"(?:(?:chr)?([^:]+):)?g\.(\d{1,9})(?:_(\d{1,9}))?(?:([ACGT])>([ACGT])|delins([ACGT]+))"
 )
-_PROTEIN = re.compile(r"([A-Z][a-z]{2})(\d+)(?:_([A-Z][a-z]{2})(\d+))?(delins)?(\D.*)")
+_PROTEIN = re.compile(r"([A-Z][a-z]{2})(\d{1,9})(?:_([A-Z][a-z]{2})(\d{1,9}))?(delins)?(\D.*)")
 _RESIDUE = re.compile(r"[A-Z][a-z]{2}")
+_AMINO_ACIDS = frozenset(
+    {
+        *("Ala", "Arg", "Asn", "Asp", "Cys", "Gln", "Glu", "Gly", "His", "Ile"),
+        *("Leu", "Lys", "Met", "Phe", "Pro", "Ser", "Thr", "Trp", "Tyr", "Val"),
+    }
+)
 
 
 def codon_of(v: Variant) -> Codon | None:
@@ -231,7 +240,7 @@ def _by_protein(v: Variant, codon: Codon) -> Effect:
 
 
 def _replaced(new: str) -> Effect:
-    if new in ("Ter", "Xaa"):  # a stop; nobody knows which
+    if new not in _AMINO_ACIDS:  # a stop, one of two, nobody knows which
         return Effect.OTHER
     return Effect.SILENT if new == _WILD else Effect.MISSENSE
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing, SetAside
-from models.bundle import Bundle, BundleError, single_member
+from models.bundle import UNFIT, Bundle, BundleError, single_member
 from models.conformal import Gate, Reference
 from models.critical import Critical
 from models.ensemble import interval, spread
@@ -81,7 +81,7 @@ class DeteriorationModel(Answering):
             self.baseline = round(float(answers["baseline"]), 6)
             self._signs = Critical(answers["critical"]["vital_signs"])
             self._laboratory = Critical(answers["critical"]["laboratory"])
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except UNFIT as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
         warns = math.log(self.rule.fire / (1 - self.rule.fire))
         # Up to which log-odds each doubt silences the model.

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from connectors.clock import iso
 from connectors.contract import Evidence
-from models.bundle import Bundle, BundleError, single_member
+from models.bundle import UNFIT, Bundle, BundleError, single_member
 from models.encoding import Encoder, columns_of
 from models.ensemble import around
 from models.inputs import AGE, DAY_S, Question, codes_of
@@ -68,7 +68,7 @@ class MultimodalModel(Answering):
             self._reasons = Reasons(question, self._net)
             self.rule = AlertRule(**answers["rule"])
             self.baseline = round(float(answers["baseline"]), 6)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except UNFIT as error:
             raise BundleError(f"The bundle of {question.risk} is incomplete: {error}.") from error
         self.question = question
         self.bundle = bundle

@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing, SetAside
-from models.bundle import Bundle, BundleError, single_member
+from models.bundle import UNFIT, Bundle, BundleError, single_member
 from models.ensemble import interval, spread
 from models.news2 import CODES, WINDOW_S, Chart, Points, effective, total
 from models.record import PatientRecord, Presence
@@ -55,7 +55,7 @@ class News2Model(Answering):
             self._slopes = bundle.tensors["slopes"].double()  # (M,)
             self.rule = AlertRule(**bundle.answers["rule"])
             self.baseline = round(float(bundle.answers["baseline"]), 6)
-        except (KeyError, TypeError) as error:
+        except UNFIT as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
         self.bundle = bundle
         self.digest = bundle.digest

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from connectors.clock import iso
 from connectors.contract import Evidence, SetAside
-from models.bundle import Bundle, BundleError, single_member
+from models.bundle import UNFIT, Bundle, BundleError, single_member
 from models.columns import HOUR_S, Array
 from models.conformal import Gate, Reference
 from models.critical import Critical
@@ -53,7 +53,7 @@ class SepsisModel(Answering):
             self.rule = AlertRule(**answers["rule"])
             self.expires_s = float(answers["expires_s"])
             self.baseline = round(float(answers["baseline"]), 6)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except UNFIT as error:
             raise BundleError(f"The bundle of {self.risk} is incomplete: {error}.") from error
         self.bundle = bundle
         self.digest = bundle.digest

@@ -121,6 +121,9 @@ _SEPARATORS = re.compile(
 )
 _NUMBER = re.compile(r"[0-9]{1,5}(?:[.,][0-9]*)?")  # more digits are a code of SNOMED CT
 _WHOLE = re.compile(r"^([0-9]+)\.0+$")
+_LONGEST = 64  # characters of a unit: longer text is none
+# What the libraries raise for text that is nearly a unit: a bare annotation, `10*400`, `cph`.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _ANNOTATION = re.compile(r"\{[^{}]*\}")  # UCUM: text in braces alone means the unit one
 
 
@@ -161,15 +164,21 @@ def _by_pint(variable: Variable, ucum: str) -> Affine | Rejection:
     from ucumvert.parser import InvalidUcumError  # noqa: PLC0415
 
     registry = _registry()
+    if len(ucum) > _LONGEST:
+        return Rejection.UNIT_UNKNOWN
     try:
         given = registry.from_ucum(ucum).units
-    except (LarkError, InvalidUcumError, pint.PintError, AttributeError):
-        return Rejection.UNIT_UNKNOWN  # ucumvert raises AttributeError for a bare annotation
+    except (LarkError, InvalidUcumError, pint.PintError, *_BUGS):
+        return Rejection.UNIT_UNKNOWN
     wanted = registry.from_ucum(variable.unit).units
     try:
         zero, one = (_convert(registry, variable, x, given, wanted) for x in (0.0, 1.0))
     except pint.PintError:
         return Rejection.UNIT_INCOMPATIBLE
+    except _BUGS:
+        return Rejection.UNIT_UNKNOWN
+    if not 0 < abs(one - zero) < math.inf:
+        return Rejection.UNIT_UNKNOWN
     if "meq" in ucum or "eq/" in ucum:
         one = zero + (one - zero) / variable.valence
     # Twelve digits: one part in 10^12 is below any assay, and 1 mmol/L per mmol/L stays exactly 1.

@@ -139,7 +139,9 @@ class ScoreSection:
             span = score.interval
             words = [f"90 % interval {percent_range(span)}" if span else "", stand_in_words(score)]
             self._interval.text = " · ".join(filter(None, words))
-        self._against.text = f"Alerts from {percent(threshold.value)} on" if threshold else ""
+        # A rule alarms by its own triggers.
+        against = threshold if score.fall_back is None else None
+        self._against.text = f"Alerts from {percent(against.value)} on" if against else ""
         at = from_iso(score.as_of)
         self._as_of.text = f"as of {self._times.moment(at, now)}"
 

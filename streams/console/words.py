@@ -236,7 +236,7 @@ def finding_words(c: Contribution | SetAside) -> str:
     feature = feature_words(c.feature)
     if c.value is None:
         return feature
-    if not c.unit and c.value in (0, 1):
+    if isinstance(c, Contribution) and not c.unit and c.value in (0, 1):
         return f"{feature}: {'yes' if c.value else 'no'}"
     return f"{feature}{':' if ',' in feature else ''} {display_value(c.value, c.unit)}"
 

@@ -95,6 +95,10 @@ def _changed(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], No
         (lambda a, _: a["rule"].update(fire=5.0), "0 < clear <= fire <= critical < 1"),
         (lambda a, _: a["rule"].update(clear=0.9), "0 < clear <= fire <= critical < 1"),
         (lambda a, _: a.pop("rule"), "incomplete"),
+        (lambda a, _: a.update(critical=[]), "incomplete"),
+        (lambda a, _: a.update(baseline="x"), "incomplete"),
+        (lambda _, t: t.update(children=t["children"] + 100), "incomplete"),
+        (lambda _, t: t.update(columns=t["columns"][:, :3].clone()), "incomplete"),
         (
             lambda _, t: t.update(levels=torch.full_like(t["levels"], torch.nan)),
             r"not numbers: \['levels'\]",

@@ -117,3 +117,25 @@ def test_a_folder_of_bundles_without_the_rule_gets_the_shipped_one(tmp_path: Pat
     (model,) = load_risks(tmp_path, ["deterioration"])
     assert model.assess([(sparse(70.0), NOW)])[0].fall_back is not None
     assert model.rule.fire == shipped_rules(None, ["deterioration"])["deterioration"].value
+
+
+def test_the_rule_raises_an_alert_beside_a_critical_value_and_ends_none(model: RiskModel) -> None:
+    """The chart reads neither the laboratory nor how high a fever is."""
+    vitals = [(PULSE, 75.0, "/min"), (BREATHS, 16.0, "/min"), ("76534-7", 125.0, "mm[Hg]")]
+    well = [
+        admission(),
+        person(PersonDetail.BIRTH_YEAR, 1950),
+        *(observation(c, h, v, unit=u) for c, v, u in vitals for h in (1, 6, 11)),
+    ]
+    now = START + 12 * HOUR
+    potassium = observation("2823-3", 11, 8.0, unit="mmol/L")
+    question = [(record([*well, potassium]), now)]
+    (answer,) = model.assess(question)
+    assert answer.fall_back is not None
+    assert answer.fall_back.reason == "critical_value"
+    assert answer.fall_back.as_if < model.rule.clear
+    assert model.log_odds(question) == [None]
+    ill = [*well, potassium, observation(BREATHS, 11.5, 38.0, unit="/min")]
+    (warned,) = model.log_odds([(record(ill), now)])
+    assert warned is not None
+    assert 1 / (1 + 2.718281828**-warned) >= model.rule.fire

@@ -50,6 +50,15 @@ def test_a_value_is_converted_to_the_canonical_unit(
     assert how.factor * value + how.offset == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.parametrize(
+    "unit",
+    ["10*400", "10*-400", "cph", "hph", "/0", "mg.", "mg." * 800, "(" * 5_000, "1e309 g", "[pH]2"],
+)
+@pytest.mark.parametrize("variable", ["spo2", "heart_rate", "creatinine", "ph", "gcs"])
+def test_text_that_is_nearly_a_unit_is_refused_and_raises_nothing(variable: str, unit: str) -> None:
+    assert isinstance(affine(BY_NAME[variable], unit), Rejection)
+
+
 @pytest.mark.parametrize("variable", CATALOGUE, ids=lambda v: v.name)
 def test_the_canonical_unit_changes_nothing(variable: object) -> None:
     entry = BY_NAME[variable.name]  # type: ignore[attr-defined]

@@ -190,3 +190,20 @@ def test_no_text_breaks_it(text: str, field: str) -> None:
     v = told(gene="IDH1", **{field: text})
     assert isinstance(effect(v, _IDH1), Effect)
     assert isinstance(effect(v, _IDH2), Effect)
+
+
+@pytest.mark.parametrize("new", ["Foo", "Asx", "Glx", "Xaa", "Ter", "Z", "B"])
+def test_what_is_no_single_amino_acid_is_no_missense(new: str) -> None:
+    assert effect_of(gene="IDH1", hgvs_p=f"p.Arg132{new}") is not Effect.MISSENSE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"gene": "IDH1", "hgvs_c": f"NM_005896.4:c.{'9' * 5_000}A>T"},
+        {"gene": "IDH1", "hgvs_p": f"p.Arg{'9' * 5_000}His"},
+        {"gene": "IDH1", "chromosome": "2", "assembly": "GRCh38", "hgvs_g": f"g.{'9' * 5_000}A>T"},
+    ],
+)
+def test_a_place_of_thousands_of_digits_is_none_and_stops_nobody(said: dict[str, str]) -> None:
+    assert effect_of(**said) in {Effect.UNKNOWN, Effect.ELSEWHERE}
