@@ -28,7 +28,9 @@ _COLUMN = {f.name: j for j, f in enumerate(FEATURES)}
 _BY_NAME = {v.name: v for v in SEPSIS_CATALOGUE}
 AGE = _COLUMN["age"]
 # What the conformal gate looks at: the age, and the newest value of each variable.
-NEWEST = [AGE, *(_COLUMN[f"{v.name}.last"] for v in SEPSIS_CATALOGUE)]
+_LAST = [_COLUMN[f"{v.name}.last"] for v in SEPSIS_CATALOGUE]
+_LOWEST = [_COLUMN[f"{v.name}.lowest"] for v in SEPSIS_CATALOGUE]
+NEWEST = [AGE, *_LAST]
 
 
 class SepsisModel(Answering):
@@ -80,18 +82,18 @@ class SepsisModel(Answering):
         # Points lie before the patients' own times: what is carried on goes forwards in time.
         asked = [*points, *patients]
         reasons, x = self._inputs(asked)
-        seats = [
-            self._reader.seat(r) for (r, _), why in zip(asked, reasons, strict=True) if not why
-        ]
+        answered = [one for one, why in zip(asked, reasons, strict=True) if not why]
+        seats = [self._reader.seat(record) for record, _ in answered]
         members, parts = self._forest.carried(x, seats)
         llr = ((members.mean(1) - self.baseline) * 1e6).round() / 1e6 + 0.0  # as printed
-        refused = self._refused(x, llr)
+        rows = self._lowest(x, llr, answered)
+        refused = self._refused(x, rows, llr)
         n = sum(reason is None for reason in reasons[: len(points)])
         before = iter(zip(llr[:n].tolist(), refused[:n], strict=True))
         scored = [None if why else self._log_odds(*next(before)) for why in reasons[: len(points)]]
         of_patients = reasons[len(points) :]
         told = self._told(
-            x[n:], members[n:], parts[n:, 0], llr[n:], refused[n:], patients, of_patients
+            x[n:], members[n:], parts[n:, 0], llr[n:], refused[n:], rows[n:], patients, of_patients
         )
         found = [
             self._with_unused(
@@ -101,14 +103,30 @@ class SepsisModel(Answering):
         ]
         return found, scored
 
-    def _refused(self, x: Array, llr: Array) -> list[Abstention | None]:
-        """(N, F), (N,) → why a low risk would not be believed.
+    def _lowest(
+        self, x: Array, llr: Array, answered: Sequence[tuple[PatientRecord, float]]
+    ) -> Array:
+        """(N, F) → the same with the lowest of several newest values in place of the highest.
+
+        Feeds may contradict one another, and any of them may be true. Who has had no value in a
+        band lately, or is at risk in any case, is not looked at.
+        """
+        lowest = x.copy()
+        lowest[:, _LAST] = x[:, _LOWEST]
+        rows = x
+        for i in np.flatnonzero(self._critical(lowest).any(1) & (llr <= 0)).tolist():
+            rows = x.copy() if rows is x else rows
+            rows[i, _LAST] = self._reader.lowest_of_newest(*answered[i], x[i, _LAST])
+        return rows
+
+    def _refused(self, x: Array, rows: Array, llr: Array) -> list[Abstention | None]:
+        """(N, F) twice, (N,) → why a low risk would not be believed; `rows` as of `_lowest`.
 
         It refuses to reassure, never to warn: the strangest values are those of the sickest.
         """
         low = llr <= 0
         far = self._gate.far(x, x[:, IN_WARD]) & low
-        critical = self._critical(x).any(1) & low
+        critical = (self._critical(x) | self._critical(rows)).any(1) & low
         found: list[Abstention | None] = [None] * len(x)
         for i in np.flatnonzero(far | critical).tolist():
             found[i] = Abstention.CRITICAL_VALUE if critical[i] else Abstention.OUT_OF_DISTRIBUTION
@@ -124,6 +142,7 @@ class SepsisModel(Answering):
         parts: Array,
         llr: Array,
         refused: Sequence[Abstention | None],
+        rows: Array,
         patients: Sequence[tuple[PatientRecord, float]],
         reasons: Sequence[Abstention | None],
     ) -> Iterator[Assessment]:
@@ -136,7 +155,7 @@ class SepsisModel(Answering):
             times,
             llr.tolist(),
             refused,
-            x,
+            zip(x, rows, strict=True),
             spread(members).tolist(),
             _newest(x).tolist(),
             self._explain(x, parts, llr, times),
@@ -179,10 +198,13 @@ class SepsisModel(Answering):
         absent = () if reason is Abstention.NOT_PRESENT else (MODALITY,)
         return abstained(as_of, self.baseline, reason, absent)
 
-    def _silenced(self, as_of: float, reason: Abstention, row: Array) -> Assessment:
-        """No answer, since a low risk would not be believed."""
-        found = self._critical.of(row) if reason is Abstention.CRITICAL_VALUE else []
-        aside = [_set_aside(name, value, row, as_of) for name, value in found]
+    def _silenced(self, as_of: float, reason: Abstention, rows: tuple[Array, Array]) -> Assessment:
+        """No answer, since a low risk would not be believed; `rows`: highest and lowest values."""
+        aside: list[SetAside] = []
+        if reason is Abstention.CRITICAL_VALUE:
+            for row in rows:
+                named = [_set_aside(*one, row, as_of) for one in self._critical.of(row)]
+                aside += [item for item in named if item not in aside]
         return abstained(as_of, self.baseline, reason, (MODALITY,), aside)
 
     def _answer(
@@ -190,13 +212,13 @@ class SepsisModel(Answering):
         as_of: float,
         llr: float,
         refused: Abstention | None,
-        row: Array,
+        rows: tuple[Array, Array],
         error: float,
         newest_h: float,
         explained: Explained,
     ) -> Assessment:
         if refused is not None:
-            return self._silenced(as_of, refused, row)
+            return self._silenced(as_of, refused, rows)
         log_odds = round(self.baseline + llr, 6)  # baseline + llr = log_odds, to the last digit
         staleness = round(newest_h * HOUR_S, 3)
         evidence = Evidence(

@@ -11,6 +11,7 @@ Letters in shape comments: P patients, V variables, F features, K segments that 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -173,6 +174,17 @@ class SepsisReader:
             one = set_aside(SEPSIS_CATALOGUE[i], every[i], last, start, as_of)
             if one is not None:
                 found.append(one)
+        return found
+
+    def lowest_of_newest(self, record: PatientRecord, as_of: float, last: Array) -> list[float]:
+        """Of each variable the lowest of the values at its newest time; `last` (V,) if just one."""
+        every, start = self.columns.series(record), _start(as_of, record.stay(as_of))
+        found: list[float] = last.tolist()
+        for i, series in enumerate(every):
+            lo, hi = series.span(start, as_of)
+            # Values of one time are in ascending order.
+            if hi - lo > 1 and series.times[hi - 2] == series.times[hi - 1]:
+                found[i] = series.values[bisect_left(series.times, series.times[hi - 1], lo, hi)]
         return found
 
     def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:

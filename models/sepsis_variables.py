@@ -67,6 +67,11 @@ LABORATORY: tuple[Variable, ...] = (
 
 SEPSIS_CATALOGUE: tuple[Variable, ...] = VITALS + LABORATORY
 
-_BANDS = {**critical.VITAL_SIGNS, **critical.LABORATORY, "sbp": critical.VITAL_SIGNS["sbp_cuff"]}
+_BANDS = {
+    **critical.VITAL_SIGNS,
+    **critical.LABORATORY,
+    "sbp": critical.VITAL_SIGNS["sbp_cuff"],
+    "sao2": critical.VITAL_SIGNS["spo2"],
+}
 # Newest values beside which nobody is called safe (`models.critical`), of what is read here.
 CRITICAL = {v.name: _BANDS[v.name] for v in SEPSIS_CATALOGUE if v.name in _BANDS}

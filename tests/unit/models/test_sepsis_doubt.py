@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.facts import EncounterEvent, Observation, PersonDetail
 from models.bundle import load_bundle
@@ -150,3 +151,21 @@ def test_the_sickest_are_warned_of(model: RiskModel) -> None:
     answer = ask(model, record([*normal(), *course]))
     assert answer.log_odds is not None
     assert answer.log_odds > answer.baseline
+
+
+@pytest.mark.parametrize(
+    ("name", "deadly", "fine"),
+    [("spo2", 60.0, 98.0), ("potassium", 2.0, 4.0), ("potassium", 8.0, 4.0), ("ph", 6.9, 7.4)],
+)
+def test_of_two_values_of_one_time_either_may_be_true(
+    model: RiskModel, name: str, deadly: float, fine: float
+) -> None:
+    both = [value(name, NOW - 0.1, number) for number in (deadly, fine)]
+    both = [replace(one, id=f"{one.id}/{feed}") for feed, one in enumerate(both)]
+    answer = ask(model, record([*normal(), *both]))
+    assert answer.abstained == "critical_value"
+    assert [(one.value, one.reason) for one in answer.missing.set_aside] == [
+        (deadly, "critical_value")
+    ]
+    later = record([*normal(), *both, value(name, NOW - 0.05, fine)])
+    assert ask(model, later).abstained is None
