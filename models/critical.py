@@ -8,6 +8,8 @@ the newest value of a variable lies in one of these bands, an answer is given on
 - for a vital sign, where the model itself warns;
 - for a laboratory value, where the model does not reassure.
 
+A value counts until the next one, for a day at most.
+
 Bands: the four points of APACHE II for heart and respiratory rate, high temperature, pH, sodium and
 potassium. Not taken over: bands in which many training patients were seen (mean pressure,
 creatinine, hematocrit), leukocytes, which are a state of weeks and no emergency, and oxygen in
@@ -61,8 +63,12 @@ _UNLESS_VENTILATED = "gcs"
 _VENTILATED = COLUMN["ventilated.last"]
 
 
+_STANDS_H = 24.0  # as long as a vital sign counts for NEWS2
+
+
 class _Limits(NamedTuple):
     columns: NDArray[np.intp]  # (B,)
+    gaps: NDArray[np.intp]  # (B,) hours since
     below: Array  # (B,)
     above: Array  # (B,)
 
@@ -80,6 +86,7 @@ class Critical:
         self.names = list(bands)
         self._limits = _Limits(
             np.array([columns[f"{name}.last"] for name in bands], dtype=np.intp),
+            np.array([columns[f"{name}.hours_since"] for name in bands], dtype=np.intp),
             np.array([-math.inf if low is None else low for low, _ in bands.values()]),
             np.array([math.inf if high is None else high for _, high in bands.values()]),
         )
@@ -93,6 +100,7 @@ class Critical:
         values = x[:, limits.columns]
         found: Flags = (values < limits.below) | (values >= limits.above)
         if found.any():
+            found &= ~(x[:, limits.gaps] > _STANDS_H)
             self._pass_over(found, x)
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
@@ -13,7 +14,7 @@ from connectors.clock import iso
 from connectors.contract import Contribution, Evidence, Missing, SetAside
 from models.bundle import UNFIT, Bundle, BundleError, single_member
 from models.conformal import Gate, Reference
-from models.critical import Critical
+from models.critical import VITAL_SIGNS, Critical
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum
 from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window, not_used
@@ -32,6 +33,12 @@ NEWEST = [COLUMN["age"]] + [
     COLUMN[f"{v.name}.last"] for v in CATALOGUE if not v.answers and v.name != "urine"
 ]
 KNOWN = COLUMN["amount.variables"]
+# A vital sign that was an emergency keeps the model from reassuring for so long.
+_HELD_S = 3600.0
+_SIGNS = [COLUMN[f"{name}.last"] for name in VITAL_SIGNS]
+_LOWEST_SIGNS = [COLUMN[f"{name}.lowest"] for name in VITAL_SIGNS]
+_HIGHEST_SIGNS = [COLUMN[f"{name}.highest"] for name in VITAL_SIGNS]
+_SIGNS_AT = [CATALOGUE.index(BY_NAME[name]) for name in VITAL_SIGNS]
 _ACUTE = [i for i, v in enumerate(CATALOGUE) if v.name not in _STANDING]
 
 
@@ -167,7 +174,7 @@ class DeteriorationModel(Answering):
             self._gate.far(x, hours),
             self._gate.few(x[:, KNOWN], hours),
             self._laboratory(x).any(1),
-            self._signs(x).any(1),
+            self._signs(x).any(1) | self._lately(x, windows),
         )
         doubts = np.zeros(len(x), dtype=np.intp)
         for doubt, holds in enumerate(rules, 1):
@@ -178,6 +185,19 @@ class DeteriorationModel(Answering):
             lowest = np.stack([_lowest(x[i], windows[i]) for i in tied])
             doubts[tied] = np.maximum(doubts[tied], self._doubts(lowest, ()))
         return doubts
+
+    def _lately(self, x: Array, windows: Sequence[Window]) -> NDArray[np.bool_]:
+        """(N, F) → (N,): was a vital sign of the last hour an emergency?"""
+        found = np.zeros(len(x), dtype=np.bool_)
+        if not windows:
+            return found
+        ever = np.repeat(x[None], 2, axis=0)  # (2, N, F): lowest and highest of the window
+        ever[0][:, _SIGNS] = x[:, _LOWEST_SIGNS]
+        ever[1][:, _SIGNS] = x[:, _HIGHEST_SIGNS]
+        candidates = (self._signs(ever[0]) | self._signs(ever[1])).any(1)
+        for i in np.flatnonzero(candidates).tolist():
+            found[i] = self._signs(_of_last_hour(x[i], windows[i])).any()
+        return found
 
     def _abstention(self, record: PatientRecord, window: Window) -> Abstention | None:
         if window.newest is None:
@@ -201,7 +221,7 @@ class DeteriorationModel(Answering):
         """No answer, since a low risk would not be believed."""
         aside = not_used(window)
         if reason is Abstention.CRITICAL_VALUE:
-            for one in (row, _lowest(row, window)) if window.tied else (row,):
+            for one in (row, _lowest(row, window), *_of_last_hour(row, window)):
                 found = (*self._signs.of(one), *self._laboratory.of(one))
                 named = [_critical(name, value, window) for name, value in found]
                 aside += [item for item in named if item not in aside]
@@ -249,13 +269,31 @@ def _lowest(row: Array, window: Window) -> Array:
     return found
 
 
+def _of_last_hour(row: Array, window: Window) -> Array:
+    """(F,) → (2, F): with the lowest and the highest of each vital sign's last hour as the newest.
+
+    Values that go to and fro across the edge of a band are one emergency, not one after the other.
+    """
+    found = np.stack([row, row])
+    for column, i in zip(_SIGNS, _SIGNS_AT, strict=True):
+        lo, hi = window.spans[i]
+        series = window.series[i]
+        recent = series.values[bisect_left(series.times, window.as_of - _HELD_S, lo, hi) : hi]
+        if recent:
+            found[0][column], found[1][column] = min(recent), max(recent)
+    return found
+
+
 def _critical(name: str, value: float, window: Window) -> SetAside:
     """A value that silences the model, as an item of the score."""
     i = CATALOGUE.index(BY_NAME[name])
+    lo, hi = window.spans[i]
+    values = window.series[i].values
+    at = next(k for k in reversed(range(lo, hi)) if values[k] == value)
     return SetAside(
         feature=CATALOGUE[i].display,
         value=value,
         unit=CATALOGUE[i].unit,
-        as_of=iso(window.series[i].times[window.spans[i][1] - 1]),
+        as_of=iso(window.series[i].times[at]),
         reason=Abstention.CRITICAL_VALUE.value,
     )

@@ -114,11 +114,44 @@ def test_a_band_begins_where_it_says(learned: RiskModel, name: str, number: floa
     assert ask(learned, record([*normal(), value(name, NOW, outside)]))[0] is None
 
 
-def test_it_is_over_with_the_next_value(learned: RiskModel) -> None:
-    patient = record([*normal(), value("spo2", NOW - 0.5, 55.0)])
+def test_a_vital_sign_counts_for_an_hour(learned: RiskModel) -> None:
+    for since, reason in ((0.0, "critical_value"), (0.5, "critical_value"), (1.2, None)):
+        patient = record([*normal(), value("spo2", NOW - since, 55.0)])
+        patient.fold_facts([value("spo2", NOW + 0.01, 96.0)])
+        assert ask(learned, patient)[0] == reason
+
+
+def test_a_value_counts_for_a_day(learned: RiskModel) -> None:
+    potassium = [*normal(), value("potassium", NOW, 8.0)]
+    patient = record(potassium)
+    for hour, reason in ((23.0, "critical_value"), (25.0, None)):
+        patient.fold_facts([value("heart_rate", NOW + hour, 75.0)])
+        (answer,) = learned.assess([(patient, START + (NOW + hour) * HOUR)])
+        assert answer.abstained in {reason, "too_little_data"}
+        assert (answer.abstained == "critical_value") == (reason is not None)
+
+
+def test_a_result_of_the_laboratory_is_over_with_the_next(learned: RiskModel) -> None:
+    patient = record([*normal(), value("potassium", NOW - 0.5, 8.0)])
     assert ask(learned, patient)[0] == "critical_value"
-    patient.fold_facts([value("spo2", NOW, 96.0)])
+    patient.fold_facts([value("potassium", NOW, 4.1)])
     assert ask(learned, patient)[0] is None
+
+
+def test_values_to_and_fro_across_an_edge_are_one_emergency(running: RiskModel) -> None:
+    """A point that would end the alert of the chart comes an hour after the last low value."""
+    minutes = range(5, 60, 5)
+    seen = [78.0, 82.0, 79.0, 93.0, 79.5, 97.0, 81.0, 79.0, 88.0, 95.0, 96.0]
+    facts = [value("spo2", NOW - 1 + m / 60, s) for m, s in zip(minutes, seen, strict=True)]
+    patient = record([*normal(), *facts, value("spo2", NOW + 1, 97.0)])
+    points = [(patient, START + (NOW - 1 + m / 60) * HOUR) for m in minutes]
+    fire = math.log(running.rule.fire / (1 - running.rule.fire))
+    scored = running.log_odds(points)
+    assert all(z is None or z >= fire for z in scored)
+    assert (scored[0] or 0.0) >= fire
+    (after,) = running.log_odds([(patient, START + (NOW + 1) * HOUR)])
+    assert after is not None
+    assert after < fire
 
 
 def test_a_value_taken_back_is_over(learned: RiskModel) -> None:
