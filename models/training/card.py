@@ -167,7 +167,8 @@ of these it is silent (`critical_value`), and in the running system NEWS2 speaks
 
 {_table(rows)}
 
-A coma score counts only where mechanical ventilation is not known. Sources of the bands:
+A value counts until the next one, for a day at most; a vital sign for an hour in any case. A coma
+score counts only where mechanical ventilation is not known. Sources of the bands:
 `models/critical.py`. Observed: silent for that in {100 * found["share_of_hours"]:.1f} % of hours,
 of {_who(found["patients"])}. The shipped threshold alarms
 {_who(found["alarmed"])} within 48 hours{_warned(found)}."""
