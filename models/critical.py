@@ -69,6 +69,8 @@ _STANDS_H = 24.0  # as long as a vital sign counts for NEWS2
 class _Limits(NamedTuple):
     columns: NDArray[np.intp]  # (B,)
     gaps: NDArray[np.intp]  # (B,) hours since
+    lowest: NDArray[np.intp]  # (B,) of the window
+    highest: NDArray[np.intp]  # (B,)
     below: Array  # (B,)
     above: Array  # (B,)
 
@@ -84,9 +86,15 @@ class Critical:
         `models.features`.
         """
         self.names = list(bands)
+
+        def places(statistic: str) -> NDArray[np.intp]:
+            return np.array([columns[f"{name}.{statistic}"] for name in bands], dtype=np.intp)
+
         self._limits = _Limits(
-            np.array([columns[f"{name}.last"] for name in bands], dtype=np.intp),
-            np.array([columns[f"{name}.hours_since"] for name in bands], dtype=np.intp),
+            places("last"),
+            places("hours_since"),
+            places("lowest"),
+            places("highest"),
             np.array([-math.inf if low is None else low for low, _ in bands.values()]),
             np.array([math.inf if high is None else high for _, high in bands.values()]),
         )
@@ -103,6 +111,12 @@ class Critical:
             found &= ~(x[:, limits.gaps] > _STANDS_H)
             self._pass_over(found, x)
         return found
+
+    def ever(self, x: Array) -> Flags:
+        """(N, F) → (N,): did any value of the window lie in its band, whenever it was?"""
+        limits = self._limits
+        below, above = x[:, limits.lowest] < limits.below, x[:, limits.highest] >= limits.above
+        return np.asarray((below | above).any(axis=1), dtype=np.bool_)
 
     def of(self, row: Array) -> list[tuple[str, float]]:
         """(F,) → the variables in whose band the newest value lies, with it."""

@@ -36,8 +36,6 @@ KNOWN = COLUMN["amount.variables"]
 # A vital sign that was an emergency keeps the model from reassuring for so long.
 _HELD_S = 3600.0
 _SIGNS = [COLUMN[f"{name}.last"] for name in VITAL_SIGNS]
-_LOWEST_SIGNS = [COLUMN[f"{name}.lowest"] for name in VITAL_SIGNS]
-_HIGHEST_SIGNS = [COLUMN[f"{name}.highest"] for name in VITAL_SIGNS]
 _SIGNS_AT = [CATALOGUE.index(BY_NAME[name]) for name in VITAL_SIGNS]
 _ACUTE = [i for i, v in enumerate(CATALOGUE) if v.name not in _STANDING]
 
@@ -191,11 +189,7 @@ class DeteriorationModel(Answering):
         found = np.zeros(len(x), dtype=np.bool_)
         if not windows:
             return found
-        ever = np.repeat(x[None], 2, axis=0)  # (2, N, F): lowest and highest of the window
-        ever[0][:, _SIGNS] = x[:, _LOWEST_SIGNS]
-        ever[1][:, _SIGNS] = x[:, _HIGHEST_SIGNS]
-        candidates = (self._signs(ever[0]) | self._signs(ever[1])).any(1)
-        for i in np.flatnonzero(candidates).tolist():
+        for i in np.flatnonzero(self._signs.ever(x)).tolist():
             found[i] = self._signs(_of_last_hour(x[i], windows[i])).any()
         return found
 

@@ -29,7 +29,6 @@ _BY_NAME = {v.name: v for v in SEPSIS_CATALOGUE}
 AGE = _COLUMN["age"]
 # What the conformal gate looks at: the age, and the newest value of each variable.
 _LAST = [_COLUMN[f"{v.name}.last"] for v in SEPSIS_CATALOGUE]
-_LOWEST = [_COLUMN[f"{v.name}.lowest"] for v in SEPSIS_CATALOGUE]
 NEWEST = [AGE, *_LAST]
 
 
@@ -111,10 +110,8 @@ class SepsisModel(Answering):
         Feeds may contradict one another, and any of them may be true. Who has had no value in a
         band lately, or is at risk in any case, is not looked at.
         """
-        lowest = x.copy()
-        lowest[:, _LAST] = x[:, _LOWEST]
         rows = x
-        for i in np.flatnonzero(self._critical(lowest).any(1) & (llr <= 0)).tolist():
+        for i in np.flatnonzero(self._critical.ever(x) & (llr <= 0)).tolist():
             rows = x.copy() if rows is x else rows
             rows[i, _LAST] = self._reader.lowest_of_newest(*answered[i], x[i, _LAST])
         return rows
