@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models import metrics
-from models.metrics import Array
+from models.clinical_use import decision_curve
+from models.grouped_metrics import binned, calibration, group
+from models.hourly_metrics import Hours
+from models.resampling import Resamples
 from models.risk import Assessment
+from models.training import plots as p
 from models.training.apart import about_the_cohort, scored_by
-from models.training.page import BLUE, GREY, ORANGE, drawn, interval, number, section, table, write
+from models.training.page import BLUE, GREY, drawn, interval, number, section, table, write
 from models.training.tumours import Case
+
+_DECISIONS = np.linspace(0.02, 0.94, 47).tolist()  # thresholds at which net benefit is drawn
 
 
 def write_report(
@@ -75,82 +79,23 @@ def _differences(compared: dict[str, Any]) -> list[list[str]]:
 def _plot(figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]) -> str:
     scored = [(c.label, a.log_odds) for c, a in rows if a.log_odds is not None]
     y, z = np.array(scored, dtype=np.float64).T
-    p = 1 / (1 + np.exp(-z))
+    patients, resamples = np.arange(len(y)), Resamples(len(y))
+    hours = Hours(patients, y, 1 / (1 + np.exp(-z)))
+    grouped = group(Hours(patients, y, z), resamples)
+    decisions = decision_curve(hours, resamples, _DECISIONS)
 
     def draw(axes: Any) -> None:
-        _roc(axes[0, 0], y, z, figures)
-        _precision_recall(axes[0, 1], y, z, figures)
-        _calibration(axes[0, 2], y, p, figures)
-        _decision(axes[1, 0], y, p)
+        p.roc(axes[0, 0], grouped, figures)
+        p.precision_recall(axes[0, 1], grouped, figures)
+        p.calibration(axes[0, 2], calibration(binned(hours, resamples)), figures)
+        axes[1, 0].set_title("Decision curve")
+        p.everybody(axes[1, 0], decisions, "all")
+        p.decisions(axes[1, 0], decisions, {"net_benefit": ("model", BLUE)})
+        axes[1, 0].legend()
         _fusions(axes[1, 1], figures["comparison_in_training"])
         _withheld(axes[1, 2], figures["comparison_in_training"])
 
     return drawn(2, 3, draw)
-
-
-def _precision_recall(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
-    grid = np.linspace(0.02, 1, 99)
-    curves = [_precision_at(grid, y[rows], z[rows]) for rows in _resampled(y)]
-    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    axes.fill_between(grid, low, high, color=BLUE, alpha=0.15)
-    precision, recall = metrics.precision_recall(y, z)
-    axes.plot(recall, precision, color=BLUE)
-    axes.axhline(y.mean(), linestyle=":", color=GREY)
-    axes.set(xlabel="sensitivity", ylabel="positive predictive value", ylim=(0, 1.02))
-    axes.set_title(f"AUPRC {interval(figures['auprc'])}")
-
-
-def _resampled(y: Array) -> list[NDArray[np.int64]]:
-    """Rows of 200 bootstrap samples that have both outcomes."""
-    rng = np.random.default_rng(0)
-    samples = [rng.integers(0, len(y), len(y)) for _ in range(200)]
-    return [rows for rows in samples if 0 < y[rows].sum() < len(rows)]
-
-
-def _precision_at(grid: Array, y: Array, z: Array) -> Array:
-    """The precision at each recall."""
-    precision, recall = (np.asarray(a, dtype=np.float64) for a in metrics.precision_recall(y, z))
-    order = np.argsort(recall, kind="stable")
-    return np.asarray(np.interp(grid, recall[order], precision[order]))
-
-
-def _roc(axes: Any, y: Array, z: Array, figures: dict[str, Any]) -> None:
-    """The curve with a band over resampled patients."""
-    grid = np.linspace(0, 1, 101)
-    curves = [np.interp(grid, *metrics.roc(y[rows], z[rows])) for rows in _resampled(y)]
-    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    axes.fill_between(grid, low, high, color=BLUE, alpha=0.15)
-    axes.plot(*metrics.roc(y, z), color=BLUE)
-    axes.plot([0, 1], [0, 1], ":", color=GREY)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity")
-    axes.set_title(f"AUROC {interval(figures['auroc'])}")
-
-
-def _calibration(axes: Any, y: Array, p: Array, figures: dict[str, Any]) -> None:
-    points = np.array(metrics.calibration_bins(y, p))
-    share, count = points[:, 1], points[:, 2]
-    # Wilson's interval: it says something also where all or none of a bin had the event.
-    middle = (share + 1.96**2 / (2 * count)) / (1 + 1.96**2 / count)
-    half = 1.96 * np.sqrt(share * (1 - share) / count + 1.96**2 / (4 * count**2))
-    half /= 1 + 1.96**2 / count
-    error = np.stack([share - middle + half, middle + half - share]).clip(min=0.0)
-    axes.errorbar(points[:, 0], share, error, fmt="o", color=BLUE, capsize=3)
-    axes.plot([0, 1], [0, 1], ":", color=GREY)
-    axes.set(xlabel="predicted", ylabel="observed", xlim=(0, 1), ylim=(0, 1))
-    axes.set_title(f"Calibration slope {interval(figures['calibration_slope'])}")
-
-
-def _decision(axes: Any, y: Array, p: Array) -> None:
-    """Net benefit (Vickers and Elkin 2006) against treating all or none."""
-    at = np.linspace(0.02, 0.95, 94)
-    odds = at / (1 - at)
-    net = [np.mean((p >= t) * y) - np.mean((p >= t) * (1 - y)) * o for t, o in zip(at, odds)]  # noqa: B905
-    axes.plot(at, net, color=BLUE, label="model")
-    axes.plot(at, y.mean() - (1 - y.mean()) * odds, color=ORANGE, label="all")
-    axes.axhline(0, color=GREY, linestyle=":", label="none")
-    axes.set(xlabel="threshold", ylabel="net benefit", ylim=(-0.1, max(0.05, y.mean()) * 1.1))
-    axes.set_title("Decision curve")
-    axes.legend()
 
 
 def _fusions(axes: Any, compared: dict[str, Any]) -> None:
