@@ -17,7 +17,7 @@ from models.conformal import Gate, Reference
 from models.critical import VITAL_SIGNS, Critical
 from models.ensemble import interval, spread
 from models.explanation import Array, Explainer, NextDatum
-from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window, not_used
+from models.features import CODES, COLUMN, FEATURES, HOURS, FeatureReader, Window
 from models.leafwise import LeafwiseTrees
 from models.record import PatientRecord, Presence
 from models.risk import AlertRule, Answering, Assessment, abstained, probability_of
@@ -209,11 +209,11 @@ class DeteriorationModel(Answering):
         if reason is Abstention.NOT_PRESENT:
             return abstained(as_of, self.baseline, reason, ())
         _, window = self._reader.read(record, as_of)
-        return abstained(as_of, self.baseline, reason, (MODALITY,), not_used(window))
+        return abstained(as_of, self.baseline, reason, (MODALITY,), window.not_used())
 
     def _silenced(self, reason: Abstention, row: Array, window: Window) -> Assessment:
         """No answer, since a low risk would not be believed."""
-        aside = not_used(window)
+        aside = window.not_used()
         if reason is Abstention.CRITICAL_VALUE:
             for one in (row, _lowest(row, window), *_of_last_hour(row, window)):
                 found = (*self._signs.of(one), *self._laboratory.of(one))

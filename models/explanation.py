@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from connectors.clock import iso
 from connectors.contract import Contribution, Missing
-from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window, not_used
+from models.features import COLUMN, CONTEXT, FEATURES, HOURS, Window
 from models.variables import CATALOGUE
 
 Array = NDArray[np.float64]
@@ -168,7 +168,7 @@ def _missing(window: Window, nearest: int, change: float) -> Missing:
         next_datum=_NAMES[nearest] if change > 0 else None,
         expected_change=change if change > 0 else None,
         features=window.unknown,
-        set_aside=not_used(window),
+        set_aside=window.not_used(),
     )
 
 

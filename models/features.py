@@ -27,7 +27,7 @@ from connectors.facts import PersonDetail
 from models.carried import Seat
 from models.derived import DERIVED, ON_DEMAND
 from models.record import PatientRecord, year_of
-from models.series import Series, SeriesCache, set_aside
+from models.series import Series, SeriesCache, not_used
 from models.variables import CATALOGUE, Variable
 
 WINDOW_S = 48 * 3600.0
@@ -167,10 +167,11 @@ class Window(NamedTuple):
     def newest_of(self, i: int) -> list[float]:
         """All newest values of variable i, ascending: several, where feeds contradict."""
         (lo, hi), series = self.spans[i], self.series[i]
-        first = hi - 1
-        while first > lo and series.times[first - 1] == series.times[hi - 1]:
-            first -= 1
-        return series.values[first:hi]
+        return series.values[series.newest(lo, hi)]
+
+    def not_used(self) -> list[SetAside]:
+        """Variables whose newest observation in the window could not be used, in their order."""
+        return not_used(CATALOGUE, self.series, self.start, self.as_of, sorted(self.rejecting))
 
 
 # Columns by what changes them. All but those of time change with an observation only.
@@ -444,15 +445,3 @@ def _count(kept: _Kept) -> None:
     kept.row[-len(AMOUNTS) :] = amounts
     kept.next = min(kept.upcoming)
     kept.newest, kept.oldest = max(kept.ends), min(kept.begins)
-
-
-def not_used(window: Window) -> list[SetAside]:
-    """Variables whose newest observation in the window could not be used, in their order."""
-    found: list[SetAside] = []
-    for i in sorted(window.rejecting):
-        (lo, hi), series = window.spans[i], window.series[i]
-        last = series.times[hi - 1] if hi > lo else None
-        one = set_aside(CATALOGUE[i], series, last, window.start, window.as_of)
-        if one is not None:
-            found.append(one)
-    return found

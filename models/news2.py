@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from connectors.contract import SetAside
 from connectors.facts import Observation
 from models.record import PatientRecord
-from models.series import SeriesCache, set_aside
+from models.series import SeriesCache, not_used
 from models.variables import BY_NAME, Variable
 
 WINDOW_S = 24 * 3600.0  # twice the longest interval that the chart allows between observations
@@ -148,24 +148,15 @@ class Chart:
             # Which scale is right does not change with the day, nor with the stay.
             lo, hi = series.span(-math.inf if variable is SCALE else start, as_of)
             if hi > lo:
-                first = hi - 1
-                while first > lo and series.times[first - 1] == series.times[hi - 1]:
-                    first -= 1
                 newest[variable.name] = [
                     _Reading(series.values[k], series.times[k], series.observations[k], variable)
-                    for k in range(first, hi)
+                    for k in range(*series.newest(lo, hi).indices(hi))
                 ]
         return _chart(newest)
 
     def not_used(self, record: PatientRecord, as_of: float) -> list[SetAside]:
         """Parameters whose newest observation could not be used: an older one stands, or none."""
-        start, found = _start(record, as_of), []
-        for variable, series in zip(READ, self._series.of(record), strict=True):
-            if series.rejected:
-                lo, hi = series.span(start, as_of)
-                last = series.times[hi - 1] if hi > lo else None
-                found.append(set_aside(variable, series, last, start, as_of))
-        return [one for one in found if one is not None]
+        return not_used(READ, self._series.of(record), _start(record, as_of), as_of)
 
 
 def _start(record: PatientRecord, as_of: float) -> float:

@@ -11,7 +11,6 @@ Letters in shape comments: P patients, V variables, F features, K segments that 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -26,7 +25,7 @@ from models.features import WINDOW_S
 from models.record import PatientRecord, Stay
 from models.sepsis_scores import COURSE, SCORES, course, scores
 from models.sepsis_variables import LABORATORY, SEPSIS_CATALOGUE, VITALS
-from models.series import set_aside
+from models.series import not_used
 
 NAN = math.nan
 
@@ -167,14 +166,7 @@ class SepsisReader:
         if not rejecting:
             return []
         every, start = self.columns.series(record), _start(as_of, record.stay(as_of))
-        found: list[SetAside] = []
-        for i in rejecting:
-            lo, hi = every[i].span(start, as_of)
-            last = every[i].times[hi - 1] if hi > lo else None
-            one = set_aside(SEPSIS_CATALOGUE[i], every[i], last, start, as_of)
-            if one is not None:
-                found.append(one)
-        return found
+        return not_used(SEPSIS_CATALOGUE, every, start, as_of, rejecting)
 
     def lowest_of_newest(self, record: PatientRecord, as_of: float, last: Array) -> list[float]:
         """Of each variable the lowest of the values at its newest time; `last` (V,) if just one."""
@@ -184,7 +176,7 @@ class SepsisReader:
             lo, hi = series.span(start, as_of)
             # Values of one time are in ascending order.
             if hi - lo > 1 and series.times[hi - 2] == series.times[hi - 1]:
-                found[i] = series.values[bisect_left(series.times, series.times[hi - 1], lo, hi)]
+                found[i] = series.values[series.newest(lo, hi)][0]
         return found
 
     def matrix(self, patients: Sequence[tuple[PatientRecord, float]]) -> Array:

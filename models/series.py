@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -113,6 +113,10 @@ class Series:
             lo = bisect_left(times, start, 0, hi)
         return lo, hi
 
+    def newest(self, lo: int, hi: int) -> slice:
+        """Of the indices [lo, hi) those of the newest time: several, where feeds contradict."""
+        return slice(bisect_left(self.times, self.times[hi - 1], lo, hi), hi)
+
 
 def _rows(
     observations: Iterable[Observation], variable: Variable
@@ -193,7 +197,26 @@ class SeriesCache:
         return {i for code in codes for i in self._read_by.get(code, ())}
 
 
-def set_aside(
+def not_used(
+    variables: Sequence[Variable], series: Sequence[Series], start: float, as_of: float,
+    which: Iterable[int] | None = None,
+) -> list[SetAside]:  # fmt: skip
+    """Of each variable the newest observation, if it cannot be used and what can is older.
+
+    `which`: positions of those that may have one, where that is known.
+    """
+    found: list[SetAside] = []
+    for i in range(len(variables)) if which is None else which:
+        if series[i].rejected:
+            lo, hi = series[i].span(start, as_of)
+            last = series[i].times[hi - 1] if hi > lo else None
+            one = _set_aside(variables[i], series[i], last, start, as_of)
+            if one is not None:
+                found.append(one)
+    return found
+
+
+def _set_aside(
     variable: Variable, series: Series, last: float | None, start: float, as_of: float
 ) -> SetAside | None:
     """The newest observation that cannot be used, if it is newer than the newest that can.

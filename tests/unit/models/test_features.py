@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.derived import DERIVED
-from models.features import FEATURES, FeatureReader, not_used
+from models.features import FEATURES, FeatureReader
 from models.record import PatientRecord
 from models.variables import BY_CODE
 from tests.unit.models.patients import (
@@ -89,7 +89,7 @@ def test_two_codes_of_one_variable_are_one_series() -> None:
 
 def _not_used(patient: PatientRecord, hour: float, reader: FeatureReader) -> list[tuple[str, str]]:
     _, window = reader.read(patient, START + hour * HOUR)
-    return [(one.feature, one.reason) for one in not_used(window)]
+    return [(one.feature, one.reason) for one in window.not_used()]
 
 
 def test_what_cannot_be_used_is_told_while_nothing_newer_can() -> None:
@@ -116,7 +116,7 @@ def test_what_was_corrected_is_not_told_any_more() -> None:
 def test_of_a_text_no_word_is_told() -> None:
     reader, patient = FeatureReader(), record([observation(HEART_RATE, 1, "ask Mrs Miller")])
     _, window = reader.read(patient, START + 2 * HOUR)
-    (one,) = not_used(window)
+    (one,) = window.not_used()
     assert (one.value, one.reason) == (None, "not_a_number")
 
 
