@@ -21,7 +21,7 @@ from models.risk import AlertRule, Answering, Assessment, RiskModel, probability
 # Which rule answers for which risk: one that asks the same question of the same patients.
 STAND_INS = {"deterioration": "news2"}
 _ELSEWHERE = "not_present"  # nobody is there to be answered for
-CRITICAL_VALUE = "critical_value"  # as `models.deterioration.Abstention`
+_CRITICAL_VALUE = "critical_value"  # as `models.deterioration.Abstention`
 
 _Patients = Sequence[tuple[PatientRecord, float]]
 
@@ -65,19 +65,25 @@ class FallingBack(Answering):
             for i, answer in zip(silent, answers, strict=True):
                 found[i] = self._instead(found[i], answer)
             for i, z in zip(unknown, plain, strict=True):
-                scored[i] = None if z is None else self._point(points[i], self._as_if(z))
+                scored[i] = None if z is None else self._as_if(z)
+            self._keep_raised(points, unknown, scored)
         return found, scored
 
-    def _point(self, at: tuple[PatientRecord, float], as_if: float) -> float | None:
-        """What the rule says of a point; None where it may raise an alert but not end one.
+    def _keep_raised(
+        self, points: _Patients, unknown: Sequence[int], scored: list[float | None]
+    ) -> None:
+        """Let no point beside a critical value, where the rule answered, end an alert.
 
         The chart does not read the laboratory and hardly the height of a fever: that it is content
         beside a value that is an emergency says nothing against an alert.
         """
-        if as_if >= self._to[1]:
-            return as_if
-        (silent,) = self._learned.assess([at])
-        return None if silent.abstained == CRITICAL_VALUE else as_if
+        content = [i for i in unknown if (z := scored[i]) is not None and z < self._to[1]]
+        if not content:
+            return
+        silent = self._learned.assess([points[i] for i in content])
+        for i, answer in zip(content, silent, strict=True):
+            if answer.abstained == _CRITICAL_VALUE:
+                scored[i] = None
 
     def _instead(self, silent: Assessment, answer: Assessment) -> Assessment:
         if answer.log_odds is None or silent.abstained is None:
