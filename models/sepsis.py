@@ -123,7 +123,10 @@ class SepsisModel(Answering):
         """
         low = llr <= 0
         far = self._gate.far(x, x[:, IN_WARD]) & low
-        critical = (self._critical(x) | self._critical(rows)).any(1) & low
+        critical = self._critical(x)
+        if rows is not x:
+            critical = critical | self._critical(rows)
+        critical = critical.any(1) & low
         found: list[Abstention | None] = [None] * len(x)
         for i in np.flatnonzero(far | critical).tolist():
             found[i] = Abstention.CRITICAL_VALUE if critical[i] else Abstention.OUT_OF_DISTRIBUTION
