@@ -25,7 +25,7 @@ class Hours(NamedTuple):
 
     patient: NDArray[np.int64]  # (N,) 0 … P - 1
     labels: Array  # (N,)
-    scores: Array  # (N,)
+    scores: Array  # (N,) log-odds
 
 
 class Ranked:

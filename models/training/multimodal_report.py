@@ -79,9 +79,8 @@ def _differences(compared: dict[str, Any]) -> list[list[str]]:
 def _plot(figures: dict[str, Any], rows: Sequence[tuple[Case, Assessment]]) -> str:
     scored = [(c.label, a.log_odds) for c, a in rows if a.log_odds is not None]
     y, z = np.array(scored, dtype=np.float64).T
-    patients, resamples = np.arange(len(y)), Resamples(len(y))
-    hours = Hours(patients, y, 1 / (1 + np.exp(-z)))
-    grouped = group(Hours(patients, y, z), resamples)
+    hours, resamples = Hours(np.arange(len(y)), y, z), Resamples(len(y))
+    grouped = group(hours, resamples)
     decisions = decision_curve(hours, resamples, _DECISIONS)
 
     def draw(axes: Any) -> None:
